@@ -1,0 +1,130 @@
+"""Options of everything that a config can name: typed dataclass fields, and registries of kinds.
+
+A kind (an architecture, a layer, a noise model, ...) registers its name, a frozen dataclass of
+options and a builder beside its own code. The config engine reads these; it imports none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tagi_cli.errors import UserError, listing, nearest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an option accepts, beyond its type.
+
+    `minimum`/`maximum` include the bound, `above`/`below` exclude it; on a list they hold for each
+    item. `choices` lists the allowed values. `kinds` says that each item of the list (or the value
+    itself) is a mapping `{kind: <name>, <options of that kind>}` from this registry.
+    """
+
+    doc: str
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[Any, ...] | None = None
+    kinds: Registry | None = None
+
+    def describe(self) -> str:
+        """The range in words, e.g. `at least 1`; empty where anything of the type will do."""
+        if self.choices is not None:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        words = []
+        if self.minimum is not None:
+            words.append(f"at least {self.minimum:g}")
+        if self.above is not None:
+            words.append(f"above {self.above:g}")
+        if self.maximum is not None:
+            words.append(f"at most {self.maximum:g}")
+        if self.below is not None:
+            words.append(f"below {self.below:g}")
+        return " and ".join(words)
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a value of the right type lies in the range (None always does)."""
+        if isinstance(value, list | tuple):
+            return all(self.accepts(item) for item in value)
+        if value is None:
+            return True
+        if self.choices is not None:
+            return value in self.choices
+        if isinstance(value, str):
+            return True
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    doc: str = "",
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    kinds: Registry | None = None,
+) -> Any:
+    """A dataclass field that is a config option; `doc` ends up in the configuration reference.
+
+    Lists are given as a tuple default. An option without default must be set by the user.
+    """
+    limits = Limits(doc, minimum, maximum, above, below, choices, kinds)
+    return dataclasses.field(default=default, metadata={"limits": limits})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One registered kind: its name, dataclass of options, builder, and one line for listings."""
+
+    name: str
+    options: type[Any]
+    build: Callable[..., Any]
+    summary: str
+
+
+class Registry(Mapping[str, Kind]):
+    """Kinds of one config group, by name, in the order of their registration."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self._kinds: dict[str, Kind] = {}
+
+    def register(self, name: str, options: type[Any], build: Callable[..., Any]) -> None:
+        """Add a kind. Its summary is the first line of the docstring of `options`."""
+        if name in self._kinds:
+            raise ValueError(f"{self.group} kind '{name}' is registered twice")
+        lines = (options.__doc__ or name).strip().splitlines()
+        self._kinds[name] = Kind(name, options, build, lines[0])
+
+    def find(self, name: str, where: str) -> Kind:
+        """The kind of that name; `where` is the config path named in the error.
+
+        Raises:
+            UserError: no such kind.
+        """
+        if name not in self._kinds:
+            raise UserError(
+                f"{where}: unknown kind '{name}'.{nearest(name, self._kinds)} "
+                f"Allowed: {listing(sorted(self._kinds), 60)}"
+            )
+        return self._kinds[name]
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
