@@ -1,0 +1,1 @@
+"""Training: epochs, early stopping, refitting, checkpoints, metrics. Everything in scaled units."""

@@ -1,0 +1,97 @@
+"""Options of the groups `trainer`, `ensemble` and `checkpoint`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tagi_cli.options import option
+
+UPDATE_RULES = ("sum", "capped", "information", "information_capped", "site")
+NAN_POLICIES = ("raise", "stop")
+
+
+@dataclass(frozen=True)
+class EarlyStoppingOptions:
+    """When training ends before `max_epochs`."""
+
+    enabled: bool = option(
+        True,
+        "Stop once the validation NLL has not improved for `patience` epochs. Without it all "
+        "`max_epochs` are trained; the best epoch is chosen by the validation NLL either way.",
+    )
+    patience: int = option(20, "Epochs without improvement after which training stops.", minimum=1)
+    min_delta: float = option(
+        0.0,
+        "Decrease of the validation NLL (per value, scaled units) below which an epoch does not "
+        "count as an improvement.",
+        minimum=0,
+    )
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How long and by which rule the networks learn."""
+
+    max_epochs: int = option(200, "Passes over the training rows, at most.", minimum=1)
+    max_seconds: float | None = option(
+        None,
+        "Seconds of training, at most: the search for the best epoch ends early enough to leave "
+        "time for refitting. One epoch is always trained. null: no limit.",
+        above=0,
+    )
+    early_stopping: EarlyStoppingOptions = field(default_factory=EarlyStoppingOptions)
+    update_rule: str = option(
+        "information_capped",
+        "How the innovations of a batch become a step of the parameters. sum: added up, exact for "
+        "batches of one row; capped: the same, with both steps limited; information: precisions "
+        "add up, so that variances stay positive; information_capped: the same, with the step of "
+        "the mean limited; site: each row sees the prior without its own share.",
+        choices=UPDATE_RULES,
+    )
+    cap: float | None = option(
+        None,
+        "The capped rules limit a step to the standard deviation divided by this. null: 0.1 for "
+        "batches of one row, 2 below 256 rows, 3 from there.",
+        above=0,
+    )
+    refit: bool = option(
+        True,
+        "After the best epoch is found, train fresh networks on training and validation rows for "
+        "that many epochs.",
+    )
+    resume: str | None = option(
+        None,
+        "Run folder of an interrupted run to continue, with that run's own config. Only "
+        "`trainer.max_epochs`, `trainer.max_seconds` and `tracker` may be changed.",
+    )
+    nan_policy: str = option(
+        "raise",
+        "What NaN, infinity or a negative variance does. raise: ends the run with an error that "
+        "names layer and epoch; stop: ends the search like early stopping does, keeping the best epoch.",
+        choices=NAN_POLICIES,
+    )
+    threads: int | None = option(
+        None,
+        "CPU threads of matrix products and kernels. null: one per core that is available.",
+        minimum=1,
+    )
+
+
+@dataclass(frozen=True)
+class EnsembleOptions:
+    """Networks that differ by seed and predict as one mixture."""
+
+    size: int = option(5, "Number of networks.", minimum=1)
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """What is saved while training, and how often."""
+
+    csv: bool = option(False, "Also write the best networks as CSV files, in `checkpoints/csv`.")
+    every: int = option(
+        1,
+        "Epochs from one save of `last` (and of a new `best`) to the next. The end of a phase and "
+        "an interruption are always saved.",
+        minimum=1,
+    )
