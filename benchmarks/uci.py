@@ -1,0 +1,219 @@
+"""Accuracy on the standard UCI splits: our defaults, and the settings of the TAGI paper.
+
+python benchmarks/uci.py --data <folder of sets> [--sets yacht energy] [--splits 20] [key=value ...]
+
+Each set is a folder with `data.txt` (numbers, a row per line), `index_features.txt` and
+`index_target.txt`. Every split is a job of one `tagi train -m`; the figures come from the run
+folders. With pytagi installed, it is trained on the same rows. Overrides apply to both settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peer
+from machine import describe
+from published import PUBLISHED, SIGMA_V, SOURCES
+from scipy.stats import binomtest
+
+from tagi_cli.training.metrics import regression_metrics
+
+FIGURES = ("rmse", "nll", "crps", "coverage_90", "coverage_95", "seconds")
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One UCI set: `x (n, inputs)` and `y (n,)` in original units."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """Hidden units of the published networks."""
+        return 100 if self.name.startswith("protein") else 50
+
+    @property
+    def splits(self) -> int:
+        """How many standard splits the set has."""
+        return 5 if self.name.startswith("protein") else 20
+
+
+def read(folder: Path) -> Table:
+    rows = np.loadtxt(folder / "data.txt")
+    features = np.loadtxt(folder / "index_features.txt").astype(int)
+    target = int(np.loadtxt(folder / "index_target.txt"))
+    return Table(folder.name, rows[:, features], rows[:, target])
+
+
+def paper(table: Table) -> list[str]:
+    """The paper's settings at batch size 10: prior variances 1/(4 inputs), hand-set noise."""
+    return [
+        f"arch.width={table.width}",
+        "arch.depth=1",
+        "arch.activation=relu",
+        "arch.gain_weight=0.5",
+        "arch.gain_bias=0.5",
+        "arch.gain_mean=0.5",
+        "noise=constant",
+        f"noise.sigma_v={SIGMA_V[table.name]}",
+        "ensemble.size=1",
+        "data.batch_size=10",
+        "data.valid_portion=0",
+        "trainer.max_epochs=40",
+        "trainer.early_stopping.enabled=false",
+        "trainer.refit=false",
+        "trainer.update_rule=capped",
+    ]
+
+
+def run_tagi(
+    table: Table, splits: int, overrides: list[str], folder: Path
+) -> tuple[list[dict[str, float]], list[np.ndarray]]:
+    """Train on every split in one sweep; the figures and the test rows of each."""
+    source = folder / f"{table.name}.csv"
+    with source.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(f"x{i}" for i in range(table.x.shape[1])), "y"])
+        for x, y in zip(table.x.tolist(), table.y.tolist(), strict=True):
+            writer.writerow([*map(repr, x), repr(y)])
+    command = [
+        *(sys.executable, "-m", "tagi_cli.cli.main", "train", "-m"),
+        f"data.path={source}",
+        "data.out_components=y",
+        "data.split_method=gal",
+        f"data.split_index={','.join(map(str, range(splits)))}",
+        *overrides,
+    ]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    (sweep,) = (path.parent for path in (folder / "outputs").glob("*/*/sweep.csv"))
+    figures, rows = [], []
+    for run in sorted(path.parent for path in sweep.glob("*/summary.json")):
+        summary = json.loads((run / "summary.json").read_text())
+        figures.append(summary["test"] | {"seconds": summary["seconds"]})
+        with (run / "predictions" / "test.csv").open(newline="") as file:
+            rows.append(np.array([int(line["row"]) for line in csv.DictReader(file)]))
+    if len(figures) != splits:
+        raise SystemExit(f"{table.name}: {splits} splits asked for, {len(figures)} runs in {sweep}")
+    return figures, rows
+
+
+def run_peer(table: Table, tests: list[np.ndarray]) -> list[dict[str, float]]:
+    """Train pytagi with the paper's settings on the complement of each set of test rows."""
+    figures = []
+    for seed, test in enumerate(tests):
+        train = np.setdiff1d(np.arange(len(table.y)), test)
+        mu, var, seconds = peer.train(
+            table.x[train],
+            table.y[train],
+            table.x[test],
+            width=table.width,
+            sigma_v=SIGMA_V[table.name],
+            seed=seed,
+        )
+        figures.append(
+            regression_metrics(table.y[test, None], mu[None, :, None], var[None, :, None], ("y",))
+            | {"seconds": seconds}
+        )
+    return figures
+
+
+def average(figures: list[dict[str, float]]) -> dict[str, Any]:
+    """Mean and standard error over the splits, and the splits themselves, of each figure."""
+    result: dict[str, Any] = {}
+    for name in FIGURES:
+        values = np.array([split[name] for split in figures])
+        error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+        result[name] = {"mean": values.mean(), "se": error, "splits": values.tolist()}
+    return result
+
+
+def sign_test(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """How many splits we win in log-likelihood, and the two-sided p of that by chance."""
+    pairs = zip(ours["nll"]["splits"], theirs["nll"]["splits"], strict=True)
+    wins = sum(a < b for a, b in pairs)
+    splits = len(ours["nll"]["splits"])
+    return f"better on {wins} of {splits} splits, p = {binomtest(wins, splits).pvalue:.2g}"
+
+
+def show(name: str, results: dict[str, dict[str, Any]]) -> None:
+    print(f"\n{name:<26}{'RMSE':>16}{'log-likelihood':>18}{'CRPS':>9}{'cov 90':>8}{'s':>7}")
+    for label, result in results.items():
+        rmse, nll = result["rmse"], result["nll"]
+        print(
+            f"  {label:<24}{rmse['mean']:>9.4g}±{rmse['se']:<6.2g}"
+            f"{-nll['mean']:>10.3f}±{nll['se']:<7.2g}{result['crps']['mean']:>9.4g}"
+            f"{result['coverage_90']['mean']:>8.3f}{result['seconds']['mean']:>7.2f}"
+        )
+    for label, published in PUBLISHED.get(name, {}).items():
+        rmse_text = "" if published.rmse is None else f"{published.rmse:.4g}"
+        print(f"  {label + ' (published)':<24}{rmse_text:>9}       {published.ll or 0:>10.3f}")
+    if "pytagi" in results:
+        for label in ("defaults", "paper"):
+            if label in results:
+                print(f"  {label} against pytagi: {sign_test(results[label], results['pytagi'])}")
+
+
+def measure(
+    table: Table, splits: int, settings: Iterable[str], overrides: list[str]
+) -> dict[str, Any]:
+    results, tests = {}, []
+    for label in settings:
+        chosen = (paper(table) if label == "paper" else []) + overrides
+        with tempfile.TemporaryDirectory() as scratch:
+            figures, tests = run_tagi(table, splits, chosen, Path(scratch))
+        results[label] = average(figures) | {"overrides": chosen}
+    if peer.available() and table.name in SIGMA_V:
+        results["pytagi"] = average(run_peer(table, tests))
+    show(table.name, results)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("UCI_DATA"), help="or $UCI_DATA"
+    )
+    parser.add_argument("--sets", nargs="*", help="names of folders; default: all")
+    parser.add_argument("--splits", type=int, default=20, help="first splits only")
+    parser.add_argument(
+        "--settings", nargs="*", default=["defaults", "paper"], choices=["defaults", "paper"]
+    )
+    parser.add_argument("--save", type=Path, default=RESULTS / "uci.json")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    options = parser.parse_intermixed_args()
+    if options.data is None:
+        parser.error("--data: the folder of UCI sets, or set UCI_DATA")
+    folders = sorted(path.parent for path in Path(options.data).glob("*/data.txt"))
+    chosen = [f for f in folders if not options.sets or f.name in options.sets]
+    if not chosen:
+        parser.error(f"--data {options.data}: no set; found {[f.name for f in folders]}")
+    record: dict[str, Any] = {"machine": describe(), "overrides": options.overrides, "sets": {}}
+    for folder in chosen:
+        table = read(folder)
+        splits = min(options.splits, table.splits)
+        record["sets"][table.name] = measure(table, splits, options.settings, options.overrides)
+    print(
+        "\nPublished: " + "; ".join(f"{name}: {source}" for name, source in SOURCES.items()) + "."
+    )
+    options.save.parent.mkdir(exist_ok=True)
+    options.save.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
