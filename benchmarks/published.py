@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 
 class Result(NamedTuple):
-    """One method on one set; `None` where the source gives no figure of use."""
+    """One method on one set; no RMSE where the source rounds it to nothing."""
 
     rmse: float | None
-    ll: float | None
+    ll: float
 
 
 SOURCES = {

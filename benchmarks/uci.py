@@ -160,7 +160,7 @@ def show(name: str, results: dict[str, dict[str, Any]]) -> None:
         )
     for label, published in PUBLISHED.get(name, {}).items():
         rmse_text = "" if published.rmse is None else f"{published.rmse:.4g}"
-        print(f"  {label + ' (published)':<24}{rmse_text:>9}       {published.ll or 0:>10.3f}")
+        print(f"  {label + ' (published)':<24}{rmse_text:>9}       {published.ll:>10.3f}")
     if "pytagi" in results:
         for label in ("defaults", "paper"):
             if label in results:
@@ -203,6 +203,8 @@ def main() -> None:
     chosen = [f for f in folders if not options.sets or f.name in options.sets]
     if not chosen:
         parser.error(f"--data {options.data}: no set; found {[f.name for f in folders]}")
+    if not peer.available():
+        print("pytagi cannot be imported here, so it is left out; benchmarks/README.md says how.")
     record: dict[str, Any] = {"machine": describe(), "overrides": options.overrides, "sets": {}}
     for folder in chosen:
         table = read(folder)
