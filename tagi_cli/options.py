@@ -101,9 +101,15 @@ class Registry(Mapping[str, Kind]):
         self._kinds: dict[str, Kind] = {}
 
     def register(self, name: str, options: type[Any], build: Callable[..., Any]) -> None:
-        """Add a kind. Its summary is the first line of the docstring of `options`."""
+        """Add a kind. Its summary is the first line of the docstring of `options`.
+
+        Each kind has an options class of its own: the class of an options object tells its kind.
+        """
         if name in self._kinds:
             raise ValueError(f"{self.group} kind '{name}' is registered twice")
+        for kind in self._kinds.values():
+            if kind.options is options:
+                raise ValueError(f"{self.group} kinds '{kind.name}' and '{name}' share one class")
         lines = (options.__doc__ or name).strip().splitlines()
         self._kinds[name] = Kind(name, options, build, lines[0])
 
@@ -119,6 +125,17 @@ class Registry(Mapping[str, Kind]):
                 f"Allowed: {listing(sorted(self._kinds), 60)}"
             )
         return self._kinds[name]
+
+    def of(self, options: object) -> Kind:
+        """The kind whose options these are, e.g. `registry.of(settings.arch).build(...)`.
+
+        Raises:
+            KeyError: no kind was registered with the class of `options`.
+        """
+        for kind in self._kinds.values():
+            if kind.options is type(options):
+                return kind
+        raise KeyError(f"{type(options).__name__} is not the options class of any {self.group} kind")
 
     def __getitem__(self, name: str) -> Kind:
         return self._kinds[name]
