@@ -1,0 +1,28 @@
+"""What the documents promise: links that lead somewhere, and the README's two lines."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    inside = [link for link in links if "://" not in link]
+    assert [link for link in inside if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_sets_up_in_two_lines() -> None:
+    lines = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python3")
+    ]
+    words = [shlex.split(line) for line in lines]
+    assert [line[-1] for line in words] == ["config=quickstart", ".venv/bin/pytest"]
+    assert all(line[:4] == ["python3", "-m", "venv", ".venv"] for line in words)
