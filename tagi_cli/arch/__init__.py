@@ -1,0 +1,7 @@
+"""Named architectures built from layers."""
+
+from __future__ import annotations
+
+from tagi_cli.arch import mlp as mlp
+from tagi_cli.arch import sequential as sequential
+from tagi_cli.arch.registry import registry as registry

@@ -1,0 +1,78 @@
+"""What every backend offers: arrays of one precision, and calls bound into segments."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+"""An array of the backend's device: `numpy.ndarray`, or `cupy.ndarray` with the same interface."""
+
+
+class Call(NamedTuple):
+    """One kernel call: the kernel's name and its arguments in the kernel's order.
+
+    Arguments are contiguous arrays of the backend, None for an absent array, or NumPy scalars. The
+    scalars are constant for the life of the segment; what changes lives in one-element arrays.
+    """
+
+    kernel: str
+    arguments: tuple[Any, ...]
+
+
+class Segment(ABC):
+    """Calls bound to their arguments, ready to run any number of times."""
+
+    @abstractmethod
+    def run(self, times: int = 1) -> None:
+        """Run all calls in order, `times` times over."""
+
+
+class Backend(ABC):
+    """One way of running kernels, in one precision.
+
+    Attributes:
+        name: `numpy`, `host` (compiled C++) or `cuda`.
+        dtype: element type of all moments, `float32` or `float64`.
+    """
+
+    name: str
+
+    def __init__(self, precision: str = "float32") -> None:
+        self.dtype: np.dtype[Any] = np.dtype(precision)
+
+    @property
+    def xp(self) -> Any:
+        """The array module: `numpy` or `cupy`."""
+        return np
+
+    def empty(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        """An uninitialised array on the device, of the backend's precision by default."""
+        return self.xp.empty(tuple(shape), dtype or self.dtype)  # type: ignore[no-any-return]
+
+    def zeros(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        """A zeroed array on the device, of the backend's precision by default."""
+        return self.xp.zeros(tuple(shape), dtype or self.dtype)  # type: ignore[no-any-return]
+
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        """A contiguous copy of host data on the device, of the backend's precision by default."""
+        return self.xp.array(array, dtype=dtype or self.dtype, order="C")  # type: ignore[no-any-return]
+
+    def to_host(self, array: Array) -> np.ndarray[Any, Any]:
+        """A copy of a device array as a NumPy array."""
+        return np.array(array)
+
+    def write(self, array: Array, data: Any) -> None:
+        """Copy host data of the right size into a device array of any shape."""
+        array[...] = self.xp.asarray(data).reshape(array.shape)
+
+    @abstractmethod
+    def bind(self, calls: Sequence[Call]) -> Segment:
+        """Make a segment of calls; the arrays must outlive it."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for people: which path runs, and with what."""

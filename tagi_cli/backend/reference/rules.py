@@ -1,0 +1,150 @@
+"""Update rules: what a parameter makes of its accumulated innovations.
+
+`G = sum C d_mu` and `L = sum C^2 d_var` over the batch, `C = cov(parameter, z) / var`. All tensors
+lie in one flat buffer of `n` elements; tensor `t` ends at `ends[t]`. A variance that would not stay
+positive becomes `FLOOR` and is counted in `floored[t]`. `rows` is a one-element array with the
+number of rows of the (global) batch. All rules take the same arguments.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tagi_cli.backend.base import Array
+
+FLOOR = 1e-5
+
+
+def _store(var: Array, new: Array, floored: Array, ends: Array, tensors: int) -> None:
+    bad = ~(new > 0) & ~np.isnan(new)
+    if bad.any():
+        starts = np.concatenate(([0], ends[:-1]))
+        for t in range(tensors):
+            floored[t] += np.count_nonzero(bad[starts[t] : ends[t]])
+        new = np.where(bad, FLOOR, new)
+    np.copyto(var, new, casting="same_kind")
+
+
+def step_sum(
+    mu: Array,
+    var: Array,
+    G: Array,
+    L: Array,
+    floored: Array,
+    ends: Array,
+    rows: Array,
+    cap: float,
+    tensors: int,
+    n: int,
+) -> None:
+    """`mu += var G`, `var += var^2 L`: exact for one row at a time."""
+    G *= var
+    mu += G
+    L *= var
+    L *= var
+    L += var
+    _store(var, L, floored, ends, tensors)
+
+
+def step_capped(
+    mu: Array,
+    var: Array,
+    G: Array,
+    L: Array,
+    floored: Array,
+    ends: Array,
+    rows: Array,
+    cap: float,
+    tensors: int,
+    n: int,
+) -> None:
+    """The sum with both steps limited to `sqrt(var) / cap`."""
+    bar = np.sqrt(var)
+    bar /= cap
+    G *= var
+    np.minimum(G, bar, out=G)
+    L *= var
+    L *= var
+    np.minimum(L, bar, out=L)
+    np.negative(bar, out=bar)
+    np.maximum(G, bar, out=G)
+    np.maximum(L, bar, out=L)
+    mu += G
+    L += var
+    _store(var, L, floored, ends, tensors)
+
+
+def step_information(
+    mu: Array,
+    var: Array,
+    G: Array,
+    L: Array,
+    floored: Array,
+    ends: Array,
+    rows: Array,
+    cap: float,
+    tensors: int,
+    n: int,
+) -> None:
+    """`var' = var / (1 - var L)`, `mu += var' G`: precisions add, so variances stay positive."""
+    L *= var
+    np.subtract(1, L, out=L)
+    np.divide(var, L, out=L)
+    G *= L
+    mu += G
+    _store(var, L, floored, ends, tensors)
+
+
+def step_information_capped(
+    mu: Array,
+    var: Array,
+    G: Array,
+    L: Array,
+    floored: Array,
+    ends: Array,
+    rows: Array,
+    cap: float,
+    tensors: int,
+    n: int,
+) -> None:
+    """`step_information` with the mean's step limited to `sqrt(var) / cap`."""
+    bar = np.sqrt(var)
+    bar /= cap
+    L *= var
+    np.subtract(1, L, out=L)
+    np.divide(var, L, out=L)
+    G *= L
+    np.minimum(G, bar, out=G)
+    np.negative(bar, out=bar)
+    np.maximum(G, bar, out=G)
+    mu += G
+    _store(var, L, floored, ends, tensors)
+
+
+def step_site(
+    mu: Array,
+    var: Array,
+    G: Array,
+    L: Array,
+    floored: Array,
+    ends: Array,
+    rows: Array,
+    cap: float,
+    tensors: int,
+    n: int,
+) -> None:
+    """Rows as `B` equal sites.
+
+    `t = -var L / B`, `var' = var (1-t) / (1-t+B t)`, `mu += var' G / (1-t)`. Equal to `step_sum` at one row, and exact for one weight seen through equal rows. `t` is a mean
+    share of explained variance, below one where moments are exact; it is kept there.
+    """
+    B = rows[0]
+    t = L
+    t *= var
+    t /= -B
+    np.clip(t, 0, 1 - 1e-6, out=t)
+    new = var * (1 - t) / (1 - t + B * t)
+    G *= new
+    G /= 1 - t
+    mu += G
+    _store(var, new, floored, ends, tensors)

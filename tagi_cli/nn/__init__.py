@@ -1,0 +1,33 @@
+"""The network library: layers, networks, update rules.
+
+Arrays are `(B, ...)`. A layer maps the mean and variance of its input to those of its output;
+backward, innovations travel the other way: a node with prior `(mu, var)` has the posterior
+`(mu + var d_mu, var + var^2 d_var)`.
+"""
+
+from __future__ import annotations
+
+from tagi_cli.nn.activations import Activation as Activation
+from tagi_cli.nn.activations import EvenExp as EvenExp
+from tagi_cli.nn.activations import LeakyReLU as LeakyReLU
+from tagi_cli.nn.activations import MixtureReLU as MixtureReLU
+from tagi_cli.nn.activations import ReLU as ReLU
+from tagi_cli.nn.activations import Sigmoid as Sigmoid
+from tagi_cli.nn.activations import Tanh as Tanh
+from tagi_cli.nn.layer import Cost as Cost
+from tagi_cli.nn.layer import Layer as Layer
+from tagi_cli.nn.layer import ShapeError as ShapeError
+from tagi_cli.nn.linear import Linear as Linear
+from tagi_cli.nn.network import Moments as Moments
+from tagi_cli.nn.network import Network as Network
+from tagi_cli.nn.network import output_shape as output_shape
+from tagi_cli.nn.output_updater import OutputUpdater as OutputUpdater
+from tagi_cli.nn.parameters import Parameter as Parameter
+from tagi_cli.nn.parameters import Parameters as Parameters
+from tagi_cli.nn.parameters import State as State
+from tagi_cli.nn.parameters import flat_size as flat_size
+from tagi_cli.nn.plan import Plan as Plan
+from tagi_cli.nn.plan import Value as Value
+from tagi_cli.nn.registry import build_layer as build_layer
+from tagi_cli.nn.registry import registry as registry
+from tagi_cli.nn.sequential import Sequential as Sequential

@@ -1,0 +1,125 @@
+"""Fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tagi_cli.nn import init
+from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
+from tagi_cli.nn.parameters import Parameter, Parameters
+from tagi_cli.nn.plan import Plan, Value
+
+
+class Linear(Layer):
+    """Affine map `z = W a + b` with independent Gaussian weights and biases.
+
+    Acts on the flattened row: an input of shape `(C, H, W)` counts as `C H W` units.
+
+    Args:
+        input_size: number of input units; 0 takes it from the layer before.
+        output_size: number of output units.
+        bias: whether there is a bias.
+        gain_weight: factor on the prior standard deviation of the weights (not on their means).
+        gain_bias: the same for the biases.
+        init_method: `He` or `Xavier`.
+        gain_mean: factor on the spread of the prior means.
+    """
+
+    kind = "linear"
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        bias: bool = True,
+        gain_weight: float = 1.0,
+        gain_bias: float = 1.0,
+        init_method: str = "He",
+        gain_mean: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if input_size < 0 or output_size < 1:
+            raise ValueError(f"Linear({input_size}, {output_size}): sizes must be positive")
+        self.input_size = input_size
+        self.output_size = output_size
+        self.has_bias = bias
+        self.gain_weight = gain_weight
+        self.gain_bias = gain_bias
+        self.init_method = init_method
+        self.gain_mean = gain_mean
+        self.weight: Parameter | None = None
+        self.bias: Parameter | None = None
+
+    def describe(self) -> str:
+        """Name and sizes."""
+        return f"Linear({self.input_size},{self.output_size})"
+
+    def draw(self, rng: np.random.Generator) -> None:
+        """Draw new prior means and set the prior variances; the input size must be known."""
+        I, O = self.input_size, self.output_size
+        spread = init.scale(self.init_method, I, O)
+        pair = init.gaussian((O, I), spread, rng, gain=self.gain_weight, gain_mean=self.gain_mean)
+        if self.weight is None:
+            self.weight = Parameter("weight", *pair)
+        else:
+            self.weight.assign(*pair)
+        if self.has_bias:
+            pair = init.gaussian((O,), spread, rng, gain=self.gain_bias, gain_mean=self.gain_mean)
+            if self.bias is None:
+                self.bias = Parameter("bias", *pair)
+            else:
+                self.bias.assign(*pair)
+
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
+        size = int(np.prod(shape))
+        if self.input_size not in (0, size):
+            raise ShapeError(
+                f"{self.describe()} takes {self.input_size} units but gets {size} {shape}"
+            )
+        self.input_size = size
+        if self.weight is None:
+            self.draw(rng)
+        assert self.weight is not None
+        parameters.adopt("weight", self.weight)
+        if self.bias is not None:
+            parameters.adopt("bias", self.bias)
+        return (self.output_size,)
+
+    def trace(self, plan: Plan, x: Value) -> Value:
+        """See `Layer.trace`."""
+        B, I, O = plan.batch, self.input_size, self.output_size
+        weight, bias = self.weight, self.bias
+        assert weight is not None
+        mu_b, var_b = (None, None) if bias is None else (bias.mu, bias.var)
+        x = x.reshape((I,))
+        z = plan.value((O,))
+        plan.call(
+            "linear_forward", z.mu, z.var, x.mu, x.var, weight.mu, weight.var, mu_b, var_b,
+            plan.scratch(B * I + O * I + B * O), B, I, O,
+        )  # fmt: skip
+
+        def backward() -> None:
+            if not z.reached:
+                return
+            d_mu, d_var = z.innovation()
+            if x.wanted:
+                d_mu_x, d_var_x, add = x.send()
+                plan.call(
+                    "linear_backward", d_mu_x, d_var_x, d_mu, d_var, weight.mu,
+                    plan.scratch(O * I + B * I), B, I, O, add,
+                )  # fmt: skip
+            G, L, add = plan.accumulators(weight)
+            G_b, L_b, _ = (None, None, 0) if bias is None else plan.accumulators(bias)
+            plan.call(
+                "linear_innovation", G, L, G_b, L_b, x.mu, d_mu, d_var,
+                plan.scratch(B * I + O * I), B, I, O, add,
+            )  # fmt: skip
+
+        plan.on_backward(backward)
+        return z
+
+    def costs(self) -> list[Cost]:
+        """Seven products of `2 I O` operations per row: three forward, two and two backward."""
+        I, O = self.input_size, self.output_size
+        count = I * O + (O if self.has_bias else 0)
+        return [Cost(self.describe(), (O,), count, 14 * I * O)]

@@ -1,0 +1,81 @@
+"""Layers by the name that configs use, with options read off their constructors."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import typing
+from typing import Any
+
+from tagi_cli.nn import activations, linear
+from tagi_cli.nn.init import METHODS
+from tagi_cli.nn.layer import Layer
+from tagi_cli.options import Registry, option
+
+registry = Registry("layer")
+
+# Ranges by argument name: a name means the same thing in every layer.
+_RANGES: dict[str, dict[str, Any]] = {
+    "input_size": {"minimum": 0},
+    "output_size": {"minimum": 1},
+    "gain_weight": {"above": 0},
+    "gain_bias": {"above": 0},
+    "gain_mean": {"minimum": 0},
+    "init_method": {"choices": METHODS},
+    "negative_slope": {"minimum": 0},
+}
+
+
+def _documents(layer: type[Layer]) -> dict[str, str]:
+    """The `Args:` entries of a layer's docstring."""
+    text = inspect.getdoc(layer) or ""
+    body = text.partition("Args:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {6,}.*)*)", body, re.M)
+    return {name: re.sub(r"\s+", " ", doc) for name, doc in entries}
+
+
+def options_of(layer: type[Layer]) -> type[Any]:
+    """A frozen dataclass with one option per constructor argument.
+
+    `input_size` is optional here: it is inferred from the layer before.
+    """
+    documents, hints = _documents(layer), typing.get_type_hints(layer.__init__)
+    required: list[Any] = []
+    optional: list[Any] = []
+    for name, argument in inspect.signature(layer).parameters.items():
+        default = 0 if name == "input_size" else argument.default
+        known: dict[str, Any] = {} if default is inspect.Parameter.empty else {"default": default}
+        field = option(doc=documents[name], **known, **_RANGES.get(name, {}))
+        (optional if known else required).append((name, hints[name], field))
+    made = dataclasses.make_dataclass(f"{layer.__name__}Options", required + optional, frozen=True)
+    made.__doc__ = inspect.getdoc(layer)
+    made.__module__ = __name__
+    return made
+
+
+def build_layer(options: Any) -> Layer:
+    """The layer that an options dataclass of this registry describes."""
+    for kind in registry.values():
+        if type(options) is kind.options:
+            return kind.build(options)  # type: ignore[no-any-return]
+    raise TypeError(f"{type(options).__name__} describes no layer")
+
+
+def _register(layer: type[Layer]) -> None:
+    def build(options: Any) -> Layer:
+        return layer(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options)})
+
+    registry.register(layer.kind, options_of(layer), build)
+
+
+for _layer in (
+    linear.Linear,
+    activations.ReLU,
+    activations.LeakyReLU,
+    activations.MixtureReLU,
+    activations.Tanh,
+    activations.Sigmoid,
+    activations.EvenExp,
+):
+    _register(_layer)

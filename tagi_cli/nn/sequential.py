@@ -1,0 +1,55 @@
+"""A chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
+from tagi_cli.nn.parameters import Parameters
+from tagi_cli.nn.plan import Plan, Value
+
+
+class Sequential(Layer):
+    """Layers applied one after the other.
+
+    Args:
+        layers: at least one layer.
+    """
+
+    kind = "sequential"
+
+    def __init__(self, *layers: Layer) -> None:
+        super().__init__()
+        self.layers = list(layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
+        before = f"the input {shape}"
+        for i, layer in enumerate(self.layers):
+            with parameters.scope(f"{layer.kind}_{i}"):
+                try:
+                    shape = layer.build(shape, parameters, rng)
+                except ShapeError as error:
+                    raise ShapeError(f"layer {i}: {error} from {before}") from None
+            before = f"layer {i}, {layer.describe()}"
+        return shape
+
+    def trace(self, plan: Plan, x: Value) -> Value:
+        """See `Layer.trace`."""
+        for layer in self.layers:
+            x = layer.trace(plan, x)
+        return x
+
+    def costs(self) -> list[Cost]:
+        """Entries of all layers."""
+        return [cost for layer in self.layers for cost in layer.costs()]

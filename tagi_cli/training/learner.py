@@ -1,0 +1,221 @@
+"""One network with its noise and update rule: learns batches of rows, and predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tagi_cli import nn
+from tagi_cli.backend import Array, Backend, Segment
+from tagi_cli.errors import UserError
+from tagi_cli.nn.rules import default_cap, emit_step
+from tagi_cli.options import Kind
+from tagi_cli.training.interface import NumericalError, Prediction, Scores
+
+Host = np.ndarray[Any, Any]
+
+# Rows per call when predicting: large enough for full speed, small enough to stay in cache.
+_CHUNK = 1024
+
+
+class LayerHealth(NamedTuple):
+    """What training did to the variances of one tensor."""
+
+    floored: int
+    shrunk: float
+
+
+class Learner:
+    """A member of an ensemble: network, observation noise and update rule.
+
+    Args:
+        build: gives the network's layer for a number of output units.
+        input_shape: shape of one row of input.
+        outputs: number of targets `K`.
+        noise: kind of noise and its options, from `tagi_cli.training.noise.registry`.
+        update_rule: one of `tagi_cli.nn.rules.RULES`.
+        cap: divisor of the capped rules; None takes it from `batch_size`.
+        batch_size: rows learnt at a time.
+        rng: draws the prior means.
+        backend: where it runs.
+
+    Raises:
+        UserError: the layers do not fit the data.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[int], nn.Layer],
+        input_shape: tuple[int, ...],
+        outputs: int,
+        *,
+        noise: tuple[Kind, Any],
+        update_rule: str,
+        cap: float | None,
+        batch_size: int,
+        rng: np.random.Generator,
+        backend: Backend,
+    ) -> None:
+        kind, options = noise
+        self.backend = backend
+        self.outputs = outputs
+        self.batch_size = batch_size
+        self.noise = kind.build(options, backend, outputs)
+        self.input_shape = tuple(input_shape)
+        body = build(self.noise.units * outputs)
+        layers = list(body) if isinstance(body, nn.Sequential) else [body]
+        self.layer = nn.Sequential(*layers, *self.noise.head())
+        self.parameters = nn.Parameters(backend)
+        try:
+            self.layer.build(self.input_shape, self.parameters, rng)
+        except nn.ShapeError as error:
+            raise UserError(f"arch: {error}") from None
+        self.parameters.allocate()
+        self._prior_var = {n: float(t.var.mean()) for n, t in self.parameters.tensors.items()}
+        self._rule = update_rule
+        self._cap = default_cap(batch_size) if cap is None else cap
+        self._scores = backend.zeros((outputs, 3), np.float64)
+        self._steps: dict[int, Segment] = {}
+        self._predictors: dict[int, tuple[nn.Plan, Segment]] = {}
+        self._data: tuple[Array, Array, Array, Array] | None = None
+
+    def bind(self, x: Host, y: Host) -> None:
+        """Set the rows to train on: `x (n, *input_shape)`, `y (n, K)` with NaN where missing."""
+        order = self.backend.zeros((len(x),), np.int32)
+        cursor = self.backend.zeros((1,), np.int32)
+        self._data = (self.backend.asarray(x), self.backend.asarray(y), order, cursor)
+        self._steps.clear()
+
+    def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
+        """Set the noise of an epoch, counted from 0, and the running scores to zero or `scores`."""
+        self.noise.start_epoch(epoch)
+        self._scores.fill(0)
+        if scores is not None:
+            columns = [scores[name] for name in ("count", "nll_sum", "se_sum")]
+            self.backend.write(self._scores, np.stack(columns, axis=1))
+
+    def train(self, order: Host, begin: int, end: int) -> None:
+        """Learn rows `order[begin:end]` in consecutive batches; only the last may be short.
+
+        Where an epoch is cut into such calls does not matter as long as the cuts are multiples of
+        the batch size.
+        """
+        if self._data is None:
+            raise RuntimeError("bind the data first")
+        _, _, buffer, cursor = self._data
+        count = end - begin
+        buffer[:count] = self.backend.asarray(order[begin:end], np.int32)
+        cursor.fill(0)
+        full, rest = divmod(count, self.batch_size)
+        if full:
+            self._step(self.batch_size).run(full)
+        if rest:
+            self._step(rest).run()
+
+    def _step(self, batch: int) -> Segment:
+        """The bound step for a batch size: gather, forward, condition, backward, update."""
+        if batch not in self._steps:
+            assert self._data is not None
+            x_data, y_data, order, cursor = self._data
+            plan = nn.Plan(self.backend, self.parameters, batch, training=True, differentiable=True)
+            plan.input = plan.value(self.input_shape, certain=True, wanted=False)
+            y = plan.empty((batch, self.outputs))
+            columns = nn.flat_size(self.input_shape)
+            plan.call("gather_rows", plan.input.mu, x_data, order, cursor, batch, columns)
+            plan.call("gather_rows", y, y_data, order, cursor, batch, self.outputs)
+            plan.output = self.layer.trace(plan, plan.input)
+            self.noise.emit(plan, y, self._scores)
+            plan.emit_backward()
+            plan.clear_unused()
+            rows = self.backend.asarray([batch])
+            emit_step(plan, self.parameters, self._rule, self._cap, rows)
+            plan.call("advance", cursor, batch)
+            self._steps[batch] = self.backend.bind(plan.take())
+        return self._steps[batch]
+
+    def scores(self) -> Scores:
+        """Sums since `start_epoch` per output, each batch scored before it is learnt.
+
+        Returns:
+            `count` of observed values, `nll_sum` (natural logarithm) and `se_sum`, `(K,)` each, in
+            scaled units.
+        """
+        count, nll, squared = self.backend.to_host(self._scores).T
+        return {"count": count, "nll_sum": nll, "se_sum": squared}
+
+    def predict(self, x: Host) -> Prediction:
+        """Predictive moments for `x (n, *input_shape)`, in scaled units."""
+        n = len(x)
+        K = self.noise.units * self.outputs
+        mu, var = np.empty((n, K)), np.empty((n, K))
+        for first in range(0, n, _CHUNK):
+            rows = slice(first, min(first + _CHUNK, n))
+            plan, forward = self._predictor(rows.stop - rows.start)
+            self.backend.write(plan.input.mu, x[rows])
+            forward.run()
+            mu[rows] = self.backend.to_host(plan.output.mu)
+            assert plan.output.var is not None
+            var[rows] = self.backend.to_host(plan.output.var)
+        return Prediction(*self.noise.split(mu, var))
+
+    def _predictor(self, batch: int) -> tuple[nn.Plan, Segment]:
+        """The bound forward pass for a number of rows; the few sizes used last are kept."""
+        if batch in self._predictors:
+            self._predictors[batch] = self._predictors.pop(batch)
+        else:
+            plan = nn.Plan(
+                self.backend, self.parameters, batch, training=False, differentiable=False
+            )
+            plan.input = plan.value(self.input_shape, certain=True)
+            plan.output = self.layer.trace(plan, plan.input)
+            self._predictors[batch] = (plan, self.backend.bind(plan.take()))
+            if len(self._predictors) > 4:
+                del self._predictors[next(iter(self._predictors))]
+        return self._predictors[batch]
+
+    def state_dict(self) -> dict[str, Host]:
+        """Host copies of parameters, layer states, noise and the counts of floored variances."""
+        floored = self.backend.to_host(self.parameters.floored)
+        return {
+            **self.parameters.state_dict(),
+            **self.noise.state_dict(),
+            "health.floored": floored,
+        }
+
+    def load_state_dict(self, values: Mapping[str, Host]) -> None:
+        """Take over what `state_dict` gave.
+
+        Raises:
+            ValueError: a name is missing or unknown, or a shape differs.
+        """
+        own = {k: v for k, v in values.items() if not k.startswith(("noise.", "health."))}
+        self.parameters.load_state_dict(own)
+        self.noise.load_state_dict(values)
+        self.backend.write(self.parameters.floored, values["health.floored"])
+
+    def health(self) -> dict[str, LayerHealth]:
+        """Per tensor: variances floored so far, and the share that fell below half its prior."""
+        floored = self.backend.to_host(self.parameters.floored)
+        result = {}
+        for (name, tensor), count in zip(self.parameters.tensors.items(), floored, strict=True):
+            shrunk = float((self.backend.to_host(tensor.var) < 0.5 * self._prior_var[name]).mean())
+            result[name] = LayerHealth(int(count), shrunk)
+        return result
+
+    def check_finite(self, epoch: int) -> None:
+        """Make sure that all parameters are finite and all variances positive or zero.
+
+        Raises:
+            NumericalError: naming the tensor and the epoch.
+        """
+        xp = self.backend.xp
+        for name, tensor in self.parameters.tensors.items():
+            good = xp.isfinite(tensor.mu) & xp.isfinite(tensor.var) & (tensor.var >= 0)
+            if not bool(good.all()):
+                raise NumericalError(
+                    f"epoch {epoch}: {int((~good).sum())} of {tensor.size} parameters of {name} "
+                    "are not finite; try a larger noise.sigma_v, a smaller arch.gain_weight, or "
+                    "trainer.update_rule=information_capped"
+                )
