@@ -1,0 +1,194 @@
+"""`tagi compare`: one sorted table over runs, with the options in which they differ."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagi_cli import atomic
+from tagi_cli.errors import UserError, listing, nearest
+from tagi_cli.experiment.folder import RunFolder, is_sweep, runs_below
+
+METRICS = (
+    "valid_nll",
+    "test_nll",
+    "test_rmse",
+    "test_crps",
+    "test_coverage_90",
+    "epochs",
+    "seconds",
+)
+"""Columns after the differing options; those that no run has are left out."""
+
+_HIGHER_IS_BETTER = ("r2", "coverage_50", "coverage_90", "coverage_95")
+_NOT_OPTIONS = ("trainer.resume",)
+
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table of runs.
+
+    Attributes:
+        header: column names: `run`, `status`, the differing options, then metrics.
+        rows: one list of cells per run, best first.
+        sorted_by: the column of the order.
+    """
+
+    header: list[str]
+    rows: list[list[Cell]]
+    sorted_by: str
+
+    def to_csv(self) -> str:
+        """The table as CSV, numbers at full precision."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(["" if cell is None else cell for cell in row] for row in self.rows)
+        return out.getvalue()
+
+    def write_csv(self, path: Path) -> None:
+        """Write the table as a CSV file.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        atomic.write_text(path, self.to_csv())
+
+
+def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
+    """Compare run folders; a sweep folder stands for its runs.
+
+    Args:
+        paths: run folders, sweep folders, or folders of either (`outputs/<name>`).
+        sort: column to sort by; by default the validation NLL, which unlike a test metric may be
+            used to choose among runs, else the first metric there is.
+
+    Raises:
+        UserError: no such folder, no run in it, or no such column to sort by.
+    """
+    folders = _find_runs(paths)
+    options = [_flatten(_read_config(folder)) for folder in folders]
+    differing = _differing(options)
+    results = [_results(folder) for folder in folders]
+    metrics = [name for name in METRICS if any(row.get(name) is not None for row in results)]
+    if sort is not None and sort not in metrics:
+        found = {name for row in results for name in row}
+        if sort in found:
+            metrics.insert(0, sort)
+        elif sort not in ("run", "status", *differing):
+            known = ["run", "status", *differing, *sorted(found)]
+            raise UserError(
+                f"sort: no column '{sort}'.{nearest(sort, known)} Allowed: {listing(known, 60)}"
+            )
+    header = ["run", "status", *differing, *metrics]
+    labels = _labels(folders)
+    rows = [
+        [label, str(result["status"]), *(own.get(key) for key in differing)]
+        + [result.get(key) for key in metrics]
+        for label, own, result in zip(labels, options, results, strict=True)
+    ]
+    column = sort or next((name for name in ("valid_nll", *metrics)if name in metrics), "run")
+    place = header.index(column)
+    descending = column.split("_", 1)[-1] in _HIGHER_IS_BETTER
+    rows.sort(key=lambda row: (*_sort_key(row[place], descending), str(row[0])))
+    return Comparison(header, rows, column)
+
+
+def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
+    found: dict[Path, RunFolder] = {}
+    for given in paths:
+        path = Path(given).expanduser().resolve()
+        if not path.is_dir():
+            raise UserError(f"compare: folder '{given}' does not exist")
+        inside = [RunFolder(path)] if (path / "config.yaml").is_file() else runs_below(path)
+        if not inside:
+            inside = [
+                run
+                for child in sorted(path.iterdir())
+                if is_sweep(child)
+                for run in runs_below(child)
+            ]
+        if not inside:
+            raise UserError(f"compare: no run folder in '{given}' (none holds a config.yaml)")
+        found |= {run.path: run for run in inside}
+    if not found:
+        raise UserError("compare: name at least one run folder or sweep folder")
+    return list(found.values())
+
+
+def _read_config(folder: RunFolder) -> Mapping[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(folder.config))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{folder.config}: cannot be read ({error})") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{folder.config}: a mapping of options was expected")
+    return {str(key): value for key, value in tree.items()}
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
+    """Options by dotted path; a list counts as one value."""
+    flat: dict[str, Cell] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            # `arch.kind` is the choice of the group itself.
+            flat |= {
+                (name.removesuffix(".kind") if name == f"{path}.kind" else name): cell
+                for name, cell in _flatten(value, f"{path}.").items()
+            }
+        elif isinstance(value, list):
+            flat[path] = "[" + ",".join(str(item) for item in value) + "]"
+        else:
+            flat[path] = value
+    return flat
+
+
+def _differing(options: Sequence[Mapping[str, Cell]]) -> list[str]:
+    """Paths whose values are not the same in all runs, in the order of the first config."""
+    paths = dict.fromkeys(path for own in options for path in own)
+    missing = object()
+    return [
+        path
+        for path in paths
+        if path not in _NOT_OPTIONS and len({str(own.get(path, missing)) for own in options}) > 1
+    ]
+
+
+def _results(folder: RunFolder) -> dict[str, Any]:
+    summary = folder.read_summary() or {"status": "unfinished"}
+    row = {key: summary.get(key) for key in ("status", "epochs", "seconds")}
+    for split in ("valid", "test"):
+        for key, value in (summary.get(split) or {}).items():
+            if isinstance(value, int | float):
+                row[f"{split}_{key}"] = value
+    return row
+
+
+def _labels(folders: Sequence[RunFolder]) -> list[str]:
+    """The shortest ends of the paths that tell the runs apart."""
+    for depth in range(1, 5):
+        labels = ["/".join(folder.path.parts[-depth:]) for folder in folders]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(folder.path) for folder in folders]
+
+
+def _sort_key(cell: Cell, descending: bool) -> tuple[int, float, str]:
+    """Numbers in order, then words, then what is missing."""
+    if isinstance(cell, bool) or isinstance(cell, str):
+        return (1, 0.0, str(cell))
+    if cell is None or math.isnan(cell):
+        return (2, 0.0, "")
+    return (0, -float(cell) if descending else float(cell), "")

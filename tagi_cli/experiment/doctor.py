@@ -1,0 +1,117 @@
+"""`tagi doctor`: what this machine offers, which kernels are in use, and why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagi_cli.experiment import provenance
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination: topic, what was found, and whether all is well."""
+
+    topic: str
+    found: str
+    well: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at Python, libraries, threads, compiler, GPU, and the kernel path that results."""
+    versions = provenance.versions()
+    libraries = ", ".join(
+        f"{name} {version}" for name, version in versions.items() if name not in ("python", "tagi")
+    )
+    return [
+        Finding("tagi", f"{versions['tagi']} in {Path(__file__).resolve().parents[1]}"),
+        Finding("Python", f"{versions['python']} ({sys.executable})"),
+        Finding("libraries", libraries),
+        Finding("processor", f"{provenance.processor()}, {provenance.available_cores()} cores"),
+        *_threads(),
+        _compiler(),
+        *_gpu(),
+        _kernels(),
+        _outputs(),
+    ]
+
+
+def _threads() -> list[Finding]:
+    found = []
+    for name, library, threads in blas():
+        well = threads <= provenance.available_cores()
+        more = "" if well else ": more threads than cores, set OMP_NUM_THREADS"
+        found.append(Finding("BLAS", f"{name} ({library}), {threads} threads{more}", well))
+    for variable in THREAD_VARIABLES:
+        if variable in os.environ:
+            found.append(Finding("threads", f"{variable}={os.environ[variable]}"))
+    return found or [Finding("BLAS", "the one NumPy was built with (install threadpoolctl to see)")]
+
+
+def blas() -> list[tuple[str, str, int]]:
+    """Name with version, file and threads of each BLAS that is loaded; empty if unknown."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return []
+    import numpy as np
+    import scipy.linalg
+
+    # Libraries are known once they are loaded, which their first use does.
+    scipy.linalg.get_blas_funcs("gemm", (np.zeros((1, 1)),))
+    return [
+        (
+            f"{pool['internal_api']} {pool.get('version') or ''}".strip(),
+            Path(str(pool["filepath"])).name,
+            int(pool["num_threads"]),
+        )
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+
+
+def _compiler() -> Finding:
+    command = os.environ.get("CXX") or "c++"
+    path = shutil.which(command.split()[0])
+    if path is None:
+        return Finding("C++ compiler", f"'{command}' is not installed")
+    version = _first_line([path, "--version"])
+    return Finding("C++ compiler", f"{version or 'of unknown version'} ({path})")
+
+
+def _gpu() -> list[Finding]:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return [Finding("GPU", "no NVIDIA driver (nvidia-smi is not installed)")]
+    query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    line = _first_line([command, *query])
+    return [Finding("GPU", line or "nvidia-smi finds none")]
+
+
+def _kernels() -> Finding:
+    from tagi_cli import backend
+
+    return Finding("kernels", backend.select().describe())
+
+
+def _outputs() -> Finding:
+    folder = Path.cwd()
+    if not os.access(folder, os.W_OK):
+        return Finding("outputs", f"{folder} is not writable; runs could not leave results", False)
+    free = shutil.disk_usage(folder).free
+    return Finding("outputs", f"{folder / 'outputs'}, {free / 1e9:.1f} GB free", free > 1e8)
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    lines = done.stdout.strip().splitlines()
+    return lines[0] if done.returncode == 0 and lines else ""
