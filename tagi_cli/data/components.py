@@ -1,0 +1,137 @@
+"""Which columns are inputs and targets, and which inputs are categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from tagi_cli.data.options import DataOptions
+from tagi_cli.data.splits import PARTS
+from tagi_cli.data.table import NumberColumn, Table, TextColumn, absent
+from tagi_cli.errors import UserError, UserErrors, listing
+
+_MOST_CATEGORIES = 100
+
+
+@dataclass(frozen=True)
+class Components:
+    """Columns by role, in the user's order; `categorical` is a subset of `inputs`."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    categorical: frozenset[str]
+
+
+def choose(
+    table: Table, options: DataOptions, default_outputs: Sequence[str], notices: list[str]
+) -> Components:
+    """Find the columns that the options name; `notices` collects remarks for the user.
+
+    Raises:
+        UserErrors: every name that is not there or has two roles at once.
+        UserError: no target named, no number in the table, no input left, or a column that mixes
+            text and numbers.
+    """
+    names = table.columns
+    if not any(_has_number(table, name) for name in names):
+        raise UserError(f"{table.source}: no column holds numbers")
+    wanted = options.out_components or tuple(default_outputs)
+    if not wanted:
+        raise UserError(
+            "data.out_components: name the column to predict (or several). Columns of "
+            f"{table.source}: {listing(names, 30)}"
+        )
+    faults: list[str] = []
+    special = {"data.split_column": options.split_column, "data.instance": options.instance}
+    special["data.time"] = options.time
+    for key, name in special.items():
+        if name is not None and name not in names:
+            faults.append(f"{key}: {table.source} has {absent(name, names)}")
+    reserved = {name for name in special.values() if name is not None}
+    outputs = _matching("data.out_components", wanted, table, reserved, faults)
+    reserved |= set(outputs)
+    inputs = _matching("data.in_components", options.in_components, table, reserved, faults)
+    categorical = _matching("data.categorical", options.categorical, table, reserved, faults)
+    for name in outputs:
+        for key, other in special.items():
+            if name == other:
+                faults.append(f"data.out_components: column '{name}' is also {key}")
+    for name in inputs:
+        if name in outputs or name == options.split_column:
+            role = "a target" if name in outputs else "data.split_column"
+            faults.append(f"data.in_components: column '{name}' is also {role}")
+    if not options.in_components:
+        inputs = _default_inputs(table, reserved, categorical, notices)
+    for name in categorical:
+        if name not in inputs:
+            faults.append(f"data.categorical: column '{name}' is not among the inputs")
+    if faults:
+        raise UserErrors(faults)
+    if not inputs:
+        raise UserError(f"data.in_components: {table.source} has no column left to be an input")
+    for name in outputs:
+        table.numbers(name, " (a target must be)")
+    for name in inputs:
+        if name not in categorical and _has_number(table, name):
+            table.numbers(
+                name, hint=" List the column in data.categorical to use its values as categories."
+            )
+    texts = {name for name in inputs if isinstance(table.column(name), TextColumn)}
+    return Components(tuple(inputs), tuple(outputs), frozenset(texts | set(categorical)))
+
+
+def _matching(
+    key: str, patterns: Iterable[str], table: Table, reserved: set[str], faults: list[str]
+) -> list[str]:
+    """Columns named by `patterns`, each once; a pattern never takes a reserved column."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if pattern in table.columns:
+            found[pattern] = None
+            continue
+        free = (name for name in table.columns if name not in reserved)
+        hits = [name for name in free if fnmatchcase(name, pattern)]
+        if not hits:
+            faults.append(f"{key}: {table.source} has {absent(pattern, table.columns)}")
+        found.update(dict.fromkeys(hits))
+    return list(found)
+
+
+def _default_inputs(
+    table: Table, reserved: set[str], categorical: Sequence[str], notices: list[str]
+) -> list[str]:
+    """All columns without another role, less those without values and those like identifiers."""
+    inputs = []
+    for name in table.columns:
+        if name in reserved:
+            continue
+        column = table.column(name)
+        if isinstance(column, NumberColumn):
+            if name not in categorical and bool(np.isnan(column.values).all()):
+                notices.append(f"column '{name}' has no value at all; left out of the inputs")
+                continue
+        elif name not in categorical and not column.numeric_labels():
+            different = len(column.labels)
+            if {text.lower() for text in column.labels} <= set(PARTS) and different > 1:
+                notices.append(
+                    f"column '{name}' holds {listing(column.labels)} and is used as an input; if "
+                    f"it is the split, set data.split_column={name}"
+                )
+            if different > min(_MOST_CATEGORIES, max(2, len(table) // 2)):
+                notices.append(
+                    f"column '{name}' has {different} different texts in {len(table)} rows; left "
+                    "out of the inputs (name it in data.categorical to use it)"
+                )
+                continue
+        inputs.append(name)
+    return inputs
+
+
+def _has_number(table: Table, name: str) -> bool:
+    column = table.column(name)
+    if isinstance(column, TextColumn):
+        return bool(column.numeric_labels())
+    return not bool(np.isnan(column.values).all())

@@ -1,0 +1,221 @@
+"""From the options of `data:` to scaled parts ready for training."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagi_cli.data import bundled
+from tagi_cli.data.components import Components, choose
+from tagi_cli.data.encoder import Encoder, Input, checked_scaler, fit_categories, fit_input
+from tagi_cli.data.options import DataOptions
+from tagi_cli.data.scaling import Moments, fit, moments
+from tagi_cli.data.sources import read_table
+from tagi_cli.data.splits import PARTS, Split, split
+from tagi_cli.data.table import NumberColumn, Table
+from tagi_cli.errors import UserError, UserErrors
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of one part: `x (n, F)` and `y (n, K)` scaled float32, NaN for a missing target.
+
+    `target (n, K) float64` are the targets in original units, `rows (n,)` the row numbers in the
+    source, from 0.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    target: NDArray[np.float64]
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A table, split and scaled. `sha256` is that of the source's bytes; `summary` is JSON-able."""
+
+    train: Part
+    valid: Part
+    test: Part
+    encoder: Encoder
+    name: str
+    sha256: str
+    summary: dict[str, Any]
+
+    def merged(self) -> Part:
+        """Training rows followed by validation rows, for training again on both."""
+        a, b = self.train, self.valid
+        return Part(
+            np.concatenate([a.x, b.x]),
+            np.concatenate([a.y, b.y]),
+            np.concatenate([a.target, b.target]),
+            np.concatenate([a.rows, b.rows]),
+        )
+
+
+def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
+    """Read, split and scale the table that the options name.
+
+    Args:
+        options: the keys of `data:`.
+        notices: collects one-line remarks for the user.
+
+    Raises:
+        UserError: any mistake in the options or the file; see the modules of this package.
+    """
+    notices = notices if notices is not None else []
+    faults = options.faults()
+    if faults:
+        raise UserErrors(faults)
+    table, name, sha256, default_outputs = _source(options, notices)
+    if len(table) < 2:
+        raise UserError(f"{table.source}: 1 row; training and validation need 2 at least")
+    components = choose(table, options, default_outputs, notices)
+    rows = _usable_rows(table, components, options, notices)
+    parts = split(table, rows, options)
+    _check_parts(table, components, parts, options)
+    encoder = _fit(table, components, parts.train, options)
+    encoded, filled = [], 0
+    for part_rows in (parts.train, parts.valid, parts.test):
+        x, count = encoder.encode_counting(table, part_rows)
+        filled += count
+        y, target = encoder.targets(table, part_rows), encoder.raw_targets(table, part_rows)
+        assert y is not None  # the targets were found in this table
+        assert target is not None
+        encoded.append(Part(x, y, target, part_rows))
+    if filled:
+        notices.append(f"{filled} missing inputs filled with the mean of the training part")
+    summary = {
+        "name": name,
+        "source": table.source,
+        "sha256": sha256,
+        "rows": len(table),
+        "columns": len(table.columns),
+        "inputs": list(encoder.inputs),
+        "features": list(encoder.features),
+        "outputs": list(encoder.outputs),
+        "split": {"method": parts.method, "seed": options.split_seed}
+        | {part: len(rows) for part, rows in zip(PARTS, parts[:3], strict=True)},
+        "rows_dropped": len(table) - len(rows),
+        "inputs_filled": filled,
+        "statistics": _statistics(table, components, parts.train, notices),
+    }
+    return Dataset(encoded[0], encoded[1], encoded[2], encoder, name, sha256, summary)
+
+
+def _source(options: DataOptions, notices: list[str]) -> tuple[Table, str, str, tuple[str, ...]]:
+    """The table, its name, the sha256 of its source, and its usual targets."""
+    if options.path is None:
+        name = str(options.name)
+        chosen = bundled.find(name)
+        table, sha256 = chosen.read()
+        return table, name, sha256, chosen.outputs
+    try:
+        table = read_table(options.path, notices)
+    except UserError as error:
+        raise UserError(f"data.path: {error}") from None
+    path = Path(options.path).expanduser()
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return table, options.name or path.name.split(".")[0], sha256, ()
+
+
+def _usable_rows(
+    table: Table, components: Components, options: DataOptions, notices: list[str]
+) -> Rows:
+    """Numbers of the rows to divide: all, or those whose inputs are complete."""
+    rows = np.arange(len(table), dtype=np.int64)
+    if options.missing != "drop":
+        return rows
+    complete = np.ones(len(table), dtype=bool)
+    for name in components.inputs:
+        column = table.column(name)
+        if isinstance(column, NumberColumn):
+            complete &= ~np.isnan(column.values)
+        else:
+            complete &= column.codes >= 0
+    dropped = len(table) - int(complete.sum())
+    if dropped:
+        notices.append(f"{dropped} of {len(table)} rows dropped: an input is missing")
+    if len(table) - dropped < 2:
+        raise UserError(
+            f"data.missing: dropping rows with a missing input leaves {len(table) - dropped} of "
+            f"{len(table)} rows of {table.source}; leave the emptiest columns out of "
+            "data.in_components, or set data.missing to 'mean'"
+        )
+    return rows[complete]
+
+
+def _check_parts(table: Table, components: Components, parts: Split, options: DataOptions) -> None:
+    if options.batch_size > len(parts.train):
+        raise UserError(
+            f"data.batch_size: {options.batch_size} is larger than the training part of "
+            f"{len(parts.train)} rows; allowed: 1 to {len(parts.train)}"
+        )
+    for name in components.outputs:
+        values = table.numbers(name)
+        if np.isnan(values).all():
+            raise UserError(f"{table.source}, column '{name}': the target has no value at all")
+        for part, rows in zip(PARTS[:2], parts[:2], strict=False):
+            if len(rows) and np.isnan(values[rows]).all():
+                raise UserError(
+                    f"{table.source}, column '{name}': the target has no value in the {part} part"
+                )
+
+
+def _fit(table: Table, components: Components, train: Rows, options: DataOptions) -> Encoder:
+    method_x = options.scaling_method if options.scaling_tag != "none" else "none"
+    method_y = options.scaling_method if options.scaling_tag == "full" else "none"
+    keep_mean = options.missing == "mean"
+    columns: list[Input] = []
+    for name in components.inputs:
+        if name in components.categorical:
+            columns.append(fit_categories(table, name, train, keep_mean))
+        else:
+            columns.append(fit_input(table, name, train, method_x, keep_mean))
+    scalers = [
+        checked_scaler(table, name, moments(table.numbers(name)[train]), method_y)
+        for name in components.outputs
+    ]
+    center_y, scale_y = np.array(scalers, dtype=np.float64).T
+    return Encoder(tuple(columns), components.outputs, center_y.copy(), scale_y.copy())
+
+
+def _statistics(
+    table: Table, components: Components, train: Rows, notices: list[str]
+) -> list[dict[str, Any]]:
+    """Facts of each input and target in the training part, for the report."""
+    facts = []
+    for name in (*components.inputs, *components.outputs):
+        fact: dict[str, Any] = {
+            "name": name,
+            "role": "target" if name in components.outputs else "input",
+        }
+        if name in components.categorical:
+            column = table.categories(name)
+            codes = column.codes[train]
+            counts = np.bincount(codes[codes >= 0], minlength=len(column.labels))
+            pairs = zip(column.labels, counts.tolist(), strict=True)
+            fact["categories"] = {text: count for text, count in sorted(pairs) if count}
+            observed = int(counts.sum())
+        else:
+            found: Moments = moments(table.numbers(name)[train])
+            fact |= {"mean": found.mean, "sd": found.sd}
+            fact |= {"minimum": found.minimum, "maximum": found.maximum}
+            observed = found.observed
+            fact["constant"] = fit(found, "z-norm").is_constant
+            if fact["constant"]:
+                notices.append(f"column '{name}' is constant in the training part ({found.mean:g})")
+        fact["missing"] = len(train) - observed
+        facts.append(fact)
+    return facts

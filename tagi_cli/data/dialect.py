@@ -1,0 +1,74 @@
+"""How a delimited text file is written: its delimiter, and whether its first record is a header."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tagi_cli.data.table import parse_number
+
+_WORD = re.compile(r'"(?:[^"]|"")*"|\S+')
+_SAMPLE = 100
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The delimiter of a file; None stands for any run of spaces or tabs.
+
+    Fields may be quoted with `"`, doubled inside; spaces before a field do not belong to it.
+    """
+
+    delimiter: str | None
+
+    def records(self, lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+        """Each record with the index of its first line; blank lines are passed over.
+
+        Raises:
+            csv.Error: a field longer than the csv module accepts, as after a stray quote.
+        """
+        if self.delimiter is None:
+            for i, line in enumerate(lines):
+                fields = _WORD.findall(line)
+                if fields:
+                    yield i, [_unquoted(field) for field in fields]
+            return
+        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
+        begin = 0
+        for fields in reader:
+            if len(fields) > 1 or "".join(fields).strip():
+                yield begin, fields
+            begin = reader.line_num
+
+
+def sniff(lines: Sequence[str]) -> Dialect:
+    """The dialect under which most of the first lines have the same number of fields, above one.
+
+    Where several fit alike, tab goes before semicolon, comma and spaces: a file of one of these
+    may well hold the next in its fields (a decimal comma, a date and time), seldom the one before.
+    """
+    sample = [line for line in lines if line.strip()][:_SAMPLE]
+    best, best_score = Dialect(","), len(sample) / 2
+    for delimiter in ("\t", ";", ",", None):
+        dialect = Dialect(delimiter)
+        try:
+            counts = Counter(len(fields) for _, fields in dialect.records(sample))
+        except csv.Error:
+            continue
+        score = max((count for width, count in counts.items() if width > 1), default=0)
+        if score > best_score:
+            best, best_score = dialect, score
+    return best
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Whether a first record names the columns: any field is neither a number nor missing."""
+    return any(parse_number(field) is None for field in fields)
+
+
+def _unquoted(field: str) -> str:
+    if len(field) > 1 and field[0] == field[-1] == '"':
+        return field[1:-1].replace('""', '"')
+    return field

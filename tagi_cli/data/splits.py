@@ -1,0 +1,173 @@
+"""Which rows train, which validate, which test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagi_cli.data.options import DataOptions
+from tagi_cli.data.table import NumberColumn, Table
+from tagi_cli.errors import UserError, nearest
+
+Rows = NDArray[np.int64]
+PARTS = ("train", "valid", "test")
+
+
+class Split(NamedTuple):
+    """Row numbers of each part; `method` says how they were chosen."""
+
+    train: Rows
+    valid: Rows
+    test: Rows
+    method: str
+
+
+def split(table: Table, rows: Rows, options: DataOptions) -> Split:
+    """Divide `rows` of the table as the options say; rows of a part keep the order of the file.
+
+    Chronological parts are in order of time instead.
+
+    Raises:
+        UserError: too few rows for the portions, an unknown name in the split column, a time that
+            is none, or an empty training part.
+    """
+    if options.split_column is not None:
+        return _by_column(table, rows[: options.limit], options)
+    if options.split_method == "gal":
+        train, test = gal(len(rows), options.split_index)
+        train, valid = draw_valid(train, options.valid_portion, options.split_seed)
+        return Split(rows[train], rows[valid], rows[np.sort(test)], f"gal {options.split_index}")
+    method = options.split_method
+    if method == "auto":
+        method = "random" if options.time is None else "chronological"
+    if method == "random":
+        order = np.random.default_rng(options.split_seed).permutation(rows)
+    elif options.time is None:
+        order = rows
+    else:
+        order = rows[np.argsort(times(table, options.time, rows), kind="stable")]
+    parts = portions(order[: options.limit], options.split_portions, table.source)
+    if method == "random":
+        parts = [np.sort(part) for part in parts]
+    return Split(parts[0], parts[1], parts[2], method)
+
+
+def portions(order: Rows, shares: Sequence[float], source: str) -> list[Rows]:
+    """Consecutive parts of `order` in these shares; the first takes what rounding leaves.
+
+    A part of share 0 is empty, any other has one row at least.
+
+    Raises:
+        UserError: not enough rows for that.
+    """
+    n = len(order)
+    n_valid, n_test = (max(1, round(share * n)) if share > 0 else 0 for share in shares[1:])
+    n_train = n - n_valid - n_test
+    if n_train < 1:
+        raise UserError(
+            f"data.split_portions: {list(shares)} of {n} rows in {source} leave no training row; "
+            "use more rows, or set the portion of the validation or test part to 0"
+        )
+    return [order[:n_train], order[n_train : n_train + n_valid], order[n_train + n_valid :]]
+
+
+def gal(n: int, index: int) -> tuple[Rows, Rows]:
+    """Training and test rows of standard UCI split `index` (0 to 19) of a table of n rows.
+
+    The published splits come from one legacy generator seeded with 1 that draws a permutation
+    per split; 90 % (rounded half up) are for training. Rows are in the published order.
+    """
+    generator = np.random.RandomState(1)
+    for _ in range(index + 1):
+        order = generator.choice(n, n, replace=False)
+    cut = int(0.9 * n + 0.5)
+    return order[:cut].astype(np.int64), order[cut:].astype(np.int64)
+
+
+def draw_valid(train: Rows, portion: float, seed: int) -> tuple[Rows, Rows]:
+    """Move a random portion of the training rows (one at least, unless 0) to validation; sorted.
+
+    Raises:
+        UserError: no training row would be left.
+    """
+    if portion == 0:
+        return np.sort(train), train[:0]
+    n_valid = max(1, round(portion * len(train)))
+    if n_valid >= len(train):
+        raise UserError(
+            f"data.valid_portion: {portion:g} of {len(train)} training rows leaves the training "
+            "part empty; use more rows, or set it to 0"
+        )
+    order = np.random.default_rng(seed).permutation(train)
+    return np.sort(order[n_valid:]), np.sort(order[:n_valid])
+
+
+def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:
+    name = str(options.split_column)
+    column = table.categories(name)
+    part_of_code = np.full(len(column.labels) + 1, -1)
+    for code, text in enumerate(column.labels):
+        if text.lower() in PARTS:
+            part_of_code[code] = PARTS.index(text.lower())
+    part = part_of_code[column.codes[rows]]
+    if (part < 0).any():
+        row = int(rows[np.flatnonzero(part < 0)[0]])
+        code = int(column.codes[row])
+        found = "no value" if code < 0 else f"'{column.labels[code]}'"
+        hint = "" if code < 0 else nearest(column.labels[code].lower(), PARTS)
+        raise UserError(f"{table.where(row, name)}: {found}.{hint} Allowed: {', '.join(PARTS)}")
+    train, valid, test = (rows[part == i] for i in range(3))
+    if not len(train):
+        raise UserError(
+            f"data.split_column: column '{name}' of {table.source} marks no row as train; "
+            "the training part must not be empty"
+        )
+    if not len(valid):
+        train, valid = draw_valid(train, options.valid_portion, options.split_seed)
+    return Split(train, valid, test, f"column {name}")
+
+
+def times(table: Table, name: str, rows: Rows) -> NDArray[np.float64] | NDArray[np.int64]:
+    """Times of these rows as sortable numbers: the column's own, or microseconds since 1970.
+
+    Texts are ISO 8601; those without a time zone count as UTC.
+
+    Raises:
+        UserError: a missing or unreadable time, or times with and without time zone.
+    """
+    column = table.column(name)
+    if isinstance(column, NumberColumn):
+        values = column.values[rows]
+        missing = np.isnan(values)
+    else:
+        missing = column.codes[rows] < 0
+    if missing.any():
+        row = int(rows[np.flatnonzero(missing)[0]])
+        raise UserError(f"{table.where(row, name)}: no time; every row needs one to be ordered")
+    if isinstance(column, NumberColumn):
+        return values
+    epoch, tick = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+    moment = np.zeros(len(column.labels), dtype=np.int64)
+    zoned: bool | None = None
+    for code, text in enumerate(column.labels):
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            row = int(np.argmax(column.codes == code))
+            raise UserError(
+                f"{table.where(row, name)}: '{text}' is neither a number nor a time in ISO 8601, "
+                "such as 2024-01-31 or 2024-01-31T12:00:00"
+            ) from None
+        if zoned is not None and zoned != (time.tzinfo is not None):
+            row = int(np.argmax(column.codes == code))
+            raise UserError(
+                f"{table.where(row, name)}: '{text}' in a column that mixes times with and "
+                "without a time zone"
+            )
+        zoned = time.tzinfo is not None
+        moment[code] = ((time if zoned else time.replace(tzinfo=UTC)) - epoch) // tick
+    return moment[column.codes[rows]]
