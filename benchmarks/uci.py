@@ -18,15 +18,16 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import peer
-from machine import describe
 from published import PUBLISHED, SIGMA_V, SOURCES
 from scipy.stats import binomtest
 
+from tagi_cli.experiment import provenance
 from tagi_cli.training.metrics import regression_metrics
 
 FIGURES = ("rmse", "nll", "crps", "coverage_90", "coverage_95", "seconds")
@@ -182,6 +183,16 @@ def measure(
     return results
 
 
+def environment() -> dict[str, Any]:
+    """Machine, versions and commit of the code that is measured."""
+    found = provenance.environment()
+    del found["working_directory"]
+    found["git_commit"] = provenance.git_commit(RESULTS)
+    if peer.available():
+        found["versions"]["pytagi"] = metadata.version("pytagi")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -205,7 +216,11 @@ def main() -> None:
         parser.error(f"--data {options.data}: no set; found {[f.name for f in folders]}")
     if not peer.available():
         print("pytagi cannot be imported here, so it is left out; benchmarks/README.md says how.")
-    record: dict[str, Any] = {"machine": describe(), "overrides": options.overrides, "sets": {}}
+    record: dict[str, Any] = {
+        "environment": environment(),
+        "overrides": options.overrides,
+        "sets": {},
+    }
     for folder in chosen:
         table = read(folder)
         splits = min(options.splits, table.splits)
