@@ -20,7 +20,8 @@ class Limits:
 
     `minimum`/`maximum` include the bound, `above`/`below` exclude it; on a list they hold for each
     item. `choices` lists the allowed values. `kinds` says that each item of the list (or the value
-    itself) is a mapping `{kind: <name>, <options of that kind>}` from this registry.
+    itself) is a mapping `{kind: <name>, <options of that kind>}` from this registry. `path` says
+    that the text is a file path: it counts from the working directory and is made absolute.
     """
 
     doc: str
@@ -30,6 +31,7 @@ class Limits:
     below: float | None = None
     choices: tuple[Any, ...] | None = None
     kinds: Registry | None = None
+    path: bool = False
 
     def describe(self) -> str:
         """The range in words, e.g. `at least 1`; empty where anything of the type will do."""
@@ -74,12 +76,13 @@ def option(
     below: float | None = None,
     choices: tuple[Any, ...] | None = None,
     kinds: Registry | None = None,
+    path: bool = False,
 ) -> Any:
     """A dataclass field that is a config option; `doc` ends up in the configuration reference.
 
     Lists are given as a tuple default. An option without default must be set by the user.
     """
-    limits = Limits(doc, minimum, maximum, above, below, choices, kinds)
+    limits = Limits(doc, minimum, maximum, above, below, choices, kinds, path)
     return dataclasses.field(default=default, metadata={"limits": limits})
 
 

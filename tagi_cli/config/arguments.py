@@ -1,0 +1,109 @@
+"""Arguments `key=value` in Hydra's override grammar, one by one, with messages that help."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagi_cli.errors import UserError
+
+_KEY = re.compile(r"[+~]*[A-Za-z_]\w*([./]\w+)*", re.ASCII)
+_STRUCTURE = set("[]{}(),='\"$\\")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument.
+
+    Attributes:
+        key: dotted path, or name of a group.
+        value: what it is set to; None for a deletion too.
+        delete: whether it was `~key`: back to the default.
+        sweep: the texts of the values, where there are several (`a=1,2`, `range(0,3)`).
+        text: the argument as Hydra reads it.
+    """
+
+    key: str
+    value: Any
+    delete: bool
+    sweep: tuple[str, ...] | None
+    text: str
+
+
+def parse(text: str) -> Argument:
+    """Read one argument.
+
+    `+key` and `++key` mean the same as `key`: the schema decides what exists, not the sign. A value
+    that names an existing file is that file, whatever characters it holds.
+
+    Raises:
+        UserError: it is not `key=value`, or the value cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, equals, raw = text.partition("=")
+    if not equals and not text.startswith("~"):
+        path = Path(text)
+        hint = f" Did you mean config={text}?" if path.suffix in (".yaml", ".yml") else ""
+        raise UserError(f"{text}: not understood.{hint} Allowed: key=value")
+    if raw and _names_file(raw):
+        text = f"{key}={_quoted(raw)}"
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        if not raw or _STRUCTURE & set(raw):
+            raise UserError(_unreadable(key, raw, error)) from None
+        # Letters and signs outside Hydra's alphabet are text all the same.
+        text = f"{key}={_quoted(raw)}"
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException as again:
+            raise UserError(_unreadable(key, raw, again)) from None
+    if override.package is not None:
+        raise UserError(f"{text}: packages (@) are not taken. Allowed: key=value")
+    name = override.key_or_group
+    if override.is_delete():
+        return Argument(name, None, True, None, text)
+    if not override.is_sweep_override():
+        return Argument(name, override.value(), False, None, text)
+    if override.is_interval_sweep():
+        raise UserError(f"{name}: interval() has no end. Allowed: a,b,c, range() and choice()")
+    return Argument(name, override.value(), False, _texts(override), text)
+
+
+def _texts(override: Any) -> tuple[str, ...]:
+    from hydra.core.override_parser.types import Glob
+
+    value = override.value()
+    if isinstance(value, Glob):
+        raise UserError(f"{override.key_or_group}: glob() is not taken. Allowed: a,b,c or choice()")
+    return tuple(override.sweep_string_iterator())
+
+
+def _names_file(raw: str) -> bool:
+    """Whether a value with signs that mean something to Hydra is the name of a file."""
+    if not _STRUCTURE & set(raw) and "~" not in raw:
+        return False
+    try:
+        return Path(raw).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _quoted(raw: str) -> str:
+    escaped = raw.replace("\\", "\\\\") if raw.endswith("\\") else raw
+    return "'" + escaped.replace("'", "\\'") + "'"
+
+
+def _unreadable(key: str, raw: str, error: Exception) -> str:
+    if not _KEY.fullmatch(key):
+        return f"{key}={raw}: '{key}' is not the name of an option. Allowed: key=value"
+    if raw.count("[") != raw.count("]") or raw.count("{") != raw.count("}"):
+        return f"{key}: found {raw}, where a bracket is not closed"
+    return (
+        f"{key}: found {raw}, which cannot be read. Text with one of , = ( ) [ ] {{ }} : needs "
+        f"quotes inside quotes: \"{key}='{raw}'\""
+    )

@@ -1,0 +1,205 @@
+"""The one validator: a plain tree becomes typed options, or every fault is told at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tagi_cli.config.convert import NULL_WORDS, MismatchError, convert, shown
+from tagi_cli.config.schema import (
+    Option,
+    Registries,
+    allowed_words,
+    arms,
+    is_group,
+    options_of,
+    walk,
+)
+from tagi_cli.errors import UserError, UserErrors, listing, nearest
+from tagi_cli.options import Kind, Registry
+
+Root = TypeVar("Root")
+
+_BAD = object()
+"""Stands for a value whose fault is already noted."""
+
+
+def check(
+    root: type[Root],
+    registries: Registries,
+    tree: Mapping[str, Any],
+    faults: Iterable[str] = (),
+    where: str = "",
+) -> Root:
+    """Options of class `root` from a plain tree (no interpolations left).
+
+    Args:
+        root: options class. Its class attribute `without_meaning`, a mapping, holds hints for
+            words of other tools; a method `faults()` may add what no single option shows.
+        registries: by root group, its registry of kinds; `{kind: <name>, ...}` becomes an object
+            of that kind's options class.
+        tree: nested mappings as YAML gives them.
+        faults: messages of earlier steps, reported together with those found here.
+        where: config path of `root` itself.
+
+    Raises:
+        UserErrors: anything is wrong; lists each fault with path, what was found and allowed.
+    """
+    checker = _Checker(root, registries, tree, faults)
+    value = checker.group(root, tree, where)
+    if checker.faults:
+        raise UserErrors(dict.fromkeys(checker.faults))
+    assert isinstance(value, root)
+    return value
+
+
+class _Checker:
+    def __init__(
+        self,
+        root: type,
+        registries: Registries,
+        tree: Mapping[str, Any],
+        faults: Iterable[str],
+    ) -> None:
+        self.faults = list(faults)
+        self.registries = registries
+        self.hints: Mapping[str, str] = getattr(root, "without_meaning", {})
+        kinds = {group: _kind_name(tree.get(group)) for group in registries}
+        self.paths = [path for path, _ in walk(root, registries, kinds)]
+
+    def group(
+        self, cls: type, found: Any, where: str, kind: str = "", registry: Registry | None = None
+    ) -> Any:
+        """An object of the options class `cls`, or _BAD."""
+        if not isinstance(found, Mapping):
+            self.faults.append(
+                f"{where}: found {shown(found)}. Allowed: a mapping of options, "
+                f"{listing(option.name for option in options_of(cls))}"
+            )
+            return _BAD
+        options = {option.name: option for option in options_of(cls)}
+        before = len(self.faults)
+        for key in found:
+            if key not in options and not (kind and key == "kind"):
+                self._unknown(str(key), where, list(options), kind, registry)
+        values = {}
+        for name, option in options.items():
+            path = f"{where}.{name}" if where else name
+            top = not where and name in self.registries
+            if name in found:
+                values[name] = (
+                    self._one_kind(self.registries[name], found[name], path)
+                    if top
+                    else self._option(option, found[name], path)
+                )
+            elif is_group(option.type):
+                values[name] = self.group(option.type, {}, path)
+            elif top or option.required:
+                self.faults.append(f"{path}: must be set. Allowed: {allowed_words(option)}")
+        if len(self.faults) > before:
+            return _BAD
+        made = cls(**values)
+        more = getattr(made, "faults", None)
+        if callable(more):
+            self.faults += more()
+        return made
+
+    def _option(self, option: Option, found: Any, where: str) -> Any:
+        if found == "???":
+            self.faults.append(f"{where}: must be set. Allowed: {allowed_words(option)}")
+            return _BAD
+        members = arms(option.type)
+        if found is None and type(None) in members:
+            return None
+        if option.limits.kinds is not None:
+            return self._kinds(option, option.limits.kinds, found, where)
+        for member in members:
+            if is_group(member) and (isinstance(found, Mapping) or len(members) == 1):
+                return self.group(member, found, where)
+        return self._value(option, found, where)
+
+    def _value(self, option: Option, found: Any, where: str) -> Any:
+        choices = option.limits.choices
+        if choices is not None and found is None and "none" in choices:
+            found = "none"
+        try:
+            if choices is not None and found in NULL_WORDS and found in choices:
+                value = found
+            else:
+                value = convert(option.type, found)
+            fits, hint = option.limits.accepts(value), ""
+            if option.limits.path and isinstance(value, str):
+                fits, value = bool(value), str(Path(value).expanduser().absolute())
+        except MismatchError as error:
+            fits, hint = False, f" {error}" if str(error) else ""
+        if fits:
+            return value
+        if choices is not None and isinstance(found, str):
+            hint = nearest(found, [str(choice) for choice in choices])
+        self.faults.append(f"{where}: found {shown(found)}.{hint} Allowed: {allowed_words(option)}")
+        return _BAD
+
+    def _kinds(self, option: Option, registry: Registry, found: Any, where: str) -> Any:
+        listed = any(getattr(arm, "__origin__", arm) in (list, tuple) for arm in arms(option.type))
+        if not listed:
+            return self._one_kind(registry, found, where)
+        if not isinstance(found, list | tuple):
+            found = [found]
+        return tuple(
+            self._one_kind(registry, item, f"{where}.{number}") for number, item in enumerate(found)
+        )
+
+    def _one_kind(self, registry: Registry, found: Any, where: str) -> Any:
+        if isinstance(found, str):
+            found = {"kind": found}
+        if not isinstance(found, Mapping):
+            self.faults.append(
+                f"{where}: found {shown(found)}. Allowed: a mapping {{kind: <name>, <options>}}"
+            )
+            return _BAD
+        name = found.get("kind")
+        if not isinstance(name, str) or name == "???":
+            message = "must be set" if name in (None, "???") else f"found {shown(name)}"
+            self.faults.append(f"{where}.kind: {message}. Allowed: {listing(sorted(registry), 60)}")
+            return _BAD
+        try:
+            kind: Kind = registry.find(name, where)
+        except UserError as error:
+            self.faults.append(str(error))
+            return _BAD
+        return self.group(kind.options, found, where, name, registry)
+
+    def _unknown(
+        self, key: str, where: str, known: Sequence[str], kind: str, registry: Registry | None
+    ) -> None:
+        path = f"{where}.{key}" if where else key
+        if key in self.hints:
+            self.faults.append(f"{path}: has no meaning here. {self.hints[key]}")
+            return
+        hint, of = nearest(key, known), ""
+        if registry is not None:
+            of = f" of {registry.group} kind '{kind}'"
+            others = [
+                other.name
+                for other in registry.values()
+                if any(option.name == key for option in options_of(other.options))
+            ]
+            hint = f" It belongs to kind {listing(others)}." if others else hint
+        hint = hint or self._elsewhere(path, key)
+        allowed = f"Allowed: {listing(known, 40)}" if known else "It has no options."
+        self.faults.append(f"{path}: unknown option{of}.{hint} {allowed}")
+
+    def _elsewhere(self, path: str, key: str) -> str:
+        if "." in key and key in self.paths:
+            outer, _, inner = key.partition(".")
+            return f" Write it nested: {outer}: {{{inner}: ...}}."
+        same = [known for known in self.paths if known.rpartition(".")[2] == key]
+        close = same or difflib.get_close_matches(path, self.paths, n=1, cutoff=0.8)
+        return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def _kind_name(found: Any) -> str:
+    name = found.get("kind") if isinstance(found, Mapping) else found
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,208 @@
+"""Reading a preset or a user's file: data, never code.
+
+The file says what it chooses (`kind: x` in a group, or a `defaults` list) and what it sets. Of its
+`hydra:` keys only those that describe a sweep are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tagi_cli.config.catalogue import PRESETS, Catalogue
+from tagi_cli.config.convert import shown
+from tagi_cli.errors import UserError, nearest
+
+_REFUSED = (
+    "is not taken from a config file. Allowed: hydra.mode, hydra.sweeper.params, and plain numbers "
+    "in hydra.launcher"
+)
+_CODE = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_", "()")
+
+
+@dataclass
+class Sweep:
+    """The `hydra:` keys of a file: whether it sweeps by itself, and over what."""
+
+    multirun: bool = False
+    params: dict[str, str] = field(default_factory=dict)
+    launcher: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Source:
+    """One file, or the command line: what it chooses, then what it sets.
+
+    Attributes:
+        choices: by group, the option chosen.
+        values: nested mapping of what is set; in a group of kinds without `kind`.
+    """
+
+    choices: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    sweep: Sweep = field(default_factory=Sweep)
+    faults: list[str] = field(default_factory=list)
+
+    def choose(self, catalogue: Catalogue, group: str, name: str) -> None:
+        """Note a choice, or the fault that there is no such option."""
+        try:
+            self.choices[group] = catalogue.choice(group, name)
+        except UserError as error:
+            self.faults.append(str(error))
+
+
+def read_sources(catalogue: Catalogue, name: str, outer: tuple[Path, ...] = ()) -> list[Source]:
+    """The file that `config=<name>` means, after the presets that it builds on.
+
+    Raises:
+        UserError: a file is missing or unreadable, or builds on itself.
+    """
+    path = catalogue.preset(name).resolve()
+    if path in outer:
+        raise UserError(f"{path}: builds on itself")
+    tree = read_yaml(path)
+    source, bases = Source(), []
+    source.faults += [f"{path}: {fault}" for fault in _code(tree, "")]
+    source.sweep = _sweep(tree.pop("hydra", None), path, source.faults)
+    for group, option in _defaults(tree.pop("defaults", None), path, source.faults):
+        if group == PRESETS:
+            bases.append(option)
+        elif group in catalogue.groups():
+            source.choose(catalogue, group, option)
+        else:
+            hint = nearest(group, catalogue.groups())
+            source.faults.append(f"{path}: defaults: unknown group '{group}'.{hint}")
+    for key, value in tree.items():
+        _take(catalogue, source, str(key), value)
+    before = [found for base in bases for found in read_sources(catalogue, base, (*outer, path))]
+    return [*before, source]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UserError: it cannot be read, is not YAML, or holds something else.
+    """
+    import yaml  # type: ignore[import-untyped]
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        # OmegaConf's loader reads 1e-3 as a number, which plain YAML 1.1 does not.
+        loaded = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UserError(f"{path}: {where}not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: not a valid config: {first}") from None
+    tree = OmegaConf.to_container(loaded, resolve=False)
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: found a list. Allowed: a mapping of options")
+    if not tree:
+        raise UserError(f"{path}: is empty. Allowed: a mapping of options")
+    return {str(key): value for key, value in tree.items()}
+
+
+def _take(catalogue: Catalogue, source: Source, key: str, value: Any) -> None:
+    """Split one root entry of a file into a choice and what it sets."""
+    if isinstance(value, str) and key in catalogue.groups():
+        source.choose(catalogue, key, value)
+    elif key in catalogue.registries and isinstance(value, Mapping) and "kind" in value:
+        values = dict(value)
+        kind = values.pop("kind")
+        if isinstance(kind, str):
+            source.choose(catalogue, key, kind)
+        else:
+            source.faults.append(f"{key}.kind: found {shown(kind)}. Allowed: the name of a kind")
+        source.values[key] = values
+    else:
+        source.values[key] = value
+
+
+def _code(tree: Any, where: str) -> Iterator[str]:
+    """Faults for keys that would name code."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            path = f"{where}.{key}" if where else str(key)
+            if key in _CODE:
+                yield (
+                    f"{path}: found {shown(value)}. A config is data and cannot name code; "
+                    "choose by `kind`"
+                )
+            yield from _code(value, path)
+    elif isinstance(tree, list):
+        for number, value in enumerate(tree):
+            yield from _code(value, f"{where}.{number}")
+
+
+def _defaults(found: Any, path: Path, faults: list[str]) -> list[tuple[str, str]]:
+    """(group, option) pairs of a `defaults` list."""
+    if found is None:
+        return []
+    pairs = []
+    for item in found if isinstance(found, list) else [found]:
+        if item == "_self_":
+            continue
+        if isinstance(item, Mapping) and len(item) == 1:
+            ((key, option),) = item.items()
+            group = str(key).removeprefix("override ").strip().removeprefix("/")
+            if group.split("/")[0] == "hydra":
+                faults.append(f"{path}: defaults: {group} is not taken from a config file")
+                continue
+            if isinstance(option, str) and "@" not in group:
+                pairs.append((group, option))
+                continue
+        faults.append(
+            f"{path}: defaults: found {shown(item)}. Allowed: `override /<group>: <option>`, "
+            "`config: <preset>`, `_self_`"
+        )
+    return pairs
+
+
+def _sweep(found: Any, path: Path, faults: list[str]) -> Sweep:
+    sweep = Sweep()
+    if found is None:
+        return sweep
+    if not isinstance(found, Mapping):
+        faults.append(f"{path}: hydra: {_REFUSED}")
+        return sweep
+    for key, value in found.items():
+        if key == "mode" and value in ("RUN", "MULTIRUN"):
+            sweep.multirun = value == "MULTIRUN"
+        elif key == "mode":
+            faults.append(f"{path}: hydra.mode: found {shown(value)}. Allowed: RUN, MULTIRUN")
+        elif key == "sweeper" and isinstance(value, Mapping) and set(value) <= {"params"}:
+            _params(value.get("params"), path, sweep, faults)
+        elif key == "launcher" and isinstance(value, Mapping):
+            for name, number in value.items():
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    sweep.launcher[str(name)] = number
+                else:
+                    faults.append(f"{path}: hydra.launcher.{name}: {_REFUSED}")
+        else:
+            faults.append(f"{path}: hydra.{key}: {_REFUSED}")
+    return sweep
+
+
+def _params(found: Any, path: Path, sweep: Sweep, faults: list[str]) -> None:
+    if not isinstance(found, Mapping):
+        faults.append(
+            f"{path}: hydra.sweeper.params: found {shown(found)}. "
+            "Allowed: a mapping, e.g. {arch.width: '16,32'}"
+        )
+        return
+    for key, value in found.items():
+        if isinstance(value, str | int | float):
+            sweep.params[str(key)] = str(value).lower() if isinstance(value, bool) else str(value)
+        else:
+            faults.append(
+                f"{path}: hydra.sweeper.params.{key}: found {shown(value)}. Allowed: text such as "
+                "'16,32,64', 'range(0,3)' or 'choice(a,b)'"
+            )

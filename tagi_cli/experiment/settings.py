@@ -1,0 +1,114 @@
+"""The root of the configuration: what a run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tagi_cli import config
+from tagi_cli.data.options import DataOptions
+from tagi_cli.options import Registry, option
+from tagi_cli.training.options import CheckpointOptions, EnsembleOptions, TrainerOptions
+
+tasks = Registry("task")
+"""What is predicted: decides the likelihood and the metrics."""
+
+
+@dataclass(frozen=True)
+class RegressionOptions:
+    """Real-valued targets with Gaussian noise."""
+
+
+tasks.register("regression", RegressionOptions, RegressionOptions)
+
+_NOISE = "set `noise.sigma_v`, or let `noise: auto` learn it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a run depends on, besides the data themselves and the version."""
+
+    without_meaning: ClassVar[Mapping[str, str]] = {
+        "learning_rate": f"The gain of an update is exact; {_NOISE}.",
+        "lr": f"The gain of an update is exact; {_NOISE}.",
+        "lr_scheduler": "The gain of an update is exact; for a schedule choose `noise: decay`.",
+        "optim": "Inference is in closed form; choose `trainer.update_rule`.",
+        "optimizer": "Inference is in closed form; choose `trainer.update_rule`.",
+        "momentum": "Inference is in closed form; choose `trainer.update_rule`.",
+        "loss_fn": "The likelihood follows from the task; choose `task` and `noise`.",
+        "weight_decay": "The prior regularises; set `arch.gain_weight`.",
+        "gradient_clip": "There are no gradients; steps are limited by `trainer.cap`.",
+        "gradient_clip_val": "There are no gradients; steps are limited by `trainer.cap`.",
+        "arch_hps": "Write the options directly below `arch`.",
+        "arch_args": "Write the options directly below `arch`.",
+        "early_stopping_args": "Set `trainer.early_stopping`.",
+        "performance_metrics": "All metrics of the task are always reported.",
+        "ckpt_mode": "`best` is the epoch with the lowest validation NLL.",
+        "return_final": "Both are kept; pass `checkpoint=last` to eval and predict.",
+        "num_workers": "Rows are held in memory; set `trainer.threads`.",
+        "pin_memory": "Rows are held in memory, or on the device.",
+        "optional_pl_kwargs": "Nothing is passed through; every option has a name of its own.",
+    }
+    from_environment: ClassVar[tuple[str, ...]] = ("data.path",)
+
+    name: str | None = option(
+        None,
+        "Folder of the run below `outputs/`. null: the name of the preset or config file, else of "
+        "the data.",
+    )
+    seed: int = option(
+        0,
+        "Seed of initial parameters and of the order of rows. Splits: `data.split_seed`.",
+        minimum=0,
+    )
+    device: str = option(
+        "auto",
+        "Where to compute. auto: an NVIDIA GPU if there is one that can be used, else the CPU.",
+        choices=("auto", "cpu"),
+    )
+    precision: str = option(
+        "float32", "Arithmetic of moments and parameters.", choices=("float32", "float64")
+    )
+    kernels: str = option(
+        "auto",
+        "How the formulas run on the CPU. host: compiled for this machine; numpy: portable; auto: "
+        "the first if it can be had, else the second, with a line that says why.",
+        choices=("auto", "numpy", "host"),
+    )
+    task: Any = option(doc="What is predicted.")
+    data: DataOptions = field(default_factory=DataOptions)
+    arch: Any = option(doc="The network.")
+    noise: Any = option(doc="The observation noise.")
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
+    ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
+    checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
+
+    def faults(self) -> list[str]:
+        """Faults that no single option shows."""
+        if self.name is None or (self.name.strip(". ") and not set(self.name) & set("/\\\0")):
+            return []
+        return [f"name: found '{self.name}'. Allowed: text that can be the name of a folder"]
+
+
+def registries() -> dict[str, Registry]:
+    """By config group, the kinds to choose from. Imports the network, hence NumPy."""
+    from tagi_cli.arch import registry as architectures
+    from tagi_cli.training.noise import registry as noises
+
+    return {"task": tasks, "arch": architectures, "noise": noises}
+
+
+def load_settings(path: str | Path) -> Settings:
+    """The settings in a `config.yaml` of a run.
+
+    Raises:
+        UserError: the file is missing, damaged or not valid.
+    """
+    return config.load(Settings, registries(), path)
+
+
+def dump_settings(settings: Settings) -> str:
+    """The text of `config.yaml`: `tagi train config=<that file>` gives the same settings."""
+    return config.dump(settings, registries())
