@@ -1,0 +1,155 @@
+// Shared by every kernel, on the GPU and on the host; put in front of each file by its loader.
+//
+// TAGI_HOST   defined when a C++ compiler builds the file for the CPU.
+// TAGI_DOUBLE defined when moments are in double precision.
+//
+// On the host one thread runs a kernel over the whole range: thread and block indices are constants,
+// so a grid-stride loop becomes a plain loop, which the compiler vectorises.
+
+#ifdef TAGI_DOUBLE
+typedef double real;
+#define REAL(x) x
+#else
+typedef float real;
+#define REAL(x) x##f
+#endif
+
+#ifdef TAGI_HOST
+#define KERNEL static void
+#define DEVICE static inline __attribute__((always_inline))
+#define SIMD _Pragma("omp simd")
+#define SIMD_SUM(...) _Pragma("omp simd reduction(+ : total)")
+#define THREAD 0
+#define THREADS 1
+#define COUNT(target, amount) ((target) += (amount))
+#else
+#define KERNEL extern "C" __global__ void
+#define DEVICE static __device__ __forceinline__
+#define SIMD
+#define SIMD_SUM(...)
+#define THREAD (int)(blockIdx.x * blockDim.x + threadIdx.x)
+#define THREADS (int)(gridDim.x * blockDim.x)
+#define COUNT(target, amount) atomicAdd(&(target), amount)
+#endif
+
+#define GRID_STRIDE(i, n) for (int i = THREAD; i < (n); i += THREADS)
+
+// Finite means neither NaN nor infinite: x - x is zero only then.
+DEVICE bool is_finite(real x) { return x - x == REAL(0.0); }
+
+DEVICE real larger(real a, real b) { return a > b ? a : b; }
+DEVICE real smaller(real a, real b) { return a < b ? a : b; }
+
+#ifdef TAGI_HOST
+#define SQRT(x) (sizeof(real) == 4 ? (real)__builtin_sqrtf((float)(x)) : (real)__builtin_sqrt((double)(x)))
+#else
+DEVICE float SQRT(float x) { return sqrtf(x); }
+DEVICE double SQRT(double x) { return sqrt(x); }
+#endif
+
+#ifdef TAGI_DOUBLE
+
+#ifdef TAGI_HOST
+#define exp __builtin_exp
+#define expm1 __builtin_expm1
+#define erfc __builtin_erfc
+#define tanh __builtin_tanh
+#define log __builtin_log
+#endif
+
+DEVICE real real_exp(real x) { return exp(x); }
+DEVICE real real_expm1(real x) { return expm1(x); }
+DEVICE real real_tanh(real x) { return tanh(x); }
+
+// For t >= 0: q = P(N(0,1) > t), and g = E[max(0, N(0,1) - t)] = phi(t) - t q.
+DEVICE void normal_tail(real t, real *q, real *g) {
+    real phi = 0.3989422804014327 * exp(-0.5 * t * t);
+    *q = 0.5 * erfc(0.7071067811865476 * t);
+    *g = larger(phi - t * *q, 0.0);
+}
+
+#else
+
+DEVICE float float_bits(int bits) {
+    union { int i; float f; } u;
+    u.i = bits;
+    return u.f;
+}
+
+// exp by 2^n and a polynomial on [-ln2/2, ln2/2]; relative error below 2e-7, 0 and infinity at the ends.
+DEVICE real real_exp(real x) {
+    float y = x < -87.0f ? -87.0f : x;
+    y = y > 88.7f ? 88.7f : y;
+    int n = (int)(y * 1.44269504f + (y < 0.0f ? -0.5f : 0.5f));
+    float r = (y - (float)n * 0.693359375f) + (float)n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    // Two factors, so that n = 128 does not overflow the exponent's bits.
+    float result = p * float_bits((n / 2 + 127) << 23) * float_bits((n - n / 2 + 127) << 23);
+    result = x < -87.0f ? 0.0f : result;
+    result = x > 88.7f ? float_bits(0x7f800000) : result;
+    return x == x ? result : x;
+}
+
+DEVICE real real_expm1(real x) {
+    // Taylor series where 1 + expm1(x) would round; exact enough below 0.35 in size.
+    float s = 1.0f + x * (1.0f / 8.0f);
+    s = 1.0f + x * (1.0f / 7.0f) * s;
+    s = 1.0f + x * (1.0f / 6.0f) * s;
+    s = 1.0f + x * (1.0f / 5.0f) * s;
+    s = 1.0f + x * (1.0f / 4.0f) * s;
+    s = 1.0f + x * (1.0f / 3.0f) * s;
+    s = x * (1.0f + x * 0.5f * s);
+    float direct = real_exp(x) - 1.0f;
+    return x < 0.35f && x > -0.35f ? s : direct;
+}
+
+DEVICE real real_tanh(real x) {
+    float size = x < 0.0f ? -x : x;
+    float square = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * square + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    float near = x + x * square * p;
+    float far = 1.0f - 2.0f / (real_exp(2.0f * size) + 1.0f);
+    far = x < 0.0f ? -far : far;
+    return size < 0.625f ? near : far;
+}
+
+// For t >= 0: q = P(N(0,1) > t), and g = E[max(0, N(0,1) - t)] = phi(t) - t q. Both as exp(-t^2/2) times a
+// smooth factor: (1 + 2 x) erfcx(x) with x = t / sqrt(2) is a polynomial in (x - 2) / (x + 2), fitted at
+// Chebyshev points; relative error of q below 4e-7 near zero, growing with t^2 from the rounding of t^2.
+DEVICE void normal_tail(real t, real *q, real *g) {
+    float x = 0.70710678f * t;
+    float s = (x - 2.0f) / (x + 2.0f);
+    float p = -2.025598943e-05f;
+    p = p * s + 6.336945840e-05f;
+    p = p * s + 2.215715500e-04f;
+    p = p * s - 3.579204479e-04f;
+    p = p * s - 1.464070910e-03f;
+    p = p * s + 1.217410592e-03f;
+    p = p * s + 8.724607640e-03f;
+    p = p * s - 8.018963079e-03f;
+    p = p * s - 5.422026662e-02f;
+    p = p * s + 1.640494541e-01f;
+    p = p * s - 1.660303835e-01f;
+    p = p * s - 9.276376277e-02f;
+    p = p * s + 1.276978381e+00f;
+    float ratio = 0.5f * p / (1.0f + 2.0f * x);
+    float e = real_exp(-x * x);
+    *q = e * ratio;
+    *g = e * larger(0.39894228f - t * ratio, 0.0f);
+}
+
+#ifdef TAGI_HOST
+#define log __builtin_log
+#endif
+
+#endif

@@ -1,0 +1,201 @@
+"""Compiled kernels against their NumPy references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernel_harness import SIZES, Exact, check, needs_compiler
+
+from tagi_cli.backend import compiler
+from tagi_cli.backend.reference import KERNELS
+from tagi_cli.nn.rules import RULES
+
+pytestmark = needs_compiler
+
+PRECISIONS = ("float32", "float64")
+
+
+def moments(rng: np.random.Generator, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances over many scales, with exact zeros among both."""
+    mu = rng.normal(size=shape) * 10.0 ** rng.integers(-3, 2, size=shape)
+    var = rng.random(shape) * 10.0 ** rng.integers(-6, 2, size=shape)
+    mu[rng.random(shape) < 0.05] = 0
+    var[rng.random(shape) < 0.1] = 0
+    return mu, var
+
+
+def test_every_kernel_has_a_reference_and_every_reference_a_kernel() -> None:
+    assert set(compiler.units()) == set(KERNELS)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("certain", [False, True])
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize(
+    "kernel", ["relu", "leaky_relu", "sigmoid", "tanh", "mixture_relu", "even_exp"]
+)
+def test_activation(kernel: str, n: int, certain: bool, precision: str) -> None:
+    rng = np.random.default_rng(n)
+    mu, var = moments(rng, 2 * n)
+    mu, var = np.clip(mu, -20, 20), np.minimum(var, 3)
+    out = np.zeros(2 * n)
+    constants = (0.1,) if kernel == "leaky_relu" else ()
+    var_a, var_z = (None, None) if certain else (out, var)
+    check(f"{kernel}_forward", out, var_a, out, mu, var_z, *constants, 2 * n, precision=precision)
+
+
+@pytest.mark.parametrize("m", [-30.0, -8.0, -2.0, -1e-3, 0.0, 1e-3, 2.0, 8.0, 30.0])
+def test_mixture_relu_keeps_relative_precision_in_the_tails(m: float) -> None:
+    var = np.array([1e-8, 1e-2, 1.0, 100.0])
+    check("mixture_relu_forward", *np.zeros((3, 4)), np.full(4, m), var, 4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("n", SIZES)
+def test_jacobian_backward(n: int, accumulate: int) -> None:
+    rng = np.random.default_rng(n)
+    check("jacobian_backward", *rng.normal(size=(5, n)), n, accumulate)
+
+
+# Below, at and across what is looped by hand and what goes to BLAS.
+LINEAR = [(1, 1, 1), (1, 13, 50), (3, 5, 7), (10, 13, 50), (16, 16, 16), (17, 33, 18), (5, 50, 1),
+          (64, 100, 33), (1, 300, 300)]  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("certain", [False, True])
+@pytest.mark.parametrize(("B", "I", "O"), LINEAR)
+def test_linear_forward(B: int, I: int, O: int, certain: bool, bias: bool, precision: str) -> None:
+    rng = np.random.default_rng(B + I + O)
+    mu_a, var_a = moments(rng, B, I)
+    mu_w, var_w = rng.normal(size=(O, I)), rng.random((O, I))
+    mu_b, var_b = (rng.normal(size=O), rng.random(O)) if bias else (None, None)
+    out = np.zeros((B, O))
+    scratch = np.zeros(max(B * I + O * I + B * O, 2 * O * I))
+    check(
+        "linear_forward", out, out, mu_a, None if certain else var_a, mu_w, var_w, mu_b, var_b,
+        scratch, B, I, O, precision=precision, scratch=8,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize(("B", "I", "O"), LINEAR)
+def test_linear_backward(B: int, I: int, O: int, accumulate: int) -> None:
+    rng = np.random.default_rng(B + I + O)
+    d_a, d_z = rng.normal(size=(2, B, I)), rng.normal(size=(2, B, O))
+    scratch = np.zeros(O * I + B * I)
+    check(
+        "linear_backward", *d_a, *d_z, rng.normal(size=(O, I)), scratch, B, I, O, accumulate,
+        scratch=5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize(("B", "I", "O"), LINEAR)
+def test_linear_innovation(B: int, I: int, O: int, accumulate: int, bias: bool) -> None:
+    rng = np.random.default_rng(B + I + O)
+    w, d_z = rng.normal(size=(2, O, I)), rng.normal(size=(2, B, O))
+    b = rng.normal(size=(2, O)) if bias else (None, None)
+    scratch = np.zeros(B * I + O * I)
+    check(
+        "linear_innovation", *w, *b, rng.normal(size=(B, I)), *d_z, scratch, B, I, O, accumulate,
+        scratch=7,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("certain", [False, True])
+@pytest.mark.parametrize(("n", "period"), [(1, 1), (30, 3), (33, 33), (128, 1)])
+def test_gaussian_update(n: int, period: int, certain: bool) -> None:
+    rng = np.random.default_rng(n)
+    mu, var = moments(rng, n)
+    y, var_v = rng.normal(size=n), rng.random(period)
+    y[::5], y[1::7] = np.nan, np.inf
+    var_v[0] = 0
+    check("gaussian_update", mu, mu, mu, None if certain else var, y, var_v, n, period)
+
+
+@pytest.mark.parametrize("n", [1, 8, 33])
+def test_heteroscedastic_update(n: int) -> None:
+    rng = np.random.default_rng(n)
+    mu, var = rng.normal(size=2 * n), rng.random(2 * n)
+    mu[1::2] = np.exp(mu[1::2])
+    var[3::4] = 0
+    y = rng.normal(size=n)
+    y[::5] = np.nan
+    check("heteroscedastic_update", mu, mu, mu, var, y, n)
+
+
+def test_indexed_update() -> None:
+    rng = np.random.default_rng(0)
+    B, K, n_obs = 9, 11, 4
+    index = np.stack([rng.permutation(K)[:n_obs] + 1 for _ in range(B)])
+    index[2, 1] = 0
+    y = rng.normal(size=(B, n_obs))
+    y[3, 2] = np.nan
+    mu, var = moments(rng, B, K)
+    check("indexed_update", mu, mu, mu, var, y, rng.random((B, n_obs)), index, B, K, n_obs)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("rule", RULES)
+def test_step(rule: str, precision: str) -> None:
+    rng = np.random.default_rng(0)
+    ends = np.array([1, 18, 18 + 1023])
+    n = int(ends[-1])
+    mu, G = rng.normal(size=(2, n))
+    var, L = rng.random(n), -rng.random(n) * 10.0 ** rng.integers(-2, 2, n)
+    floored = np.zeros(3, np.int32)
+    # G and L are spent by the step: the reference works in place, the compiled one leaves them.
+    from tagi_cli.backend import Call
+    from tagi_cli.backend.host_backend import HostBackend
+
+    want = [np.array(a, precision) for a in (mu, var, G, L)]
+    got = [a.copy() for a in want]
+    counts = [floored.copy(), floored.copy()]
+    rest = (ends.astype(np.int32), np.array([4.0], precision))
+    KERNELS[f"step_{rule}"](*want, counts[0], *rest, np.dtype(precision).type(2), 3, n)
+    call = Call(f"step_{rule}", (*got, counts[1], *rest, np.dtype(precision).type(2),
+                                 np.int32(3), np.int32(n)))  # fmt: skip
+    HostBackend(precision).bind([call]).run()
+    rtol = 1e-5 if precision == "float32" else 1e-12
+    np.testing.assert_allclose(got[0], want[0], rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(got[1], want[1], rtol=rtol, atol=rtol)
+    np.testing.assert_array_equal(*counts)
+    if rule in ("sum", "capped"):
+        assert counts[0].sum() > 0, "the case does not reach the floor"
+
+
+@pytest.mark.parametrize(("B", "K"), [(1, 1), (16, 1), (33, 3)])
+def test_learnt_noise(B: int, K: int) -> None:
+    rng = np.random.default_rng(B)
+    mu, var = moments(rng, B, K)
+    y = rng.normal(size=(B, K))
+    y[::4] = np.nan
+    mean, variance = rng.random(K) + 0.1, rng.random(K)
+    sums = np.zeros((K, 3))
+    check("noise_statistics", Exact(sums), mu, var, y, mean, B, K)
+    with np.errstate(all="ignore"):
+        KERNELS["noise_statistics"](sums, mu, var, y, mean, B, K)
+    check("noise_step", mean, variance, Exact(sums), 1e-6, K)
+
+
+@pytest.mark.parametrize(("B", "K"), [(1, 1), (16, 1), (33, 3)])
+def test_scores(B: int, K: int) -> None:
+    rng = np.random.default_rng(B)
+    mu, y = rng.normal(size=(2, B, K))
+    y[::4] = np.nan
+    scores = Exact(rng.random((K, 3)))
+    check("gaussian_score", scores, mu, rng.random((B, K)), y, rng.random(K) + 0.1, B, K)
+    pairs = np.exp(rng.normal(size=(B, 2 * K)))
+    check("heteroscedastic_score", scores, pairs, rng.random((B, 2 * K)), y, B, K)
+
+
+def test_rows() -> None:
+    rng = np.random.default_rng(0)
+    table, order = rng.normal(size=(50, 17)), rng.permutation(50)
+    cursor = np.array([20])
+    check("gather_rows", np.zeros((16, 17)), table, order, cursor, 16, 17)
+    check("advance", cursor, 16)
+    check("fill", np.ones(33), 0.0, 33)
