@@ -1,7 +1,7 @@
 """Runs a kernel on a compiled backend and compares it with its NumPy reference.
 
-Every array lies between margins of NaN (or of a sentinel, for integers): a read past an end shows in
-the result, a write past an end in the margin.
+Every array lies between margins of NaN (or of a sentinel, for integers): a read past an end shows
+in the result, a write past an end in the margin.
 """
 
 from __future__ import annotations

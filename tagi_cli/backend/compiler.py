@@ -1,8 +1,9 @@
 """Kernels compiled for this CPU by the system's C++ compiler, kept in a per-user cache.
 
-The cache is a folder that only its user can enter; a library's name is the hash of all that went into
-it (sources, compiler, flags, CPU), and it appears under that name only when complete. So concurrent
-processes may build the same kernels at the same time, and a changed source never meets an old library.
+The cache is a folder that only its user can enter; a library's name is the hash of all that went
+into it (sources, compiler, flags, CPU), and it appears under that name only when complete. So
+concurrent processes may build the same kernels at once, and a changed source never meets an old
+library.
 """
 
 from __future__ import annotations
@@ -23,9 +24,16 @@ from pathlib import Path
 from tagi_cli.paths import resource_dir
 
 FLAGS = (
-    "-std=c++17 -O3 -march=native -fPIC -shared -fno-math-errno -fno-trapping-math -fopenmp-simd "
-    "-fvisibility=default -DTAGI_HOST"
-).split()
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fopenmp-simd",
+    "-DTAGI_HOST",
+)
 
 
 class CompilerError(RuntimeError):

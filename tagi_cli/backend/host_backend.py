@@ -52,7 +52,7 @@ def _blas_gemm(name: str) -> int:
     """Address of SciPy's BLAS `sgemm` or `dgemm`, with 32-bit integers and Fortran conventions."""
     from scipy.linalg import cython_blas
 
-    capsule = cython_blas.__pyx_capi__[name]
+    capsule: Any = vars(cython_blas)["__pyx_capi__"][name]
     get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get = ctypes.pythonapi.PyCapsule_GetPointer
@@ -61,7 +61,7 @@ def _blas_gemm(name: str) -> int:
 
 
 class HostSegment(Segment):
-    """Ops laid out in memory: `{entry, arguments}` each, `arguments[k]` points at the k-th value."""
+    """Ops laid out in memory: `{entry, arguments}`, `arguments[k]` points at the k-th value."""
 
     def __init__(self, library: _Library, calls: Sequence[Call]) -> None:
         self._run = library.run

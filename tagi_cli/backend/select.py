@@ -22,8 +22,8 @@ def select(device: str = "auto", kernels: str = "auto", precision: str = "float3
 
     Args:
         device: `cpu`, or `auto` for the best device there is.
-        kernels: `host` compiles the kernels for this CPU, `numpy` runs their references, `auto` tries
-            the first and falls back to the second with a line that says why.
+        kernels: `host` compiles the kernels for this CPU, `numpy` runs their references, `auto`
+            tries the first and falls back to the second with a line that says why.
         precision: `float32` or `float64`.
 
     Raises:

@@ -135,8 +135,9 @@ def step_site(
 ) -> None:
     """Rows as `B` equal sites.
 
-    `t = -var L / B`, `var' = var (1-t) / (1-t+B t)`, `mu += var' G / (1-t)`. Equal to `step_sum` at one row, and exact for one weight seen through equal rows. `t` is a mean
-    share of explained variance, below one where moments are exact; it is kept there.
+    `t = -var L / B`, `var' = var (1-t) / (1-t+B t)`, `mu += var' G / (1-t)`. Equal to `step_sum` at
+    one row, and exact for one weight seen through equal rows. `t` is a mean share of explained
+    variance, below one where moments are exact; it is kept there.
     """
     B = rows[0]
     t = L
