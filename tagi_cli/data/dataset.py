@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 
 from tagi_cli.data import bundled
 from tagi_cli.data.components import Components, choose
-from tagi_cli.data.encoder import Encoder, Input, checked_scaler, fit_categories, fit_input
+from tagi_cli.data.encoder import (
+    Encoder,
+    Input,
+    checked_scaler,
+    fit_categories,
+    fit_input,
+    no_value,
+)
 from tagi_cli.data.options import DataOptions
 from tagi_cli.data.scaling import Moments, fit, moments
 from tagi_cli.data.sources import read_table
 from tagi_cli.data.splits import PARTS, Split, split
-from tagi_cli.data.table import NumberColumn, Table
+from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, UserErrors
 
 Rows = NDArray[np.int64]
@@ -135,15 +142,14 @@ def _usable_rows(
 ) -> Rows:
     """Numbers of the rows to divide: all, or those whose inputs are complete."""
     rows = np.arange(len(table), dtype=np.int64)
-    if options.missing != "drop":
+    if options.missing == "mean":
         return rows
     complete = np.ones(len(table), dtype=bool)
     for name in components.inputs:
-        column = table.column(name)
-        if isinstance(column, NumberColumn):
-            complete &= ~np.isnan(column.values)
-        else:
-            complete &= column.codes >= 0
+        missing = table.missing(name)
+        if options.missing == "error" and missing.any():
+            raise no_value(table, name, rows[missing])
+        complete &= ~missing
     dropped = len(table) - int(complete.sum())
     if dropped:
         notices.append(f"{dropped} of {len(table)} rows dropped: an input is missing")

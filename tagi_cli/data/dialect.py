@@ -44,22 +44,27 @@ class Dialect:
 
 
 def sniff(lines: Sequence[str]) -> Dialect:
-    """The dialect under which most of the first lines have the same number of fields, above one.
+    """The dialect under which most of the first records have the same number of fields, above one.
 
-    Where several fit alike, tab goes before semicolon, comma and spaces: a file of one of these
-    may well hold the next in its fields (a decimal comma, a date and time), seldom the one before.
+    Where several fit about alike, tab goes before semicolon, comma and spaces: a file of one of
+    these may well hold the next in its fields (a decimal comma, a date and time), seldom the one
+    before. The first record, which may be the header, must have several fields too.
     """
     sample = [line for line in lines if line.strip()][:_SAMPLE]
-    best, best_score = Dialect(","), len(sample) / 2
+    best, best_share = Dialect(","), 0.5
     for delimiter in ("\t", ";", ",", None):
         dialect = Dialect(delimiter)
         try:
-            counts = Counter(len(fields) for _, fields in dialect.records(sample))
+            found = [len(fields) for _, fields in dialect.records(sample)]
         except csv.Error:
             continue
-        score = max((count for width, count in counts.items() if width > 1), default=0)
-        if score > best_score:
-            best, best_score = dialect, score
+        widths = Counter(found)
+        most = max((count for width, count in widths.items() if width > 1), default=0)
+        if not most or found[0] == 1:
+            continue
+        # The margin pays for a record that the end of the sample cuts in two.
+        if most > (best_share + 0.05) * len(found):
+            best, best_share = dialect, most / len(found)
     return best
 
 

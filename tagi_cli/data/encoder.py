@@ -42,7 +42,7 @@ class NumberInput:
         count = int(missing.sum())
         if count:
             if self.fill is None:
-                raise _missing(table, rows, self.name, missing)
+                raise no_value(table, self.name, np.arange(len(table))[rows][missing])
             values = np.where(missing, self.fill, values)
         out[:, 0] = _scaled(table, rows, self.name, values, self.center, self.scale)
         return count
@@ -87,7 +87,7 @@ class CategoryInput:
         missing = codes == -1
         count = int(missing.sum())
         if count and self.fill is None:
-            raise _missing(table, rows, self.name, missing)
+            raise no_value(table, self.name, np.arange(len(table))[rows][missing])
         out[:] = codes[:, None] == np.arange(len(self.categories))
         if count:
             out[missing] = self.fill
@@ -313,13 +313,12 @@ def _scaled(
     return scaled
 
 
-def _missing(table: Table, rows: Rows | slice, name: str, missing: NDArray[np.bool_]) -> UserError:
-    row = _first(table, rows, missing)
-    more = int(missing.sum()) - 1
-    others = f" (and {more} more in this column)" if more else ""
+def no_value(table: Table, name: str, rows: Rows) -> UserError:
+    """The error for an input that is missing in these rows."""
+    others = f" (and {len(rows) - 1} more in this column)" if len(rows) > 1 else ""
     return UserError(
-        f"{table.where(row, name)}: no value{others}. With data.missing: mean the training mean "
-        "would be used, with data.missing: drop such rows are left out of training"
+        f"{table.where(int(rows[0]), name)}: no value{others}. With data.missing: mean the "
+        "training mean would be used, with data.missing: drop such rows are left out of training"
     )
 
 

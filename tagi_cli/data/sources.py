@@ -88,9 +88,10 @@ def _read_parquet(path: Path) -> Table:
 def _read_npz(path: Path) -> Table:
     columns: dict[str, Any] = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise UserError(f"{path.name}: one array, not an NPZ archive of named arrays")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise UserError(f"{path.name}: one array, not an NPZ archive of named arrays")
+        with loaded as arrays:
             for key in arrays.files:
                 array = arrays[key]
                 if array.ndim not in (1, 2):

@@ -140,16 +140,12 @@ def times(table: Table, name: str, rows: Rows) -> NDArray[np.float64] | NDArray[
         UserError: a missing or unreadable time, or times with and without time zone.
     """
     column = table.column(name)
-    if isinstance(column, NumberColumn):
-        values = column.values[rows]
-        missing = np.isnan(values)
-    else:
-        missing = column.codes[rows] < 0
+    missing = table.missing(name)[rows]
     if missing.any():
         row = int(rows[np.flatnonzero(missing)[0]])
         raise UserError(f"{table.where(row, name)}: no time; every row needs one to be ordered")
     if isinstance(column, NumberColumn):
-        return values
+        return column.values[rows]
     epoch, tick = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
     moment = np.zeros(len(column.labels), dtype=np.int64)
     zoned: bool | None = None

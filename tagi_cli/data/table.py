@@ -145,6 +145,17 @@ class Table:
         tail = "" if name is None else f", column '{name}'"
         return f"{self.source}, row {number}{tail}"
 
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Which rows `(n,)` have no value in a column.
+
+        Raises:
+            UserError: no such column.
+        """
+        column = self.column(name)
+        if isinstance(column, NumberColumn):
+            return np.isnan(column.values)
+        return column.codes < 0
+
     def numbers(self, name: str, role: str = "", hint: str = "") -> NDArray[np.float64]:
         """A column that must hold numbers: `(n,)`, NaN where missing; a view, not a copy.
 

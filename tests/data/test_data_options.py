@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tagi_cli.data.options import DataOptions
+
+
+def test_the_defaults_only_lack_data() -> None:
+    assert DataOptions(name="yacht").faults() == []
+    assert DataOptions().faults() == [
+        "data.path: no data given; set data.path to a file, or data.name to a bundled set"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"split_portions": (0.8, 0.2)}, "must be three numbers"),
+        ({"split_portions": (0.8, 0.1, 0.2)}, "add up to 1"),
+        ({"split_portions": (0.0, 0.5, 0.5)}, "leaves the training part empty"),
+        ({"split_column": "s", "split_method": "gal"}, "'gal' contradicts data.split_column: 's'"),
+        ({"split_method": "gal", "limit": 10}, "data.limit: 10 contradicts"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict[str, Any], fault: str) -> None:
+    (found,) = DataOptions(name="yacht", **options).faults()
+    assert fault in found
+    assert found.startswith("data.")
+
+
+def test_listing_the_options_does_not_import_numpy() -> None:
+    code = "import sys, tagi_cli.data.options; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
