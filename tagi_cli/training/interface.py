@@ -54,7 +54,7 @@ class Learner(Protocol):
         """Predict the outputs of rows `x`."""
 
     def state_dict(self) -> Tensors:
-        """All that the next batch depends on, as named arrays."""
+        """Copies of all that the next batch depends on, as named arrays."""
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from what `state_dict` gave."""

@@ -63,11 +63,12 @@ class TrainerOptions:
         None,
         "Run folder of an interrupted run to continue, with that run's own config. Only "
         "`trainer.max_epochs`, `trainer.max_seconds` and `tracker` may be changed.",
+        path=True,
     )
     nan_policy: str = option(
         "raise",
         "What NaN, infinity or a negative variance does. raise: ends the run with an error that "
-        "names layer and epoch; stop: ends the search like early stopping does, keeping the best epoch.",
+        "names layer and epoch; stop: ends the search, and the best epoch so far is kept.",
         choices=NAN_POLICIES,
     )
     threads: int | None = option(

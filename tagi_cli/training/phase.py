@@ -1,0 +1,180 @@
+"""One phase of training: the members go through the same rows, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagi_cli.errors import UserError
+from tagi_cli.training.interface import Learner, NumericalError, Order, Rows, Scores, Tensors
+from tagi_cli.training.pace import Pace
+
+
+@dataclass(frozen=True)
+class _Shuffled:
+    """The order of rows of the member in training, and its Generator's state before the draw."""
+
+    member: int
+    order: Order
+    before: Mapping[str, Any]
+
+
+class Phase:
+    """The members' learners and how far each has come.
+
+    In an epoch the members take their turns one after the other, each in an order of rows of its
+    own. An epoch can be left after any slice and be taken up again, also from `state`.
+
+    Attributes:
+        name: `search` or `refit`.
+        epoch: epochs that are done, validation included.
+        seconds: time spent, kept by the trainer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        learners: Sequence[Learner],
+        rows: Rows,
+        generators: Sequence[np.random.Generator],
+        batch_size: int,
+        *,
+        shuffle: bool,
+    ) -> None:
+        self.name = name
+        self.learners = list(learners)
+        self.rows = len(rows)
+        self.epoch = 0
+        self.seconds = 0.0
+        self._generators = list(generators)
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._cursors = [0] * len(self.learners)
+        self._shuffled: _Shuffled | None = None
+        for learner in self.learners:
+            learner.bind(rows.x, rows.y)
+
+    @property
+    def done(self) -> float:
+        """Share of the present epoch that is trained."""
+        return sum(self._cursors) / (self.rows * len(self._cursors))
+
+    def train(self, pace: Pace, clock: Callable[[], float], pause: Callable[[], bool]) -> bool:
+        """Train what is left of the present epoch.
+
+        Args:
+            pace: chooses the slices.
+            clock: seconds, to measure them.
+            pause: asked after each slice; True leaves the epoch as it is.
+
+        Returns:
+            Whether the epoch is through.
+
+        Raises:
+            NumericalError: a member's moments are out of range.
+        """
+        for member, learner in enumerate(self.learners):
+            while self._cursors[member] < self.rows:
+                if self._cursors[member] == 0:
+                    learner.start_epoch(self.epoch)
+                order = self._order(member)
+                begin = self._cursors[member]
+                end = pace.end(begin, self.rows)
+                started = clock()
+                learner.train(order, begin, end)
+                self._check(member)
+                pace.measured(end - begin, clock() - started)
+                self._cursors[member] = end
+                if end == self.rows:
+                    self._shuffled = None
+                if pause():
+                    return False
+        return True
+
+    def finish_epoch(self) -> None:
+        """Go on to the next epoch, once this one is trained and validated."""
+        self.epoch += 1
+        self._cursors = [0] * len(self.learners)
+
+    def scores(self) -> list[Scores]:
+        """Each member's prequential sums of the present epoch."""
+        return [learner.scores() for learner in self.learners]
+
+    def tensors(self) -> list[Tensors]:
+        """Each member's state."""
+        return [learner.state_dict() for learner in self.learners]
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able: all that the next slice depends on besides `tensors`."""
+        return {
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "cursors": list(self._cursors),
+            "scores": [
+                _to_lists(learner.scores()) if cursor else None
+                for learner, cursor in zip(self.learners, self._cursors, strict=True)
+            ],
+            "generators": [self._generator_state(member) for member in range(len(self.learners))],
+        }
+
+    def restore(self, state: Mapping[str, Any], tensors: Sequence[Tensors]) -> None:
+        """Continue from what `state` and `tensors` gave.
+
+        Raises:
+            UserError: the tensors are those of another network.
+        """
+        load(self.learners, tensors)
+        self.epoch = int(state["epoch"])
+        self.seconds = float(state["seconds"])
+        self._cursors = [int(cursor) for cursor in state["cursors"]]
+        for member, learner in enumerate(self.learners):
+            self._generators[member].bit_generator.state = state["generators"][member]
+            if self._cursors[member]:
+                learner.start_epoch(self.epoch, _to_arrays(state["scores"][member]))
+
+    def _order(self, member: int) -> Order:
+        if self._shuffled is None or self._shuffled.member != member:
+            generator = self._generators[member]
+            before = generator.bit_generator.state
+            order = generator.permutation(self.rows) if self._shuffle else np.arange(self.rows)
+            self._shuffled = _Shuffled(member, order.astype(np.int64, copy=False), before)
+        return self._shuffled.order
+
+    def _generator_state(self, member: int) -> Mapping[str, Any]:
+        """The state to draw the present order again, or the next one if that is used up."""
+        if self._shuffled is not None and self._shuffled.member == member:
+            return self._shuffled.before
+        return self._generators[member].bit_generator.state
+
+    def _check(self, member: int) -> None:
+        try:
+            self.learners[member].check_finite(self.epoch + 1)
+        except NumericalError as error:
+            if len(self.learners) == 1:
+                raise
+            raise NumericalError(f"network {member} of the ensemble: {error}") from None
+
+
+def load(learners: Sequence[Learner], tensors: Sequence[Tensors]) -> None:
+    """Give each learner its state.
+
+    Raises:
+        UserError: the tensors are those of another network.
+    """
+    for learner, state in zip(learners, tensors, strict=True):
+        try:
+            learner.load_state_dict(state)
+        except (ValueError, KeyError) as error:
+            raise UserError(f"the checkpoint does not fit the network: {error}") from error
+
+
+def _to_lists(scores: Scores) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in scores.items()}
+
+
+def _to_arrays(scores: Mapping[str, list[float]]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.asarray(values, np.float64) for name, values in scores.items()}
