@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tagi_cli import atomic
+from tagi_cli.config.source import read_yaml
 from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.experiment.folder import RunFolder, is_sweep, runs_below
 
@@ -74,7 +75,7 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
         UserError: no such folder, no run in it, or no such column to sort by.
     """
     folders = _find_runs(paths)
-    options = [_flatten(_read_config(folder)) for folder in folders]
+    options = [_flatten(read_yaml(folder.config)) for folder in folders]
     differing = _differing(options)
     results = [_results(folder) for folder in folders]
     metrics = [name for name in METRICS if any(row.get(name) is not None for row in results)]
@@ -94,7 +95,7 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
         + [result.get(key) for key in metrics]
         for label, own, result in zip(labels, options, results, strict=True)
     ]
-    column = sort or next((name for name in ("valid_nll", *metrics)if name in metrics), "run")
+    column = sort or next((name for name in ("valid_nll", *metrics) if name in metrics), "run")
     place = header.index(column)
     descending = column.split("_", 1)[-1] in _HIGHER_IS_BETTER
     rows.sort(key=lambda row: (*_sort_key(row[place], descending), str(row[0])))
@@ -121,20 +122,6 @@ def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
     if not found:
         raise UserError("compare: name at least one run folder or sweep folder")
     return list(found.values())
-
-
-def _read_config(folder: RunFolder) -> Mapping[str, Any]:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    try:
-        tree = OmegaConf.to_container(OmegaConf.load(folder.config))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{folder.config}: cannot be read ({error})") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"{folder.config}: a mapping of options was expected")
-    return {str(key): value for key, value in tree.items()}
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
@@ -187,7 +174,7 @@ def _labels(folders: Sequence[RunFolder]) -> list[str]:
 
 def _sort_key(cell: Cell, descending: bool) -> tuple[int, float, str]:
     """Numbers in order, then words, then what is missing."""
-    if isinstance(cell, bool) or isinstance(cell, str):
+    if isinstance(cell, bool | str):
         return (1, 0.0, str(cell))
     if cell is None or math.isnan(cell):
         return (2, 0.0, "")

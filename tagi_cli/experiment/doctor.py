@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -57,7 +58,7 @@ def _threads() -> list[Finding]:
 def blas() -> list[tuple[str, str, int]]:
     """Name with version, file and threads of each BLAS that is loaded; empty if unknown."""
     try:
-        import threadpoolctl
+        threadpoolctl = importlib.import_module("threadpoolctl")
     except ImportError:
         return []
     import numpy as np

@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Axes], None]) -> 
 def _style(salt: str) -> Iterator[None]:
     import matplotlib
 
-    settings = {
+    settings: Any = {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": 9,
@@ -127,6 +128,8 @@ def learning(curves: Curves, kept: int | None) -> list[Figure]:
         curves: one mapping per epoch with `epoch` and, where known, `train_<m>`, `valid_<m>`.
         kept: epoch whose network was kept; None draws no mark.
     """
+    from matplotlib.ticker import MaxNLocator
+
     drawn = []
     for metric, label, words in (
         ("nll", "NLL", "Negative log-likelihood per value; lower is better."),
@@ -151,7 +154,7 @@ def learning(curves: Curves, kept: int | None) -> list[Figure]:
             _set_range(axes, [value for _, value in lines.values()])
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, steps=[1, 2, 5, 10]))
             axes.legend(loc="upper right")
 
         caption = f"{words} Training values are taken before each batch is learnt"
@@ -177,16 +180,15 @@ def _set_range(axes: Axes, lines: Sequence[Sequence[float]]) -> None:
     axes.set_ylim(low - margin, top + margin)
 
 
-def of_output(split: str, numbers: Mapping[str, Any]) -> list[Figure]:
-    """The six figures of one output on one split, from `diagnostics.diagnose`."""
+def of_output(stem: str, numbers: Mapping[str, Any]) -> list[Figure]:
+    """The six figures of one output, from `diagnostics.diagnose`; `stem` begins their names."""
     name, n = plain(numbers["name"], 24), numbers["observed"]
-    stem = f"{split}_{_stem(numbers['name'])}"
     shown = len(numbers["scatter"]["y"])
     sampled = f" {shown:,} of {n:,} values are drawn." if shown < n else ""
     in_band = len(numbers["band"]["y"])
     spread = f" {in_band} of {n:,} rows, evenly spread." if in_band < n else ""
     chance = "The shaded zone holds 95 % of what chance alone would give."
-    parts: list[tuple[str, str, str, Callable[[Axes, Mapping[str, Any]], None]]] = [
+    parts: list[tuple[str, str, str, Callable[[Mapping[str, Any], Axes], None]]] = [
         (
             "band",
             f"{name}: intervals",
@@ -231,22 +233,16 @@ def of_output(split: str, numbers: Mapping[str, Any]) -> list[Figure]:
         ),
     ]
     return [
-        draw(f"{stem}_{part}", title, caption, lambda axes, paint=paint: paint(axes, numbers))
+        draw(f"{stem}_{part}", title, caption, partial(paint, numbers))
         for part, title, caption, paint in parts
     ]
 
 
-def _stem(name: str) -> str:
-    """A file name made of a column's name."""
-    return "".join(mark if mark.isalnum() else "_" for mark in name)[:40] or "_"
-
-
-def _paint_band(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _paint_band(numbers: Mapping[str, Any], axes: Axes) -> None:
     band = {key: np.asarray(values) for key, values in numbers["band"].items()}
     x = np.arange(len(band["y"]))
-    step = "mid" if len(x) > 1 else None
-    axes.fill_between(x, band["lo_90"], band["hi_90"], color=BAND, lw=0, step=step, label="90 %")
-    axes.fill_between(x, band["lo_50"], band["hi_50"], color=INNER, lw=0, step=step, label="50 %")
+    axes.fill_between(x, band["lo_90"], band["hi_90"], color=BAND, lw=0, step="mid", label="90 %")
+    axes.fill_between(x, band["lo_50"], band["hi_50"], color=INNER, lw=0, step="mid", label="50 %")
     axes.plot(x, band["mu"], color=MODEL, lw=1.3, label="mean")
     inside = (band["y"] >= band["lo_90"]) & (band["y"] <= band["hi_90"])
     axes.plot(x[inside], band["y"][inside], "o", ms=2.6, color=DATA, mew=0, label="observed")
@@ -258,7 +254,7 @@ def _paint_band(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.legend(loc="upper left", ncols=2, columnspacing=1.0)
 
 
-def _paint_scatter(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _paint_scatter(numbers: Mapping[str, Any], axes: Axes) -> None:
     data = {key: np.asarray(values) for key, values in numbers["scatter"].items()}
     inside = (data["y"] >= data["lo_90"]) & (data["y"] <= data["hi_90"])
     low = min(data["y"].min(), data["mu"].min())
@@ -274,7 +270,7 @@ def _paint_scatter(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.set_ylabel("observed")
 
 
-def _paint_coverage(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _paint_coverage(numbers: Mapping[str, Any], axes: Axes) -> None:
     nominal, observed = (np.asarray(numbers["coverage"][key]) for key in ("nominal", "observed"))
     n = numbers["observed"]
     level = np.linspace(0, 1, 101)
@@ -291,7 +287,7 @@ def _paint_coverage(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.set_ylabel("values inside (%)")
 
 
-def _paint_pit(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _paint_pit(numbers: Mapping[str, Any], axes: Axes) -> None:
     edges, counts = (np.asarray(numbers["pit"][key]) for key in ("edges", "counts"))
     n, bins = counts.sum(), len(counts)
     low, high = binom.ppf(0.025, n, 1 / bins) / n * bins, binom.ppf(0.975, n, 1 / bins) / n * bins
@@ -305,7 +301,7 @@ def _paint_pit(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.grid(visible=False, axis="x")
 
 
-def _paint_residuals(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _paint_residuals(numbers: Mapping[str, Any], axes: Axes) -> None:
     mu, z = (np.asarray(numbers["scatter"][key]) for key in ("mu", "standardised"))
     limit = float(np.clip(1.12 * np.abs(z).max(), 3, 6))
     beyond = np.abs(z) > limit
@@ -315,7 +311,13 @@ def _paint_residuals(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.plot(mu[np.abs(z) <= 1.645], z[np.abs(z) <= 1.645], "o", ms=2.6, color=MODEL, mew=0)
     axes.plot(mu[outside], z[outside], "D", ms=3.2, color=ALARM, mew=0)
     axes.plot(
-        mu[beyond], np.sign(z[beyond]) * 0.97 * limit, "^", ms=4.5, color=ALARM, mew=0, clip_on=False
+        mu[beyond],
+        np.sign(z[beyond]) * 0.97 * limit,
+        "^",
+        ms=4.5,
+        color=ALARM,
+        mew=0,
+        clip_on=False,
     )
     if beyond.any():
         axes.text(
@@ -327,7 +329,7 @@ def _paint_residuals(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.set_ylabel("residual / predicted sd")
 
 
-def _paint_spread(axes: Axes, numbers: Mapping[str, Any]) -> None:
+def _paint_spread(numbers: Mapping[str, Any], axes: Axes) -> None:
     predicted, seen = (np.asarray(numbers["spread"][key]) for key in ("predicted", "seen"))
     rows = np.asarray(numbers["spread"]["rows"])
     high = 1.1 * max(predicted.max(), seen.max()) or 1.0

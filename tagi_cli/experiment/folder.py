@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tagi_cli.errors import UserError
 from tagi_cli import atomic
+from tagi_cli.errors import UserError
 
 FORMAT = 1
 """Version of the layout below; a reader refuses any other."""
@@ -206,7 +206,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def runs_below(path: Path) -> list[RunFolder]:
     """The run folders directly inside `path`, by name."""
-    return [RunFolder(child) for child in sorted(path.iterdir()) if (child / "config.yaml").is_file()]
+    return [
+        RunFolder(child) for child in sorted(path.iterdir()) if (child / "config.yaml").is_file()
+    ]
 
 
 def is_sweep(path: Path) -> bool:

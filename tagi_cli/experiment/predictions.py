@@ -53,12 +53,12 @@ class Predictions:
     @cached_property
     def sd_epistemic(self) -> Floats:
         """(n, K) epistemic standard deviation; disagreement between the members is epistemic."""
-        return np.sqrt(np.mean(self.var_epistemic, axis=0) + np.var(self.mu, axis=0))
+        return np.asarray(np.sqrt(np.mean(self.var_epistemic, axis=0) + np.var(self.mu, axis=0)))
 
     @cached_property
     def sd_noise(self) -> Floats:
         """(n, K) standard deviation of the observation noise."""
-        return np.sqrt(np.mean(self.var_noise, axis=0))
+        return np.asarray(np.sqrt(np.mean(self.var_noise, axis=0)))
 
     @cached_property
     def sd(self) -> Floats:
@@ -132,7 +132,8 @@ def _lines(part: Predictions, labels: list[str]) -> str:
         f"%d,{label.replace('%', '%%')},{observed}%.12g,%.7g,%.7g,%.7g,%.12g,%.12g\n"
         for label in labels
     )
-    return (body * n) % tuple(values)
+    text: str = (body * n) % tuple(values)
+    return text
 
 
 def _largest_sd(part: Predictions) -> Floats:

@@ -46,6 +46,11 @@ _TILES = {
 # Coverage of the 90 % intervals that needs no remark, however many values there are.
 _PROMISED = (0.87, 0.93)
 
+_PARTS = ("train", "valid", "test")
+_MOMENTS = ("mean", "sd", "minimum", "maximum")
+# A table of thousands of columns helps nobody; targets are always listed.
+_COLUMNS_LISTED = 60
+
 escape = html.escape
 
 
@@ -67,7 +72,10 @@ def write_report(folder: RunFolder) -> Path:
     numbers = read_json(numbers_at)
     learning = figures.learning(_read_metrics(folder.metrics_csv), numbers.get("kept"))
     outputs = {
-        split: [figures.of_output(split, one) for one in diagnoses]
+        split: [
+            figures.of_output(split if len(diagnoses) == 1 else f"{split}_{place}", one)
+            for place, one in enumerate(diagnoses, 1)
+        ]
         for split, diagnoses in numbers["splits"].items()
     }
     drawn = [*learning, *(f for groups in outputs.values() for group in groups for f in group)]
@@ -103,8 +111,8 @@ def _page(
 ) -> str:
     summary = folder.read_summary() or {"status": "running", "epochs": 0, "seconds": 0.0}
     environment = folder.read_environment()
-    data = environment.get("data", {})
-    names = [str(name) for name in data.get("outputs", [])]
+    data = environment["data"]
+    names = [str(name) for name in data["outputs"]]
     shown = "test" if summary.get("test") else "valid"
     metrics = summary.get(shown) or {}
     title = str(environment.get("name", folder.path.name))
@@ -132,7 +140,7 @@ def _page(
     body += [
         _metrics_section(summary, names),
         _data_section(data),
-        _network_section(numbers.get("network", [])),
+        _network_section(numbers["network"], numbers["health"]),
         _reproduce_section(folder, environment),
         f"<footer>Written by tagi {escape(__version__)} from {_code(folder.path)}</footer>",
     ]
@@ -176,16 +184,17 @@ def number(value: Any) -> str:
 def _lead(
     data: Mapping[str, Any], environment: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> str:
-    outputs = [_code(name) for name in data.get("outputs", [])[:4]]
-    if len(data.get("outputs", [])) > 4:
+    outputs = [_code(name) for name in data["outputs"][:4]]
+    if len(data["outputs"]) > 4:
         outputs.append("…")
-    rows = data.get("split_sizes", {})
-    sizes = ", ".join(f"{size:,} {_text(part)}" for part, size in rows.items() if size)
+    split = data["split"]
+    sizes = ", ".join(f"{split[part]:,} {part}" for part in _PARTS if split[part])
     seconds = float(summary.get("seconds") or 0)
     return (
-        f"{', '.join(outputs)} from {len(data.get('inputs', []))} columns of "
-        f"{_code(data.get('name', 'the data'))} ({sizes} rows); "
-        f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s on {_text(environment.get('device', 'cpu'))}, "
+        f"{', '.join(outputs)} from {len(data['inputs'])} columns of "
+        f"{_code(data['name'])} ({sizes} rows); "
+        f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s on "
+        f"{_text(environment.get('device', 'cpu'))}, "
         f"{_text(str(environment.get('started', ''))[:16].replace('T', ' '))}"
     )
 
@@ -199,7 +208,7 @@ def _verdict(split: str, metrics: Mapping[str, Any], diagnoses: Sequence[Mapping
         if found is None:
             continue
         n = int(one["observed"])
-        low, high = (float(bound) / n for bound in binom.ppf([0.025, 0.975], n, 0.9))
+        low, high = (float(binom.ppf(p, n, 0.9)) / n for p in (0.025, 0.975))
         low, high = min(low, _PROMISED[0]), max(high, _PROMISED[1])
         if low <= found <= high:
             words = "as promised, within what chance allows"
@@ -244,7 +253,7 @@ def _inline(figure: figures.Figure) -> str:
     """The figure as part of the page: its colours follow the page's, its text is the page's."""
     svg = figure.svg[figure.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-z_A-Z]+_\d+"', "", svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"font: (bold )?([\d.]+)px [^;\"]*", r"font: \1\2px system-ui, sans-serif", svg)
     for colour, name in figures.COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
@@ -267,10 +276,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) 
         "<tr>" + "".join(f"<td{m}>{c}</td>" for m, c in zip(mark, row, strict=True)) + "</tr>"
         for row in rows
     )
-    return (
-        f'<div class="card scroll"><table>{head}'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    return f'<div class="card scroll"><table>{head}<tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def _metrics_section(summary: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -294,31 +300,61 @@ def _metrics_section(summary: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _data_section(data: Mapping[str, Any]) -> str:
-    if not data:
-        return ""
+    split = data["split"]
+    sizes = ", ".join(f"{split[part]:,} {part}" for part in _PARTS)
     facts = [
-        ("file", _code(data.get("path") or data.get("name", ""))),
-        ("sha256", _code(data.get("sha256", ""))),
+        ("source", _code(data["source"])),
+        ("sha256", _code(data["sha256"])),
+        ("rows", _text(f"{data['rows']:,}")),
+        ("split", _text(f"{sizes} ({split['method']}, seed {split['seed']})")),
+        ("rows dropped for a missing input", _text(data["rows_dropped"])),
+        ("missing inputs filled", _text(data["inputs_filled"])),
     ]
-    facts += [
-        (_text(key).replace("_", " "), _text(value))
-        for key, value in data.get("facts", {}).items()
+    columns = data["statistics"]
+    shown = columns[:_COLUMNS_LISTED]
+    if len(columns) > len(shown):
+        shown = shown + [column for column in columns[len(shown) :] if column["role"] == "target"]
+    rows = [
+        [_text(column["name"]), _text(column["role"])]
+        + ([number(column[key]) for key in _MOMENTS] if "mean" in column else _categories(column))
+        + [number(column["missing"])]
+        for column in shown
     ]
-    text = "<h2>Data</h2>" + _table(["", ""], facts, text=2)
-    columns = data.get("columns", [])
-    if columns:
-        header = list(columns[0])
-        rows = [[_text(number(row.get(key))) for key in header] for row in columns]
-        text += "<h3>Columns</h3>" + _table([key.replace("_", " ") for key in header], rows)
+    note = "" if len(shown) == len(columns) else f"{len(shown)} of {len(columns)} columns."
+    return (
+        "<h2>Data</h2>"
+        + _table(["", ""], facts, text=2)
+        + "<h3>Columns in the training part</h3>"
+        + _table(["column", "role", *_MOMENTS, "missing"], rows, text=2)
+        + (f'<p class="lead">{note}</p>' if note else "")
+    )
+
+
+def _categories(column: Mapping[str, Any]) -> list[str]:
+    """Cells of a categorical column, in the place of its moments."""
+    counts = column["categories"]
+    names = ", ".join(list(counts)[:3]) + (", …" if len(counts) > 3 else "")
+    return [f"{len(counts)} categories", _text(figures.plain(names, 60)), "", ""]
+
+
+def _network_section(
+    layers: Sequence[Mapping[str, Any]], health: Sequence[Mapping[str, Any]]
+) -> str:
+    text = "<h2>Network</h2>"
+    if layers:
+        header = list(layers[0])
+        text += _table(header, ([_text(number(row[key])) for key in header] for row in layers))
+    if health:
+        rows = (
+            [_text(row["tensor"]), _text(f"{100 * row['shrunk']:.0f} %"), number(row["floored"])]
+            for row in health
+        )
+        text += (
+            '<h3>What training did to the variances</h3><p class="lead">Share of the parameters '
+            "whose variance fell below half the prior's: how much was learnt about them. A "
+            "variance hits the floor when an update would have made it negative.</p>"
+        ) + _table(["tensor", "shrunk", "hit the floor"], rows)
     return text
-
-
-def _network_section(layers: Sequence[Mapping[str, Any]]) -> str:
-    if not layers:
-        return ""
-    header = list(layers[0])
-    rows = [[_text(number(row.get(key))) for key in header] for row in layers]
-    return "<h2>Network</h2>" + _table([key.replace("_", " ") for key in header], rows)
 
 
 def _reproduce_section(folder: RunFolder, environment: Mapping[str, Any]) -> str:
@@ -327,7 +363,7 @@ def _reproduce_section(folder: RunFolder, environment: Mapping[str, Any]) -> str
     flat = {
         key: value
         for key, value in environment.items()
-        if not isinstance(value, dict) and key not in ("command", "format", "name")
+        if not isinstance(value, dict | list) and key not in ("command", "format", "name")
     }
     rows = [(_text(key).replace("_", " "), _text(value)) for key, value in flat.items()]
     rows += [(_text(key), _text(value)) for key, value in versions.items()]
@@ -335,9 +371,10 @@ def _reproduce_section(folder: RunFolder, environment: Mapping[str, Any]) -> str
     return (
         "<h2>Reproduce</h2><p>The same numbers, bit for bit, on the same machine and number of "
         f'threads:</p><pre class="card">{_text(again)}</pre>'
-        f'<p></p><p>The command that was given:</p><pre class="card">'
+        f'<p class="next">The command that was given:</p><pre class="card">'
         f"{_text(environment.get('command', ''))}</pre>"
-        f'<details class="card"><summary>Configuration</summary><pre>{escape(config)}</pre></details>'
+        '<details class="card"><summary>Configuration</summary>'
+        f"<pre>{escape(config)}</pre></details>"
         '<details class="card"><summary>Environment</summary>'
         + _table(["", ""], rows, text=2).replace('class="card scroll"', 'class="scroll"')
         + "</details>"

@@ -63,7 +63,7 @@ def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_folder_points_at_its_runs(tmp_path: Path) -> None:
-    first, second = sorted((finished(tmp_path).path for _ in range(2)))
+    first, second = sorted(finished(tmp_path).path for _ in range(2))
     assert is_sweep(tmp_path)
     assert [run.path for run in runs_below(tmp_path)] == [first, second]
     with pytest.raises(UserError, match=f"sweep folder; name one of its runs, e.g. {first}"):

@@ -74,16 +74,14 @@ def test_a_missing_target_is_an_empty_cell(tmp_path: Path) -> None:
 
 def test_rows_without_targets_have_no_column_y(tmp_path: Path) -> None:
     made = random_predictions()
-    bare = Predictions(
-        made.names, made.rows, None, made.mu, made.var_epistemic, made.var_noise
-    )
+    bare = Predictions(made.names, made.rows, None, made.mu, made.var_epistemic, made.var_noise)
     predictions.write_csv(tmp_path / "p.csv", bare)
     assert "y" not in lines(tmp_path / "p.csv")[0]
     assert float(lines(tmp_path / "p.csv")[1]["mu"]) == pytest.approx(made.mean[0, 1])
 
 
 def test_names_that_csv_or_a_format_could_misread_come_back(tmp_path: Path) -> None:
-    names = ('per cent %s', 'a,"b"\nc', "nan")
+    names = ("per cent %s", 'a,"b"\nc', "nan")
     predictions.write_csv(tmp_path / "p.csv", random_predictions(names=names))
     assert [line["component"] for line in lines(tmp_path / "p.csv")[:3]] == list(names)
 

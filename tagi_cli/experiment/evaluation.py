@@ -1,0 +1,159 @@
+"""Metrics and predictions of a trained model, on the parts of its data or on new rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tagi_cli import data
+from tagi_cli.errors import UserError, nearest
+from tagi_cli.experiment import predictions
+from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.predictions import Predictions
+from tagi_cli.training.metrics import regression_metrics
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of `evaluate`.
+
+    Attributes:
+        of: the part, or the file, that was evaluated.
+        rows: its number of rows.
+        metrics: as in summary.json.
+        predictions: path of the table of predictions that was written; None where one was there.
+        notices: remarks for the user.
+    """
+
+    of: str
+    rows: int
+    metrics: dict[str, Any]
+    predictions: Path | None
+    notices: tuple[str, ...]
+
+
+def metrics(law: Predictions) -> dict[str, Any]:
+    """The metrics of summary.json; empty where there is no row or no observed value."""
+    if law.y is None or not np.isfinite(law.y).any():
+        return {}
+    return regression_metrics(law.y, law.mu, law.var, law.names)
+
+
+def evaluate(
+    run: str | Path,
+    checkpoint: str = "best",
+    split: str = "test",
+    data_path: str | None = None,
+) -> Evaluation:
+    """Score a trained model on a part of its data, or on all rows of another file.
+
+    Args:
+        run: a run folder.
+        checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
+        split: the part of the run's own data: `train`, `valid` or `test`.
+        data_path: a file with the run's input and target columns, used as a whole.
+
+    Raises:
+        UserError: no such run, checkpoint or part; the part is empty; the data have changed or
+            do not fit.
+    """
+    if split not in SPLITS:
+        raise UserError(
+            f"split: unknown part '{split}'.{nearest(split, SPLITS)} Allowed: {', '.join(SPLITS)}"
+        )
+    folder = RunFolder.open(run)
+    model = Model.load(run, checkpoint)
+    notices: list[str] = []
+    if data_path is None:
+        law = _predict_part(folder, model, split, notices)
+        name = split
+    else:
+        law = _predict_file(model, data_path, notices)
+        name = Path(data_path).name
+    if not np.isfinite(law.y if law.y is not None else np.nan).any():
+        raise UserError(f"{name}: there is no observed target to compare with")
+    path = folder.predictions / f"{split}.csv"
+    written = data_path is None and checkpoint == "best" and not path.exists()
+    if written:
+        with folder.locked():
+            predictions.write_csv(path, law)
+    return Evaluation(name, len(law.rows), metrics(law), path if written else None, tuple(notices))
+
+
+def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str]) -> Predictions:
+    dataset = data.load(model.settings.data, notices=notices)
+    expected = folder.read_environment().get("data", {}).get("sha256")
+    if expected != dataset.sha256:
+        raise UserError(
+            f"data.path: {dataset.summary['source']} has changed since this run (its sha256 is not "
+            f"that in {folder.environment.name}), so its parts may be others. To score the model "
+            "on the file as it is now, give data.path"
+        )
+    part = getattr(dataset, split)
+    if not len(part):
+        raise UserError(f"split: the {split} part of this run is empty")
+    if split == "train" or (split == "valid" and model.settings.trainer.refit):
+        notices.append(f"the {split} rows were learnt; only unseen rows show how good a model is")
+    return model.predict_encoded(part.x, part.rows, part.target)
+
+
+def _predict_file(model: Model, path: str, notices: list[str]) -> Predictions:
+    try:
+        table = data.read_table(path, notices)
+        x = model.encoder.encode(table)
+        y = model.encoder.raw_targets(table)
+    except UserError as error:
+        raise UserError(f"data.path: {error}") from None
+    if y is None:
+        raise UserError(
+            f"data.path: {table.source} has no column {', '.join(model.outputs)} to compare with; "
+            "`tagi predict` needs none"
+        )
+    return model.predict_encoded(x, np.arange(len(table)), y)
+
+
+def predict(
+    run: str | Path,
+    input: str | Path,
+    output: str | Path,
+    checkpoint: str = "best",
+    *,
+    overwrite: bool = False,
+    notices: list[str] | None = None,
+) -> Path:
+    """Predict new rows: one line per row and output, with moments and 90 % interval.
+
+    Args:
+        run: a run folder.
+        input: a table with the run's input columns, in any order.
+        output: the CSV file to write: row, component, mu, sd_epistemic, sd_noise, sd, lo_90, hi_90.
+        checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
+        overwrite: replace `output` if it is there.
+        notices: collects remarks for the user.
+
+    Returns:
+        the path written.
+
+    Raises:
+        UserError: a file is missing or does not fit, or `output` is there already.
+    """
+    path = Path(output).expanduser()
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"output: {path} is there already; name another file, or set overwrite=true"
+        )
+    model = Model.load(run, checkpoint)
+    try:
+        table = data.read_table(input, notices)
+        x = model.encoder.encode(table)
+    except UserError as error:
+        raise UserError(f"input: {error}") from None
+    law = model.predict_encoded(x, np.arange(len(table)), None)
+    predictions.write_csv(path, law)
+    return path

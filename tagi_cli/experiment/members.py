@@ -1,0 +1,56 @@
+"""Building the networks of an ensemble from settings: for training, and again from a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagi_cli import arch
+from tagi_cli.backend import Backend, select
+from tagi_cli.data import Encoder
+from tagi_cli.training import noise
+from tagi_cli.training.learner import Learner
+
+if TYPE_CHECKING:
+    from tagi_cli.experiment.settings import Settings
+
+
+def make_backend(settings: Settings) -> Backend:
+    """The backend that `device`, `kernels` and `precision` ask for."""
+    return select(settings.device, settings.kernels, settings.precision)
+
+
+class MakeMember:
+    """Builds a fresh member: `make(member, rng)` is a `training.interface.MakeLearner`.
+
+    Args:
+        settings: the run's settings.
+        encoder: shapes of inputs and outputs.
+        backend: where the members run.
+    """
+
+    def __init__(self, settings: Settings, encoder: Encoder, backend: Backend) -> None:
+        self._settings = settings
+        self._encoder = encoder
+        self._backend = backend
+
+    def __call__(self, member: int, rng: np.random.Generator) -> Learner:
+        """A member with prior parameters drawn by `rng`.
+
+        Raises:
+            UserError: the layers do not fit the data.
+        """
+        settings, shape = self._settings, self._encoder.input_shape
+        kind = arch.registry.of(settings.arch)
+        return Learner(
+            lambda units: kind.build(settings.arch, shape, units),
+            shape,
+            len(self._encoder.outputs),
+            noise=(noise.registry.of(settings.noise), settings.noise),
+            update_rule=settings.trainer.update_rule,
+            cap=settings.trainer.cap,
+            batch_size=settings.data.batch_size,
+            rng=rng,
+            backend=self._backend,
+        )

@@ -1,0 +1,118 @@
+"""What a run says on the terminal before it trains and when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tagi_cli.data import Dataset
+from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.settings import Settings
+from tagi_cli.experiment.summary import Summary
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_LISTED = 6
+
+
+def opening(
+    console: Console,
+    settings: Settings,
+    dataset: Dataset,
+    summary: Summary,
+    folder: RunFolder,
+    notices: Sequence[str],
+) -> None:
+    """Say what was read, how it is split, which network learns it, where, and where results lie."""
+    facts = dataset.summary
+    sizes = ", ".join(
+        f"{len(getattr(dataset, part))} {part}"
+        for part in ("train", "valid", "test")
+        if len(getattr(dataset, part))
+    )
+    layers = " - ".join(str(size) for size in _widths(dataset, summary))
+    plural = "s" if summary.members > 1 else ""
+    lines = {
+        "data": f"{dataset.name}: {facts['rows']:,} rows, {_names(dataset.encoder.inputs)} -> "
+        f"{_names(dataset.encoder.outputs)}",
+        "split": f"{sizes} ({facts['split']['method']})",
+        "network": f"{summary.members} network{plural} {layers}, "
+        f"{summary.members * summary.parameters:,} parameters",
+        "runs on": summary.backend,
+        "results": _short(folder.path),
+    }
+    _panel(console, f"tagi train {settings.name or ''}".strip(), lines)
+    for notice in notices:
+        console.print(f"note: {notice}", markup=False, highlight=False, soft_wrap=True)
+
+
+def closing(
+    console: Console, folder: RunFolder, summary: Mapping[str, Any], has_report: bool
+) -> None:
+    """Say how the run ended, its metrics, and where to look."""
+    lines = {"status": f"{summary['status']}, {summary['epochs']} epochs, {_time(summary)}"}
+    for split in ("valid", "test"):
+        if summary.get(split):
+            lines[split] = metrics_line(summary[split])
+    if summary["status"] == "interrupted":
+        lines["continue"] = f"tagi train trainer.resume={_short(folder.path)}"
+    lines["report" if has_report else "results"] = _short(
+        folder.report if has_report else folder.path
+    )
+    _panel(console, "result", lines)
+
+
+def metrics_line(metrics: Mapping[str, Any]) -> str:
+    """The metrics that matter most, on one line."""
+    parts = [
+        f"{name} {metrics[name]:.4g}" for name in ("rmse", "mae", "nll", "crps") if name in metrics
+    ]
+    if "coverage_90" in metrics:
+        parts.append(f"90 % intervals hold {100 * metrics['coverage_90']:.1f} %")
+    return ", ".join(parts)
+
+
+def _panel(console: Console, title: str, lines: Mapping[str, str]) -> None:
+    """A panel on a terminal; `key: value` lines, never broken, where the output is a file."""
+    if not console.is_terminal:
+        for key, value in lines.items():
+            console.print(f"{key}: {value}", markup=False, highlight=False, soft_wrap=True)
+        return
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for key, value in lines.items():
+        grid.add_row(key, Text(value))
+    content: RenderableType = grid
+    console.print(Panel(content, title=Text(title), title_align="left", border_style="dim"))
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_LISTED])
+    return shown if len(names) <= _LISTED else f"{len(names)} columns"
+
+
+def _widths(dataset: Dataset, summary: Summary) -> list[int]:
+    """Units from layer to layer, where the number changes."""
+    widths = [int(dataset.encoder.input_shape[-1])]
+    widths += [int(layer.output[-1]) for layer in summary.layers if layer.parameters]
+    return widths
+
+
+def _time(summary: Mapping[str, Any]) -> str:
+    seconds = float(summary["seconds"])
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _short(path: Path) -> str:
+    """The path from the working directory where it lies below that."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

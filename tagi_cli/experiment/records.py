@@ -1,0 +1,160 @@
+"""What a run writes down while it trains: metrics.csv, metrics.jsonl and train.log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tagi_cli import atomic
+from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.training.events import EpochEnded, Event, TrainingEnded, TrainingStarted
+from tagi_cli.training.history import Row
+from tagi_cli.training.result import FitResult
+
+
+class MetricsTable:
+    """An observer that keeps metrics.csv and metrics.jsonl: one row per epoch.
+
+    When a run is resumed, both begin with the epochs of the checkpoint that it continues from, so
+    that an epoch which was trained but not saved does not appear twice.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._rows: list[Row] = []
+        self._columns: list[str] = []
+
+    def notify(self, event: Event) -> None:
+        """Take in an event.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        if isinstance(event, TrainingStarted):
+            self._rows = [dict(row) for row in event.history]
+            self._rewrite()
+        elif isinstance(event, EpochEnded):
+            self._rows.append(event.row)
+            if event.row.keys() <= set(self._columns):
+                self._append(event.row)
+            else:
+                self._rewrite()
+
+    def _rewrite(self) -> None:
+        self._columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        head = [",".join(self._columns) + "\n"] if self._columns else []
+        atomic.write_text(
+            self._folder.metrics_csv, "".join([*head, *(self._csv(row) for row in self._rows)])
+        )
+        atomic.write_text(self._folder.metrics_jsonl, "".join(_json(row) for row in self._rows))
+
+    def _append(self, row: Row) -> None:
+        for path, line in (
+            (self._folder.metrics_csv, self._csv(row)),
+            (self._folder.metrics_jsonl, _json(row)),
+        ):
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(line)
+            except OSError as error:
+                raise atomic.cannot_write(path, error) from error
+
+    def _csv(self, row: Row) -> str:
+        out = io.StringIO()
+        cells = [row.get(name) for name in self._columns]
+        csv.writer(out, lineterminator="\n").writerow(
+            "" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells
+        )
+        return out.getvalue()
+
+
+def _json(row: Row) -> str:
+    finite = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+    return json.dumps(finite) + "\n"
+
+
+class Log:
+    """train.log: lines with the time, kept from one resumption to the next; also an observer."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._path = folder.log
+
+    def write(self, text: str) -> None:
+        """Append each line of `text`.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        time = datetime.now().isoformat(sep=" ", timespec="seconds")
+        lines = [f"{time}  {line}\n" for line in text.splitlines() if line.strip()]
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.writelines(lines)
+        except OSError as error:
+            raise atomic.cannot_write(self._path, error) from error
+
+    def notify(self, event: Event) -> None:
+        """Take in an event."""
+        if isinstance(event, TrainingStarted):
+            known = f", {len(event.history)} epochs already done" if event.history else ""
+            self.write(
+                f"training {event.members} networks on {event.train_rows} rows, validating on "
+                f"{event.valid_rows}, at most {event.max_epochs} epochs{known}"
+            )
+        elif isinstance(event, EpochEnded):
+            metrics = [f"train {_pairs(event.train)}"]
+            metrics += [f"valid {_pairs(event.valid)}"] if event.valid else []
+            mark = ", best so far" if event.improved else ""
+            self.write(f"{event.phase} epoch {event.epoch}: {', '.join(metrics)}{mark}")
+        elif isinstance(event, TrainingEnded):
+            self._write_result(event.result)
+
+    def _write_result(self, result: FitResult | None) -> None:
+        if result is None:
+            self.write("training failed")
+            return
+        self.write(
+            f"training {result.status} by {result.stopped_by.replace('_', ' ')} after "
+            f"{result.epochs} epochs and {result.seconds:.1f} s; best epoch {result.best_epoch}"
+        )
+        self.write(result.remark)
+
+
+def _pairs(metrics: Mapping[str, Any]) -> str:
+    return " ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+
+
+class HealthRecord:
+    """An observer that keeps what the last epoch said about the variances of each tensor."""
+
+    def __init__(self) -> None:
+        self._last: EpochEnded | None = None
+
+    def notify(self, event: Event) -> None:
+        """Take in an event."""
+        if isinstance(event, EpochEnded):
+            self._last = event
+
+    def table(self) -> list[dict[str, Any]]:
+        """Per tensor: variances that hit the floor so far (all members), and the share of them
+        that shrank below half the prior's (mean over members).
+        """
+        if self._last is None or not self._last.health:
+            return []
+        members = self._last.health
+        return [
+            {
+                "tensor": name,
+                "floored": sum(int(member[name].floored) for member in members),
+                "shrunk": sum(float(member[name].shrunk) for member in members) / len(members),
+            }
+            for name in members[0]
+        ]

@@ -1,0 +1,231 @@
+"""The order of events of one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tagi_cli import atomic, config, data
+from tagi_cli.errors import UserError
+from tagi_cli.experiment import evaluation, preamble, predictions, provenance, report, resume
+from tagi_cli.experiment.diagnostics import diagnose
+from tagi_cli.experiment.folder import FORMAT, RunFolder
+from tagi_cli.experiment.members import MakeMember, make_backend
+from tagi_cli.experiment.model import in_original_units
+from tagi_cli.experiment.predictions import Predictions
+from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
+from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.summary import Summary, summarise
+from tagi_cli.training import checkpoint
+from tagi_cli.training.checkpoint_folder import CheckpointFolder
+from tagi_cli.training.events import Observer
+from tagi_cli.training.progress import progress_observer
+from tagi_cli.training.result import COMPLETED, FitResult
+from tagi_cli.training.seeds import Seeds
+from tagi_cli.training.task import RegressionTask
+from tagi_cli.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+OUTPUTS = "outputs"
+
+
+def train(
+    settings: Settings,
+    command: str,
+    parent: Path | None = None,
+    *,
+    console: Console | None = None,
+) -> Path:
+    """Train as `settings` say, and leave a run folder behind.
+
+    Args:
+        settings: of the run; with `trainer.resume` an earlier run is continued instead, in its
+            own folder.
+        command: the command line, for the record.
+        parent: folder to make the run folder in (of a sweep); default `outputs/<name>`.
+        console: where to show what happens; None shows nothing.
+
+    Returns:
+        the run folder. Its summary.json has the status: `completed` or `interrupted`.
+
+    Raises:
+        UserError: a mistake in the settings or data, or a file cannot be written. Once the folder
+            is there, its summary says `failed`.
+    """
+    if settings.trainer.resume is not None:
+        folder = RunFolder.open(settings.trainer.resume)
+        with folder.locked():
+            settings = resume.continued(settings, folder)
+            return _Run(settings, command, console).into(folder, resumed=True)
+    run = _Run(settings, command, console)
+    folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
+    with folder.locked():
+        return run.into(folder, resumed=False)
+
+
+class _Run:
+    """One run: everything that can fail by the user's mistake is made before its folder is."""
+
+    def __init__(self, settings: Settings, command: str, console: Console | None) -> None:
+        self.notices: list[str] = []
+        self.dataset = data.load(settings.data, notices=self.notices)
+        self.name = settings.name or _folder_name(self.dataset.name)
+        self.settings = dataclasses.replace(settings, name=self.name)
+        self.command = command
+        self.console = console
+        self.backend = make_backend(settings)
+        self.network: Summary = summarise(settings, self.dataset.encoder)
+
+    def into(self, folder: RunFolder, *, resumed: bool) -> Path:
+        """Train into `folder`, which is locked."""
+        started = time.monotonic()
+        log = Log(folder)
+        try:
+            self._record_origin(folder, resumed)
+            log.write(f"{'resumed' if resumed else 'started'}: {self.command}")
+            log.write("\n".join(f"note: {notice}" for notice in self.notices))
+            if self.console is not None:
+                preamble.opening(
+                    self.console, self.settings, self.dataset, self.network, folder, self.notices
+                )
+            summary = self._train(folder, log, resumed)
+        except BaseException as error:
+            self._record_failure(folder, log, error, time.monotonic() - started)
+            raise
+        if self.console is not None:
+            preamble.closing(self.console, folder, summary, folder.report.is_file())
+        return folder.path
+
+    def _record_origin(self, folder: RunFolder, resumed: bool) -> None:
+        settings, dataset = self.settings, self.dataset
+        origin = {
+            "format": FORMAT,
+            "name": self.name,
+            "command": self.command,
+            **provenance.environment(),
+            "device": self.network.backend,
+            "threads": settings.trainer.threads or provenance.available_cores(),
+            "world_size": 1,
+            "rows_per_rank": [len(dataset.train)],
+            "seed": settings.seed,
+            "data_sha256": dataset.sha256,
+            "data": dataset.summary,
+        }
+        if resumed:
+            before = folder.read_environment()
+            if before["data_sha256"] != dataset.sha256:
+                raise UserError(
+                    f"trainer.resume: {dataset.summary['source']} has changed since the run began "
+                    f"(its sha256 is not that in {folder.environment}); start a new run"
+                )
+            commands = [*before.get("earlier_commands", []), before["command"]]
+            origin = {**origin, "started": before["started"], "earlier_commands": commands}
+        atomic.write_text(folder.config, config.dump(settings, registries()))
+        atomic.write_json(folder.environment, origin)
+
+    def _train(self, folder: RunFolder, log: Log, resumed: bool) -> dict[str, Any]:
+        settings, dataset = self.settings, self.dataset
+        health = HealthRecord()
+        observers: list[Observer] = [MetricsTable(folder), log, health]
+        if self.console is not None:
+            observers.append(progress_observer(self.console))
+        encoder = dataset.encoder
+        trainer = Trainer(
+            MakeMember(settings, encoder, self.backend),
+            dataset,
+            RegressionTask(encoder.center_y, encoder.scale_y),
+            settings.trainer,
+            Seeds(settings.seed),
+            members=settings.ensemble.size,
+            batch_size=settings.data.batch_size,
+            shuffle=settings.data.shuffle_train,
+            observers=observers,
+            checkpoints=CheckpointFolder(
+                folder.checkpoints, settings.checkpoint, {"encoder": encoder.to_json()}
+            ),
+        )
+        if resumed:
+            trainer.restore(*checkpoint.read(folder.checkpoint("last"), "training"))
+        result = trainer.fit()
+        laws = self._predictions(trainer, result)
+        summary = {
+            "status": result.status,
+            "epochs": result.epochs,
+            "seconds": round(result.seconds, 3),
+            "valid": evaluation.metrics(laws["valid"]) if "valid" in laws else {},
+            "test": evaluation.metrics(laws["test"]) if "test" in laws else {},
+        }
+        for split, law in laws.items():
+            predictions.write_csv(folder.predictions / f"{split}.csv", law)
+        if result.status == COMPLETED:
+            numbers = {
+                "format": FORMAT,
+                "kept": result.best_epoch if len(dataset.valid) else None,
+                "splits": {s: diagnose(law) for s, law in laws.items() if s == _shown(laws)},
+                "network": self.network.rows(),
+                "health": health.table(),
+            }
+            atomic.write_json(folder.figures / "data.json", numbers)
+        atomic.write_json(folder.summary, summary)
+        log.write(f"summary: {folder.summary.read_text(encoding='utf-8')}")
+        if result.status == COMPLETED:
+            report.write_report(folder)
+        return summary
+
+    def _predictions(self, trainer: Trainer, result: FitResult) -> dict[str, Predictions]:
+        """Predictions for the validation part, before the refit, and for the test part."""
+        if result.status != COMPLETED:
+            return {}
+        dataset, laws = self.dataset, {}
+        for split, members in (("valid", result.valid), ("test", None)):
+            part = getattr(dataset, split)
+            if len(part):
+                members = trainer.predict(part.x) if members is None else members
+                laws[split] = in_original_units(dataset.encoder, members, part.rows, part.target)
+        return laws
+
+    def _record_failure(
+        self, folder: RunFolder, log: Log, error: BaseException, seconds: float
+    ) -> None:
+        """Leave a summary that says `failed`; where even that fails, the first error counts."""
+        with suppress(UserError):
+            log.write(f"failed: {type(error).__name__}: {error}")
+        with suppress(UserError):
+            epochs = _epochs_recorded(folder)
+            atomic.write_json(
+                folder.summary,
+                {
+                    "status": "failed",
+                    "epochs": epochs,
+                    "seconds": round(seconds, 3),
+                    "valid": {},
+                    "test": {},
+                },
+            )
+
+
+def _shown(laws: Mapping[str, Predictions]) -> str:
+    """The part that figures show: the test part, else the validation part."""
+    return "test" if "test" in laws else "valid"
+
+
+def _epochs_recorded(folder: RunFolder) -> int:
+    try:
+        lines = folder.metrics_jsonl.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return sum('"phase": "search"' in line for line in lines)
+
+
+def _folder_name(name: str) -> str:
+    """A data set's name as that of a folder."""
+    return (
+        "".join(mark if mark.isalnum() or mark in "-_." else "_" for mark in name).strip("._")
+        or "run"
+    )

@@ -1,0 +1,65 @@
+"""Where a result comes from: facts about the machine, with and without git."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagi_cli.experiment import doctor, provenance
+from tagi_cli.version import __version__
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_environment_is_json_and_names_the_versions() -> None:
+    found = json.loads(json.dumps(provenance.environment()))
+    assert found["versions"]["python"] == platform.python_version()
+    assert found["versions"]["numpy"] == np.__version__
+    assert found["versions"]["tagi"] == __version__
+    assert found["cores"] >= 1
+    assert found["processor"]
+
+
+def test_commit_of_the_repository_and_whether_it_was_changed(tmp_path: Path) -> None:
+    assert provenance.git_commit(tmp_path) is None
+    git(tmp_path, "init")
+    assert provenance.git_commit(tmp_path) is None
+    (tmp_path / "a").write_text("1", encoding="utf-8")
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-m", "a")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    (tmp_path / "untracked").touch()
+    assert provenance.git_commit(tmp_path) == commit
+    (tmp_path / "a").write_text("2", encoding="utf-8")
+    assert provenance.git_commit(tmp_path) == f"{commit}+changes"
+
+
+def test_no_git_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert provenance.git_commit(tmp_path) is None
+
+
+def test_the_doctor_examines_every_topic() -> None:
+    topics = {finding.topic: finding for finding in doctor.examine()}
+    assert {"tagi", "Python", "libraries", "processor", "BLAS", "kernels", "GPU"} <= topics.keys()
+    assert all("\n" not in finding.found for finding in topics.values())
+    assert f"{provenance.available_cores()} cores" in topics["processor"].found
+
+
+def test_the_doctor_tells_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    topics = {finding.topic: finding.found for finding in doctor.examine()}
+    assert "'no-such-compiler' is not installed" in topics["C++ compiler"]
+    assert "no NVIDIA driver" in topics["GPU"]
