@@ -1,0 +1,72 @@
+"""The words in which progress is told, and how long a phase will still take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagi_cli.training.events import EpochEnded, Progress, TrainingEnded
+from tagi_cli.training.history import SEARCH
+
+_CAUSES = {
+    "early_stopping": "stopped early",
+    "max_epochs": "all epochs done",
+    "max_seconds": "stopped by the time limit",
+    "divergence": "stopped because the moments ran out of range",
+}
+
+
+class TimeLeft:
+    """Predicts the rest of a phase from its speed since it began in this process."""
+
+    def __init__(self) -> None:
+        self._origin: tuple[str, float, float] | None = None
+
+    def after(self, event: Progress | EpochEnded) -> str:
+        """`ETA 0:01:20`, with a `<=` while early stopping may come first; empty if unknown."""
+        done = float(event.epoch)
+        if isinstance(event, Progress):
+            done += event.done - 1
+        if self._origin is None or self._origin[0] != event.phase:
+            self._origin = (event.phase, done, event.seconds)
+        _, done_before, seconds_before = self._origin
+        if done <= done_before or done >= event.epochs:
+            return ""
+        seconds = (event.seconds - seconds_before) / (done - done_before) * (event.epochs - done)
+        return f"ETA {'<= ' if event.phase == SEARCH else ''}{duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """`h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def place(event: Progress | EpochEnded) -> str:
+    """`search epoch  12/200`."""
+    return f"{event.phase} epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}"
+
+
+def metrics(event: EpochEnded) -> str:
+    """`train nll 0.31 rmse 0.42 | valid nll 0.35 rmse 0.44 | best epoch 9`."""
+    parts = [f"train {_pairs(event.train)}"]
+    if event.valid:
+        parts += [f"valid {_pairs(event.valid)}", f"best epoch {event.best_epoch}"]
+    return " | ".join(parts)
+
+
+def ending(event: TrainingEnded) -> str:
+    """One sentence on how training ended; the error itself is told by others."""
+    if event.status == "failed":
+        return f"training failed after {event.epochs} epochs"
+    if event.status == "interrupted":
+        return f"interrupted after {event.epochs} epochs; what was reached is saved"
+    words = (
+        f"{_CAUSES[event.stopped_by]} after {event.epochs} epochs, best epoch {event.best_epoch}"
+    )
+    if event.refitted:
+        words += ", refitted on training and validation rows"
+    return f"{words} ({duration(event.seconds)})" + (f"; {event.remark}" if event.remark else "")
+
+
+def _pairs(values: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in values.items())
