@@ -13,13 +13,22 @@ from tagi_cli.config.schema import (
     Option,
     Registries,
     allowed_words,
-    arms,
+    flat_options,
     is_group,
     nested_registries,
     options_of,
     type_words,
 )
 from tagi_cli.options import Kind, Registry
+
+_HEAD = """# Configuration
+
+Every option. Generated from the schema by `make docs`: edit the options' docstrings instead.
+
+An option is set on the command line as `key=value` or, nested, in a YAML file that `config=<file>`
+names. A group with kinds is chosen by `group=kind` or, with options, by `group: {kind: ..., ...}`;
+only the options of the kind in use are accepted. Lists are replaced as a whole; one item needs no
+brackets. `${other.option}` refers to another option. Paths count from the working directory."""
 
 
 def reference(root: type, registries: Registries, directory: Path | None = None) -> str:
@@ -31,14 +40,14 @@ def reference(root: type, registries: Registries, directory: Path | None = None)
         directory: where the configs lie that set the default kinds; the shipped ones by default.
     """
     chosen = compose(root, registries, [], directory).tree
-    parts = ["## Root options", *_table("", _single(root, registries))]
+    parts = [_HEAD, "## Root options", *_table("", _single(root, registries))]
     for option in options_of(root):
         if option.name in registries:
             default = chosen.get(option.name, {}).get("kind")
             parts += _kinds(option, registries[option.name], default)
         elif is_group(option.type):
             parts += [f"## `{option.name}`", _summary(option.type)]
-            parts += _table(option.name, _flat(option.type))
+            parts += _table(option.name, flat_options(option.type))
     for group, registry in nested_registries(root, registries).items():
         parts += [f"## {group.capitalize()} kinds"]
         for kind in registry.values():
@@ -56,7 +65,7 @@ def _kinds(option: Option, registry: Registry, default: str | None) -> Iterable[
 
 def _kind(group: str, kind: Kind) -> list[str]:
     title = f"### `{group}: {kind.name}`" if group else f"### `kind: {kind.name}`"
-    return [title, _summary(kind.options), *_table(group, _flat(kind.options))]
+    return [title, _summary(kind.options), *_table(group, flat_options(kind.options))]
 
 
 def _summary(cls: type) -> str:
@@ -70,18 +79,6 @@ def _single(root: type, registries: Registries) -> list[tuple[str, Option]]:
         for option in options_of(root)
         if option.name not in registries and not is_group(option.type)
     ]
-
-
-def _flat(cls: type) -> list[tuple[str, Option]]:
-    """The options of a class, those of its groups with a dotted name."""
-    rows = []
-    for option in options_of(cls):
-        inner = next((arm for arm in arms(option.type) if is_group(arm)), None)
-        if inner is None:
-            rows.append((option.name, option))
-        else:
-            rows += [(f"{option.name}.{name}", below) for name, below in _flat(inner)]
-    return rows
 
 
 def _table(group: str, rows: list[tuple[str, Option]]) -> list[str]:

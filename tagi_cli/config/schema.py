@@ -157,3 +157,15 @@ def nested_registries(root: type, registries: Registries) -> dict[str, Registry]
             for kind in kinds.values():
                 pending += [option for _, option in _below("", kind.options)]
     return found
+
+
+def flat_options(cls: type) -> list[tuple[str, Option]]:
+    """The options of a class; a group gives way to its members, by their dotted names."""
+    rows = []
+    for option in options_of(cls):
+        inner = next((arm for arm in arms(option.type) if is_group(arm)), None)
+        if inner is None:
+            rows.append((option.name, option))
+        else:
+            rows += [(f"{option.name}.{name}", below) for name, below in flat_options(inner)]
+    return rows

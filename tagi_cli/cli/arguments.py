@@ -1,0 +1,81 @@
+"""Arguments of the verbs that compose no config: plain `key=value`, and plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tagi_cli.errors import UserError, UserErrors, listing, nearest
+
+
+def keyed(
+    arguments: Sequence[str], required: Collection[str], optional: Collection[str] = ()
+) -> dict[str, str]:
+    """The values of `key=value` arguments.
+
+    Raises:
+        UserErrors: a key is unknown, missing or given twice, or an argument is not `key=value`.
+    """
+    known = [*required, *optional]
+    found: dict[str, str] = {}
+    faults = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            faults.append(f"{argument}: not understood. Allowed: {_forms(known)}")
+        elif key not in known:
+            faults.append(f"{key}: unknown.{nearest(key, known)} Allowed: {_forms(known)}")
+        elif key in found:
+            faults.append(f"{key}: given twice, {found[key]} and {value}")
+        elif not value:
+            faults.append(f"{key}: found nothing after =")
+        else:
+            found[key] = value
+    faults += [
+        f"{key}: must be given, as {key}=..."
+        for key in required
+        if not any(argument.startswith(f"{key}=") for argument in arguments)
+    ]
+    if faults:
+        raise UserErrors(faults)
+    return found
+
+
+def words(arguments: Sequence[str], names: Sequence[str], least: int | None = None) -> list[str]:
+    """Plain words, one for each of `names`; the last `len(names) - least` may be left out.
+
+    Raises:
+        UserError: too few or too many of them, or an option that does not exist.
+    """
+    least = len(names) if least is None else least
+    for argument in arguments:
+        if argument.startswith("-"):
+            raise UserError(f"{argument}: unknown option. Allowed: {listing(names)}, --help")
+    if not least <= len(arguments) <= len(names):
+        form = " ".join(f"<{name}>" if i < least else f"[{name}]" for i, name in enumerate(names))
+        count = len(arguments)
+        raise UserError(f"found {count} word{'s' * (count != 1)}. Allowed: {form}")
+    return list(arguments)
+
+
+def flags(arguments: Sequence[str], known: Collection[str]) -> tuple[set[str], list[str]]:
+    """Options with a dash, and the rest.
+
+    Raises:
+        UserError: an option that does not exist.
+    """
+    found, rest = set(), []
+    for argument in arguments:
+        if not argument.startswith("-"):
+            rest.append(argument)
+        elif argument in known:
+            found.add(argument)
+        else:
+            raise UserError(
+                f"{argument}: unknown option.{nearest(argument, known)} "
+                f"Allowed: {listing([*known, '--help'])}"
+            )
+    return found, rest
+
+
+def _forms(keys: Sequence[str]) -> str:
+    return listing([f"{key}=..." for key in keys])

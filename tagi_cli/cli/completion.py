@@ -1,0 +1,167 @@
+"""`tagi completion`: tab completion for bash."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tagi_cli.cli.arguments import words
+from tagi_cli.cli.main import VERBS, load_verb
+from tagi_cli.errors import UserError, nearest
+
+HELP = """
+Print the tab completion for a shell.
+
+usage: tagi completion bash
+
+In ~/.bashrc:
+  eval "$(tagi completion bash)"
+"""
+
+_BASH = r"""
+_tagi() {
+  local line=${COMP_LINE:0:COMP_POINT}
+  local word=${line##*[[:space:]]}
+  # Readline replaces only what follows the last = or : of the word.
+  local done=${word%"${word##*[=:]}"}
+  local IFS=$'\n' candidate
+  COMPREPLY=()
+  for candidate in $(command tagi completion words "$line" 2>/dev/null); do
+    COMPREPLY+=("${candidate#"$done"}")
+  done
+  if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[=./] ]]; then compopt -o nospace; fi
+}
+complete -o nosort -F _tagi tagi
+"""
+
+_COMPOSING = ("train", "show", "check")
+_KEYS = {
+    "eval": ("run=", "split=", "checkpoint=", "data.path="),
+    "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
+    "show": ("run=",),
+    "compare": ("sort=", "output="),
+    "report": ("run=",),
+    "train": ("--multirun", "--cfg"),
+}
+_VALUES = {
+    "split": ("train", "valid", "test"),
+    "checkpoint": ("best", "last"),
+    "overwrite": ("true", "false"),
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Print the script, or (asked by the script) the words that may follow."""
+    if len(arguments) == 2 and arguments[0] == "words":
+        print("\n".join(candidates(arguments[1])))
+        return 0
+    (shell,) = words(arguments, ["shell"])
+    if shell != "bash":
+        raise UserError(f"found '{shell}'.{nearest(shell, ['bash'])} Allowed: bash")
+    print(_BASH.strip())
+    return 0
+
+
+def candidates(line: str) -> list[str]:
+    """The words that may stand at the end of a command line, which may hold their beginning."""
+    typed = line.split()
+    word = typed.pop() if line and not line[-1].isspace() else ""
+    if len(typed) <= 1:
+        found: Iterable[str] = VERBS
+    else:
+        found = _after(typed[1], typed[2:], word)
+    return sorted({one for one in found if one.startswith(word)})
+
+
+def _after(verb: str, given: Sequence[str], word: str) -> list[str]:
+    key, equals, value = word.partition("=")
+    if equals:
+        plain = list(_VALUES.get(key, ()))
+        values = _option_values(key, given) if verb in _COMPOSING and not plain else plain
+        return [f"{key}={one}" for one in [*values, *_files(value)]]
+    found = list(_KEYS.get(verb, ()))
+    if verb in _COMPOSING:
+        found += _option_keys(given)
+    elif verb == "ls":
+        found += [*_groups(), "config", "layer"]
+    elif verb == "cp" and not given:
+        found += _presets()
+    elif verb == "completion":
+        found += ["bash"]
+    elif verb in ("compare", "convert", "cp"):
+        found += _files(word)
+    elif verb in VERBS and load_verb(verb) and word.startswith("-"):
+        found += ["--help"]
+    return found
+
+
+def _presets() -> list[str]:
+    from tagi_cli.config.catalogue import PRESETS, Catalogue
+
+    return list(Catalogue.shipped({}).files(PRESETS))
+
+
+def _groups() -> list[str]:
+    from tagi_cli.config.schema import is_group, options_of
+    from tagi_cli.experiment.settings import Settings, registries
+
+    kinds = registries()
+    return [o.name for o in options_of(Settings) if o.name in kinds or is_group(o.type)]
+
+
+def _option_keys(given: Sequence[str]) -> list[str]:
+    """`config=`, groups with choices as `group=`, and every option's dotted path."""
+    from tagi_cli.config import Catalogue
+    from tagi_cli.config.schema import is_group, walk
+    from tagi_cli.experiment.settings import Settings, registries
+
+    kinds = registries()
+    chosen = {key: value for key, _, value in (word.partition("=") for word in given)}
+    keys = ["config", *Catalogue.shipped(kinds).groups()]
+    for path, option in walk(Settings, kinds):
+        group = path.partition(".")[0]
+        if is_group(option.type) or path in kinds:
+            continue
+        kind = chosen.get(group)
+        if group in kinds and kind in kinds[group]:
+            own = {name for name, _ in walk(Settings, kinds, {group: str(kind)})}
+            if path not in own:
+                continue
+        keys.append(path)
+    return [f"{key}=" for key in keys]
+
+
+def _option_values(key: str, given: Sequence[str]) -> list[str]:
+    """What may follow `key=`: presets, kinds, choices, true and false."""
+    if key == "config":
+        return _presets()
+    from tagi_cli.config import Catalogue
+    from tagi_cli.config.schema import arms, walk
+    from tagi_cli.experiment.settings import Settings, registries
+
+    kinds = registries()
+    catalogue = Catalogue.shipped(kinds)
+    if key in catalogue.groups():
+        return catalogue.options(key)
+    values: list[str] = []
+    for path, option in walk(Settings, kinds):
+        if path == key:
+            values += [str(choice) for choice in option.limits.choices or ()]
+            values += ["true", "false"] if bool in arms(option.type) else []
+            values += ["null"] if type(None) in arms(option.type) else []
+    return values
+
+
+def _files(start: str) -> list[str]:
+    """Files and folders that a path may go on with."""
+    folder, slash, name = start.rpartition("/")
+    prefix = folder + slash
+    base = Path(prefix).expanduser()
+    if not base.is_dir():
+        return []
+    return [
+        f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}"
+        for entry in os.scandir(base)
+        if entry.name.startswith(name) and (name or not entry.name.startswith("."))
+    ]

@@ -1,0 +1,46 @@
+"""`tagi cp`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tagi_cli import atomic
+from tagi_cli.cli.arguments import words
+from tagi_cli.errors import UserError, listing, nearest
+
+HELP = """
+Copy a preset to a file of your own, to start from.
+
+usage: tagi cp <preset> <file.yaml>
+
+Nothing is overwritten. Then: tagi train config=<file.yaml>
+
+examples:
+  tagi cp quickstart my.yaml
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Copy the file, comments included."""
+    preset, file = words(arguments, ["preset", "file.yaml"])
+    from tagi_cli.config.catalogue import PRESETS, Catalogue
+
+    presets = Catalogue.shipped({}).files(PRESETS)
+    if preset not in presets:
+        raise UserError(
+            f"unknown preset '{preset}'.{nearest(preset, presets)} Allowed: {listing(presets, 60)}"
+        )
+    path = Path(file).expanduser()
+    if path.is_dir():
+        path = path / f"{Path(preset).name}.yaml"
+    if path.suffix not in (".yaml", ".yml"):
+        raise UserError(f"{path}: found '{path.suffix}'. Allowed: a name that ends in .yaml")
+    try:
+        with path.open("xb") as target:
+            target.write(presets[preset].read_bytes())
+    except FileExistsError:
+        raise UserError(f"{path}: is there already; nothing is overwritten") from None
+    except OSError as error:
+        raise atomic.cannot_write(path, error) from error
+    print(f"tagi train config={path}")
+    return 0

@@ -1,0 +1,121 @@
+"""`tagi <verb> ...`: picks the verb with the standard library only, so that help is instant."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from tagi_cli.errors import UserError, nearest
+from tagi_cli.version import __version__
+
+VERBS = (
+    "train",
+    "eval",
+    "predict",
+    "show",
+    "check",
+    "ls",
+    "cp",
+    "compare",
+    "report",
+    "convert",
+    "doctor",
+    "completion",
+)
+
+DONE, BUG, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+
+class Verb(Protocol):
+    """A verb's module. The first line of `HELP` is its summary."""
+
+    HELP: str
+
+    def run(self, arguments: list[str]) -> int:
+        """Do it; returns the exit code.
+
+        Raises:
+            UserError: the user's mistake.
+        """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else "--help"
+    try:
+        if name in ("-h", "--help", "help"):
+            return _help(words[1:])
+        if name in ("-V", "--version"):
+            print(f"tagi {__version__}")
+            return DONE
+        if name not in VERBS:
+            return _complain(
+                "tagi",
+                f"unknown verb '{name}'.{nearest(name, VERBS)} Allowed: {', '.join(VERBS)}",
+            )
+        verb = load_verb(name)
+        if any(word in ("-h", "--help") for word in words[1:]):
+            print(verb.HELP.strip())
+            return DONE
+        return verb.run(words[1:])
+    except UserError as error:
+        return _complain(f"tagi {name}", str(error))
+    except KeyboardInterrupt:
+        print(f"tagi {name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough (`tagi ls | head`); let nothing be flushed into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception:
+        traceback.print_exc()
+        print(
+            f"tagi {name}: this is a bug in tagi {__version__}; please report it with the lines "
+            "above",
+            file=sys.stderr,
+        )
+        return BUG
+
+
+def load_verb(name: str) -> Verb:
+    """The module of a verb."""
+    return cast(Verb, importlib.import_module(f"tagi_cli.cli.{name}"))
+
+
+def _help(words: Sequence[str]) -> int:
+    for word in words:
+        if word in VERBS:
+            print(load_verb(word).HELP.strip())
+            return DONE
+    lines = [
+        "tagi: Bayesian neural networks by closed-form Gaussian inference, from config files",
+        "",
+        "usage: tagi <verb> [key=value ...]",
+        "",
+    ]
+    for name in VERBS:
+        lines.append(f"  {name:<11} {load_verb(name).HELP.strip().splitlines()[0]}")
+    lines += [
+        "",
+        "start here:",
+        "  tagi train config=quickstart",
+        "  tagi train data.path=my.csv data.out_components=price",
+        "  tagi <verb> --help",
+    ]
+    print("\n".join(lines))
+    return DONE
+
+
+def _complain(who: str, message: str) -> int:
+    print(f"{who}: {message}", file=sys.stderr)
+    return MISTAKE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Sweeps: one run folder per job inside a sweep folder, and `sweep.csv` over them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import secrets
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tagi_cli import atomic
+from tagi_cli.cli.configuration import settings_from
+from tagi_cli.cli.table import show_table
+from tagi_cli.cli.train import was_interrupted
+from tagi_cli.config import Job
+from tagi_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from tagi_cli.experiment.settings import Settings
+
+TABLE = "sweep.csv"
+
+
+@dataclass
+class _Outcome:
+    """What became of one job: `waiting`, `completed`, `failed`, `error` (a bug), `interrupted`."""
+
+    job: Job
+    status: str = "waiting"
+    run: str = ""
+    message: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def run_sweep(jobs: Sequence[Job], command: str) -> int:
+    """Run the jobs one after another; one that fails is listed, and the others go on.
+
+    Returns:
+        0, or 2 where a job failed by the user's mistake, 1 where one failed by a bug, 130 where
+        the user interrupted.
+
+    Raises:
+        UserError: every job is mistaken; nothing is written.
+    """
+    outcomes = [_Outcome(job) for job in jobs]
+    settings = [_prepare(outcome) for outcome in outcomes]
+    first = next((one for one in settings if one is not None), None)
+    if first is None:
+        raise UserError(outcomes[0].message)
+    folder = _create(Path("outputs") / str(first.name))
+    print(f"{len(jobs)} jobs in {folder}")
+    for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
+        words = " ".join(f"{key}={value}" for key, value in outcome.job.overrides.items())
+        print(f"\n[{number}/{len(jobs)}] {words}", flush=True)
+        if one is None:
+            print(f"{outcome.status}: {outcome.message}", file=sys.stderr)
+        else:
+            _run(outcome, one, command, folder)
+        _write(folder, outcomes)
+        if outcome.status == "interrupted":
+            break
+    print()
+    _show(outcomes)
+    print(f"\n{folder / TABLE}\ntagi compare {folder}")
+    codes = {"interrupted": 130, "error": 1, "failed": 2}
+    ends = {outcome.status for outcome in outcomes}
+    return next((code for status, code in codes.items() if status in ends), 0)
+
+
+def show_sweep(jobs: Sequence[Job]) -> int:
+    """Print the command line of each job."""
+    for job in jobs:
+        print("tagi train " + " ".join(job.arguments))
+    return 0
+
+
+def _prepare(outcome: _Outcome) -> Settings | None:
+    try:
+        return settings_from(outcome.job.arguments)
+    except UserError as error:
+        outcome.status, outcome.message = "failed", str(error)
+        return None
+
+
+def _run(outcome: _Outcome, settings: Settings, command: str, folder: Path) -> None:
+    from rich.console import Console
+
+    from tagi_cli.experiment.run import train
+
+    before = set(folder.iterdir())
+    try:
+        made = train(settings, command, folder, console=Console())
+        outcome.status = "interrupted" if was_interrupted(made) else "completed"
+    except UserError as error:
+        outcome.status, outcome.message = "failed", str(error)
+        print(f"failed: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        outcome.status = "interrupted"
+    except Exception as error:
+        # The other jobs may well succeed; the exit code tells that this one met a bug.
+        traceback.print_exc()
+        outcome.status, outcome.message = "error", f"{type(error).__name__}: {error}"
+    for path in set(folder.iterdir()) - before:
+        outcome.run, outcome.metrics = path.name, _metrics(path)
+
+
+def _metrics(run: Path) -> dict[str, Any]:
+    """The scalars of a run's summary: epochs, seconds, `valid_*` and `test_*`."""
+    path = run / "summary.json"
+    if not path.is_file():
+        return {}
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    found = {key: summary[key] for key in ("epochs", "seconds") if key in summary}
+    for split in ("valid", "test"):
+        for key, value in (summary.get(split) or {}).items():
+            if isinstance(value, int | float):
+                found[f"{split}_{key}"] = value
+    return found
+
+
+def _create(parent: Path) -> Path:
+    """A fresh folder `<date>_<time>-<short id>` in `parent`."""
+    while True:
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        path = parent / f"{stamp}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if parent.is_dir():
+                time.sleep(0.01)
+                continue
+            raise UserError(f"{parent}: is a file; run folders go there") from None
+        except OSError as error:
+            raise atomic.cannot_write(path, error) from error
+        return path
+
+
+def _write(folder: Path, outcomes: Sequence[_Outcome]) -> None:
+    keys = list(dict.fromkeys(key for one in outcomes for key in one.job.overrides))
+    metrics = list(dict.fromkeys(key for one in outcomes for key in one.metrics))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["job", *keys, "status", "run", *metrics, "message"])
+    for number, one in enumerate(outcomes):
+        overrides = [one.job.overrides.get(key, "") for key in keys]
+        values = [one.metrics.get(key, "") for key in metrics]
+        writer.writerow([number, *overrides, one.status, one.run, *values, one.message])
+    atomic.write_text(folder / TABLE, out.getvalue())
+
+
+def _show(outcomes: Sequence[_Outcome]) -> None:
+    keys = list(dict.fromkeys(key for one in outcomes for key in one.job.overrides))
+    names = ("valid_nll", "test_nll", "test_rmse", "epochs", "seconds")
+    metrics = [name for name in names if any(name in one.metrics for one in outcomes)]
+    show_table(
+        ["job", *keys, "status", *metrics],
+        [
+            [i, *(one.job.overrides.get(key) for key in keys), one.status]
+            + [one.metrics.get(name) for name in metrics]
+            for i, one in enumerate(outcomes)
+        ],
+    )

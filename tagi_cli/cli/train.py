@@ -1,0 +1,75 @@
+"""`tagi train`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from tagi_cli.cli.arguments import flags
+
+HELP = """
+Train networks and write a run folder.
+
+usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] [--cfg job]
+
+  config=...       a preset (`tagi ls config`) or a YAML file of your own; [a,b] lays b over a
+  group=option     choose a kind, e.g. arch=mlp noise=learned (`tagi ls`)
+  key=value        set an option, e.g. trainer.max_epochs=50 (`tagi ls trainer`)
+  -m, --multirun   run every combination of values: a=1,2  seed=range(0,3)  b=choice(x,y)
+  --cfg job        print the composed config and stop
+
+The run lands in outputs/<name>/<date>_<time>-<id>/. Ctrl-C saves where it stands, and
+trainer.resume=<run folder> goes on from there.
+
+examples:
+  tagi train config=quickstart
+  tagi train data.path=houses.csv data.out_components=price
+  tagi train config=my.yaml arch.width=200 trainer.max_epochs=50
+  tagi train -m config=quickstart arch.width=16,50 seed='range(0,3)'
+  tagi train trainer.resume=outputs/quickstart/2026-01-31_12-00-00-1f3a
+"""
+
+_SWEEP = {"-m", "--multirun"}
+_SHOW = "--cfg=job"
+
+
+def run(arguments: list[str]) -> int:
+    """Train once, or sweep; 130 where the user interrupted."""
+    given, rest = flags(_joined(arguments), [*_SWEEP, _SHOW])
+    from tagi_cli import config
+    from tagi_cli.cli.configuration import settings_from
+    from tagi_cli.experiment.settings import dump_settings, registries
+
+    command = shlex.join(["tagi", "train", *arguments])
+    jobs = config.jobs(registries(), rest, bool(_SWEEP & given))
+    if jobs is not None:
+        from tagi_cli.cli.sweep import run_sweep, show_sweep
+
+        return show_sweep(jobs) if _SHOW in given else run_sweep(jobs, command)
+    settings = settings_from(rest)
+    if _SHOW in given:
+        print(dump_settings(settings), end="")
+        return 0
+    from rich.console import Console
+
+    from tagi_cli.experiment.run import train
+
+    return 130 if was_interrupted(train(settings, command, console=Console())) else 0
+
+
+def was_interrupted(folder: Path) -> bool:
+    """Whether the run in this folder was stopped by the user or a signal."""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return bool(summary["status"] == "interrupted")
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """`--cfg job` as one word."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1] == "--cfg":
+            joined[-1] = f"--cfg={word}"
+        else:
+            joined.append(word)
+    return joined
