@@ -66,6 +66,6 @@ def test_the_wheel_holds_what_the_checkout_holds(wheel: Path) -> None:
 def test_it_trains_predicts_and_lists_outside_the_checkout(tagi: Path, tmp_path: Path) -> None:
     call(tagi, "train", "config=quickstart", cwd=tmp_path)
     (summary,) = (tmp_path / "outputs").glob("*/*/summary.json")
-    assert json.loads(summary.read_text())["status"] == "done"
+    assert json.loads(summary.read_text())["status"] == "completed"
     assert "quickstart" in call(tagi, "ls", cwd=tmp_path)
     call(tagi, "doctor", cwd=tmp_path)
