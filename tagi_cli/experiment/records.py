@@ -14,7 +14,6 @@ from tagi_cli import atomic
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.training.events import EpochEnded, Event, TrainingEnded, TrainingStarted
 from tagi_cli.training.history import Row
-from tagi_cli.training.result import FitResult
 
 
 class MetricsTable:
@@ -115,17 +114,15 @@ class Log:
             mark = ", best so far" if event.improved else ""
             self.write(f"{event.phase} epoch {event.epoch}: {', '.join(metrics)}{mark}")
         elif isinstance(event, TrainingEnded):
-            self._write_result(event.result)
+            self._write_result(event)
 
-    def _write_result(self, result: FitResult | None) -> None:
-        if result is None:
-            self.write("training failed")
-            return
+    def _write_result(self, event: TrainingEnded) -> None:
+        cause = f" by {event.stopped_by.replace('_', ' ')}" if event.stopped_by else ""
         self.write(
-            f"training {result.status} by {result.stopped_by.replace('_', ' ')} after "
-            f"{result.epochs} epochs and {result.seconds:.1f} s; best epoch {result.best_epoch}"
+            f"training {event.status}{cause} after {event.epochs} epochs and "
+            f"{event.seconds:.1f} s; best epoch {event.best_epoch}"
         )
-        self.write(result.remark)
+        self.write(event.remark)
 
 
 def _pairs(metrics: Mapping[str, Any]) -> str:

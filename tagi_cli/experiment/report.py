@@ -19,6 +19,7 @@ from tagi_cli.errors import UserError
 from tagi_cli.experiment import figures
 from tagi_cli.experiment.diagnostics import OUTPUTS_DRAWN
 from tagi_cli.experiment.folder import RunFolder, read_json
+from tagi_cli.training.history import REFIT
 from tagi_cli.version import __version__
 
 METRICS = {
@@ -88,10 +89,12 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def _read_metrics(path: Path) -> list[dict[str, float | str | None]]:
+    """The epochs of the search for the best one; those of the refit are no curve of their own."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    return [row for row in rows if row.get("phase") != REFIT]
 
 
 def _cell(text: str | None) -> float | str | None:
@@ -193,8 +196,7 @@ def _lead(
     return (
         f"{', '.join(outputs)} from {len(data['inputs'])} columns of "
         f"{_code(data['name'])} ({sizes} rows); "
-        f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s on "
-        f"{_text(environment.get('device', 'cpu'))}, "
+        f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s, "
         f"{_text(str(environment.get('started', ''))[:16].replace('T', ' '))}"
     )
 

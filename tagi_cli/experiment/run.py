@@ -22,12 +22,11 @@ from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
 from tagi_cli.training import checkpoint
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
-from tagi_cli.training.events import Observer
+from tagi_cli.training.events import COMPLETED, Observer
 from tagi_cli.training.progress import progress_observer
-from tagi_cli.training.result import COMPLETED, FitResult
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.task import RegressionTask
-from tagi_cli.training.trainer import Trainer
+from tagi_cli.training.trainer import FitResult, Trainer
 
 if TYPE_CHECKING:
     from rich.console import Console
