@@ -73,7 +73,7 @@ class TrainerOptions:
     )
     threads: int | None = option(
         None,
-        "CPU threads of matrix products and kernels. null: one per core that is available.",
+        "CPU threads of matrix products. null: what the BLAS library takes, mostly one per core.",
         minimum=1,
     )
 

@@ -9,15 +9,19 @@ from typing import Any, Self
 
 
 class Interruption:
-    """While entered, SIGINT and SIGTERM set `requested` instead of ending the process.
+    """While entered, SIGINT and SIGTERM are noted instead of ending the process.
 
     The second signal raises KeyboardInterrupt wherever the program is. Python only lets the main
     thread handle signals; in any other one, entering does nothing.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self._requested = False
         self._before: dict[signal.Signals, Any] = {}
+
+    def is_requested(self) -> bool:
+        """Whether a signal came."""
+        return self._requested
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -36,6 +40,6 @@ class Interruption:
         self._before.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self._requested = True

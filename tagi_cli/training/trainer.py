@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tagi_cli.backend import threads
 from tagi_cli.errors import UserError
 from tagi_cli.training import events, resuming
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
@@ -159,7 +160,7 @@ class Trainer:
         self._stopwatch = Stopwatch(self._clock, self.options.max_seconds, self._seconds_before)
         status, cause = events.FAILED, ""
         try:
-            with Interruption() as self._interruption:
+            with threads.limited(self.options.threads), Interruption() as self._interruption:
                 self._notify(
                     events.TrainingStarted(
                         members=self._ensemble.members,
@@ -210,7 +211,7 @@ class Trainer:
                     raise
                 self._remark, reason = str(error), events.DIVERGENCE
                 break
-            if self._interruption.requested:
+            if self._interruption.is_requested():
                 self._save(SEARCH)
                 return False
             if not through:
@@ -248,7 +249,7 @@ class Trainer:
         self._final = self._final or self._ensemble.learners()
         load(self._final, self._best)
         if len(self._dataset.valid):
-            valid = predict(self._final, self._dataset.valid.x, self._is_interrupted)
+            valid = predict(self._final, self._dataset.valid.x, self._interruption.is_requested)
             if valid is None:
                 return False
             self._valid = valid
@@ -267,7 +268,7 @@ class Trainer:
                 self._remark = f"the refit failed, so `best` is the network before it: {error}"
                 self._refit = None
                 return True
-            if self._interruption.requested:
+            if self._interruption.is_requested():
                 self._save(REFIT)
                 return False
         self._refitted = True
@@ -283,13 +284,15 @@ class Trainer:
                     phase.name, phase.epoch + 1, epochs, phase.done, self._stopwatch.seconds
                 )
             )
-            return self._interruption.requested or self._time_is_up(phase)
+            return self._interruption.is_requested() or self._time_is_up(phase)
 
         through = phase.train(self._pace, self._clock, pause)
         score: float | None = None
         valid: dict[str, float] = {}
         if through and phase.name == SEARCH and len(self._dataset.valid):
-            predictions = predict(phase.learners, self._dataset.valid.x, self._is_interrupted)
+            predictions = predict(
+                phase.learners, self._dataset.valid.x, self._interruption.is_requested
+            )
             if predictions is None:
                 through = False
             else:
@@ -392,9 +395,6 @@ class Trainer:
             valid=self._valid,
             history=tuple(self._history),
         )
-
-    def _is_interrupted(self) -> bool:
-        return self._interruption.requested
 
     def _notify(self, event: events.Event) -> None:
         for observer in self._observers:
