@@ -82,7 +82,7 @@ class Table:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, ArrayLike], source: str = "table") -> Table:
-        """A table of `{name: values (n,)}`; numbers, or text with None or '' as missing.
+        """A table of `{name: values (n,)}`: numbers (float64 is not copied) or text.
 
         Raises:
             UserError: columns of different lengths, not one-dimensional, or of another type.
@@ -212,7 +212,7 @@ def encode_text(texts: Sequence[str | None]) -> Column:
 
 def _column(array: NDArray[Any], where: str) -> Column:
     if array.dtype.kind in "biuf":
-        return NumberColumn(array.astype(np.float64))
+        return NumberColumn(array.astype(np.float64, copy=False))
     if array.dtype.kind == "M":
         array = np.where(np.isnat(array), "", np.datetime_as_string(array))
     if array.dtype.kind in "UTSO":

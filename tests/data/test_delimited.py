@@ -156,8 +156,17 @@ def test_a_single_column(tmp_path: Path) -> None:
     assert read(tmp_path, "my value\n1\n2\n3\n")["my value"].tolist() == [1, 2, 3]
 
 
+def test_a_space_before_a_quote_in_a_chunk_for_the_fast_parser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited, "_FIRST_CHUNK", 8)
+    monkeypatch.setattr(delimited, "_CHUNK", 8)
+    table = read(tmp_path, 'a,b\n1,"x"\n2, "x"\n3, "y"\n')
+    assert table["b"].tolist() == ["x", "x", "y"]
+
+
 def test_gzip(tmp_path: Path) -> None:
-    table = read(tmp_path, gzip.compress(b"a,b\n1,2\n3,4\n"), "t.csv.gz")
+    table = read(tmp_path, gzip.compress(b"\xef\xbb\xbfa,b\n1,2\n3,4\n"), "t.csv.gz")
     assert table["a"].tolist() == [1, 3]
 
 
