@@ -31,7 +31,7 @@ FLAGS = (
     "-shared",
     "-fno-math-errno",
     "-fno-trapping-math",
-    "-fopenmp-simd",
+    "-fopenmp",
     "-DTAGI_HOST",
 )
 
@@ -94,13 +94,23 @@ def kernel_names(source: str) -> list[str]:
     return re.findall(r"^KERNEL (\w+)", source, re.M)
 
 
+def _expanded(path: Path, seen: frozenset[str] = frozenset()) -> str:
+    """A source with our own headers put in, so that its hash covers all of it."""
+
+    def header(match: re.Match[str]) -> str:
+        name = match[1]
+        return "" if name in seen else _expanded(path.parent / name, seen | {name})
+
+    return re.sub(r'^#include "(\S+)"$', header, path.read_text(), flags=re.M)
+
+
 def _source(unit: str, double: bool) -> str:
     """The text to compile: shared header, the unit's files, and a packed entry of each kernel."""
     folder = resource_dir("kernels")
     if unit == "runtime":
-        return (folder / "host" / "runtime.cpp").read_text()
+        return _expanded(folder / "host" / "runtime.cpp")
     host = folder / "host" / f"{unit}.cpp"
-    body = (host if host.is_file() else folder / f"{unit}.cu").read_text()
+    body = _expanded(host if host.is_file() else folder / f"{unit}.cu")
     parts = [
         "#define TAGI_DOUBLE\n" if double else "",
         (folder / "tagi.cuh").read_text(),

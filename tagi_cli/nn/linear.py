@@ -95,7 +95,7 @@ class Linear(Layer):
         z = plan.value((O,))
         plan.call(
             "linear_forward", z.mu, z.var, x.mu, x.var, weight.mu, weight.var, mu_b, var_b,
-            plan.scratch(max(B * I + O * I + B * O, 2 * O * I)), B, I, O,
+            plan.scratch(B * I + O * I + B * O), B, I, O,
         )  # fmt: skip
 
         def backward() -> None:

@@ -26,7 +26,7 @@ def linear_forward(
     `mu_z = mu_a Mw' + mu_b` and `var_z = var_a (Mw^2)' + (var_a + mu_a^2) Vw' + var_b`.
 
     Shapes: `mu_z, var_z (B, O)`; `mu_a, var_a (B, I)`, `var_a` None for a certain input;
-    `mu_w, var_w (O, I)`; `mu_b, var_b (O,)` or None; `scratch` holds `max(B I + O I + B O, 2 O I)`.
+    `mu_w, var_w (O, I)`; `mu_b, var_b (O,)` or None; `scratch` holds `B I + O I + B O`.
     """
     second = scratch[: B * I].reshape(B, I)
     np.matmul(mu_a, mu_w.T, out=mu_z)
