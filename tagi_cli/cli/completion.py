@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tagi_cli.cli.arguments import words
-from tagi_cli.cli.main import VERBS, load_verb
+from tagi_cli.cli.main import VERBS
 from tagi_cli.errors import UserError, nearest
 
 HELP = """
@@ -75,25 +75,34 @@ def candidates(line: str) -> list[str]:
 
 
 def _after(verb: str, given: Sequence[str], word: str) -> list[str]:
+    """The words that may follow those given to a verb."""
     key, equals, value = word.partition("=")
     if equals:
-        plain = list(_VALUES.get(key, ()))
-        values = _option_values(key, given) if verb in _COMPOSING and not plain else plain
-        return [f"{key}={one}" for one in [*values, *_files(value)]]
+        return [f"{key}={one}" for one in _values_after(verb, key, value)]
+    if word.startswith("-"):
+        return ["--help", *_KEYS.get(verb, ())]
     found = list(_KEYS.get(verb, ()))
     if verb in _COMPOSING:
         found += _option_keys(given)
     elif verb == "ls":
-        found += [*_groups(), "config", "layer"]
+        found += ["config", *_listed_groups()]
     elif verb == "cp" and not given:
         found += _presets()
     elif verb == "completion":
         found += ["bash"]
     elif verb in ("compare", "convert", "cp"):
         found += _files(word)
-    elif verb in VERBS and load_verb(verb) and word.startswith("-"):
-        found += ["--help"]
     return found
+
+
+def _values_after(verb: str, key: str, value: str) -> list[str]:
+    if key in _VALUES:
+        return [*_VALUES[key], *(_files(value) if key == "checkpoint" else [])]
+    if verb not in _COMPOSING or key == "run":
+        return _files(value)
+    if key == "config":
+        return [*_presets(), *(f for f in _files(value) if f.endswith(("/", ".yaml", ".yml")))]
+    return _option_values(key, value)
 
 
 def _presets() -> list[str]:
@@ -102,12 +111,13 @@ def _presets() -> list[str]:
     return list(Catalogue.shipped({}).files(PRESETS))
 
 
-def _groups() -> list[str]:
-    from tagi_cli.config.schema import is_group, options_of
+def _listed_groups() -> list[str]:
+    from tagi_cli.config.schema import is_group, nested_registries, options_of
     from tagi_cli.experiment.settings import Settings, registries
 
     kinds = registries()
-    return [o.name for o in options_of(Settings) if o.name in kinds or is_group(o.type)]
+    groups = [o.name for o in options_of(Settings) if o.name in kinds or is_group(o.type)]
+    return [*groups, *nested_registries(Settings, kinds)]
 
 
 def _option_keys(given: Sequence[str]) -> list[str]:
@@ -132,10 +142,8 @@ def _option_keys(given: Sequence[str]) -> list[str]:
     return [f"{key}=" for key in keys]
 
 
-def _option_values(key: str, given: Sequence[str]) -> list[str]:
-    """What may follow `key=`: presets, kinds, choices, true and false."""
-    if key == "config":
-        return _presets()
+def _option_values(key: str, value: str) -> list[str]:
+    """What may follow `key=`: kinds, choices, true and false, files."""
     from tagi_cli.config import Catalogue
     from tagi_cli.config.schema import arms, walk
     from tagi_cli.experiment.settings import Settings, registries
@@ -150,6 +158,7 @@ def _option_values(key: str, given: Sequence[str]) -> list[str]:
             values += [str(choice) for choice in option.limits.choices or ()]
             values += ["true", "false"] if bool in arms(option.type) else []
             values += ["null"] if type(None) in arms(option.type) else []
+            values += _files(value) if option.limits.path else []
     return values
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tagi_cli.errors import UserError
+
 if TYPE_CHECKING:
     from tagi_cli.config import Composed
     from tagi_cli.experiment.settings import Settings
@@ -44,9 +46,19 @@ def _name(composed: Composed, settings: Settings) -> str:
 
 
 def _resumed(arguments: Sequence[str]) -> list[str]:
-    """The arguments; those that resume a run are laid over the config of that run."""
+    """The arguments; those that resume a run are laid over the config of that run.
+
+    Raises:
+        UserError: `trainer.resume` names no run that can be continued, or comes with a config.
+    """
     from tagi_cli.experiment import resume
 
     given = [argument.lstrip("+").partition("=") for argument in arguments]
     run = next((value for key, _, value in reversed(given) if key == RESUME), "")
-    return list(arguments) if run in ("", "null") else resume.arguments(run, list(arguments))
+    if run in ("", "null"):
+        return list(arguments)
+    if any(key == "config" for key, _, _ in given):
+        raise UserError(
+            f"{RESUME}: takes the config of the run that it continues; leave out config="
+        )
+    return resume.arguments(run, list(arguments))

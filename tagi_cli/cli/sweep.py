@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import secrets
+import shlex
 import sys
 import time
 import traceback
@@ -20,7 +21,7 @@ from tagi_cli.cli.configuration import settings_from
 from tagi_cli.cli.table import show_table
 from tagi_cli.cli.train import was_interrupted
 from tagi_cli.config import Job
-from tagi_cli.errors import UserError
+from tagi_cli.errors import UserError, UserErrors
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
@@ -47,13 +48,13 @@ def run_sweep(jobs: Sequence[Job], command: str) -> int:
         the user interrupted.
 
     Raises:
-        UserError: every job is mistaken; nothing is written.
+        UserErrors: every job is mistaken; nothing is written.
     """
     outcomes = [_Outcome(job) for job in jobs]
     settings = [_prepare(outcome) for outcome in outcomes]
     first = next((one for one in settings if one is not None), None)
     if first is None:
-        raise UserError(outcomes[0].message)
+        raise UserErrors(dict.fromkeys(outcome.message for outcome in outcomes))
     folder = _create(Path("outputs") / str(first.name))
     print(f"{len(jobs)} jobs in {folder}")
     for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
@@ -77,7 +78,7 @@ def run_sweep(jobs: Sequence[Job], command: str) -> int:
 def show_sweep(jobs: Sequence[Job]) -> int:
     """Print the command line of each job."""
     for job in jobs:
-        print("tagi train " + " ".join(job.arguments))
+        print(shlex.join(["tagi", "train", *job.arguments]))
     return 0
 
 

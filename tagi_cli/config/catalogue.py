@@ -75,16 +75,21 @@ class Catalogue:
         if name in presets:
             return presets[name]
         path = Path(name).expanduser()
-        if path.is_file():
-            return path
+        is_yaml = path.suffix in (".yaml", ".yml")
         if path.is_dir():
             inside = path / "config.yaml"
             hint = f" Did you mean {inside}?" if inside.is_file() else ""
-            raise UserError(f"config: {name} is a folder, a YAML file was expected.{hint}")
-        if path.suffix in (".yaml", ".yml") or name.startswith((".", "/", "~")):
+            raise UserError(f"config: {name} is a folder.{hint} Allowed: a preset, or a .yaml file")
+        if path.is_file() and not is_yaml:
+            raise UserError(f"config: {name} is no .yaml file. Allowed: a preset, or a .yaml file")
+        if path.is_file():
+            return path
+        if is_yaml or name.startswith((".", "/", "~")):
             close = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-            hint = nearest(path.name, close)
-            raise UserError(f"config: no such file: {path.absolute()}.{hint}")
+            raise UserError(
+                f"config: there is no file {path.absolute()}.{nearest(path.name, close)} "
+                "Allowed: a preset, or a .yaml file"
+            )
         hint = nearest(name, presets)
         if not hint and path.with_suffix(".yaml").is_file():
             hint = f" Did you mean ./{path.with_suffix('.yaml')}?"

@@ -41,7 +41,9 @@ def check(
         registries: by root group, its registry of kinds; `{kind: <name>, ...}` becomes an object
             of that kind's options class.
         tree: nested mappings as YAML gives them.
-        faults: messages of earlier steps, reported together with those found here.
+        faults: messages of earlier steps, reported together with those found here. Where there
+            are some the tree may lack what the user gave, so that nothing is said of what is
+            missing or does not go together.
         where: config path of `root` itself.
 
     Raises:
@@ -64,6 +66,7 @@ class _Checker:
         faults: Iterable[str],
     ) -> None:
         self.faults = list(faults)
+        self.whole = not self.faults
         self.registries = registries
         self.hints: Mapping[str, str] = getattr(root, "without_meaning", {})
         kinds = {group: _kind_name(tree.get(group)) for group in registries}
@@ -97,12 +100,14 @@ class _Checker:
             elif is_group(option.type):
                 values[name] = self.group(option.type, {}, path)
             elif top or option.required:
-                self.faults.append(f"{path}: must be set. Allowed: {allowed_words(option)}")
-        if len(self.faults) > before:
+                values[name] = _BAD
+                if self.whole:
+                    self.faults.append(f"{path}: must be set. Allowed: {allowed_words(option)}")
+        if len(self.faults) > before or _BAD in values.values():
             return _BAD
         made = cls(**values)
         more = getattr(made, "faults", None)
-        if callable(more):
+        if callable(more) and self.whole:
             self.faults += more()
         return made
 

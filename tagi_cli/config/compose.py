@@ -86,9 +86,16 @@ def preset_arguments(arguments: Sequence[Argument]) -> list[str]:
 
 def _preset_names(arguments: Sequence[Argument], faults: list[str]) -> list[str]:
     names: list[str] = []
+    found_before = ""
     for argument in arguments:
         if argument.key != PRESETS:
             continue
+        if found_before:
+            faults.append(
+                f"{PRESETS}: given twice, as {found_before} and {argument.text}. To lay one file "
+                f"over another write {PRESETS}=[a,b]"
+            )
+        found_before = argument.text
         found = argument.value
         if argument.sweep is not None:
             faults.append(_needs_sweep(argument))

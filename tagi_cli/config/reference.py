@@ -99,7 +99,7 @@ def _table(group: str, rows: list[tuple[str, Option]]) -> list[str]:
 
 def _type(option: Option) -> str:
     if option.limits.kinds is not None:
-        return allowed_words(option)
+        return allowed_words(option).partition(" (")[0]
     words = type_words(option.type)
     return words.replace("text", "path") if option.limits.path else words
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from tagi_cli.errors import listing
 from tagi_cli.options import Limits, Registry
 
 Registries = Mapping[str, Registry]
@@ -100,7 +101,7 @@ def allowed_words(option: Option) -> str:
     if limits.kinds is not None:
         kind = f"{limits.kinds.group} kind"
         listed = any(typing.get_origin(arm) in (list, tuple) for arm in arms(option.type))
-        return f"list of {kind}s" if listed else f"a {kind}"
+        return f"{f'list of {kind}s' if listed else kind} ({listing(sorted(limits.kinds), 60)})"
     if limits.choices is not None:
         words = limits.describe()
         null = type(None) in arms(option.type) and None not in limits.choices

@@ -64,7 +64,7 @@ def read_sources(catalogue: Catalogue, name: str, outer: tuple[Path, ...] = ()) 
         raise UserError(f"{path}: builds on itself")
     tree = read_yaml(path)
     source, bases = Source(), []
-    source.faults += [f"{path}: {fault}" for fault in _code(tree, "")]
+    source.faults += [f"{path}: {fault}" for fault in _take_code(tree, "")]
     source.sweep = _sweep(tree.pop("hydra", None), path, source.faults)
     for group, option in _defaults(tree.pop("defaults", None), path, source.faults):
         if group == PRESETS:
@@ -126,20 +126,21 @@ def _take(catalogue: Catalogue, source: Source, key: str, value: Any) -> None:
         source.values[key] = value
 
 
-def _code(tree: Any, where: str) -> Iterator[str]:
-    """Faults for keys that would name code."""
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
+def _take_code(tree: Any, where: str) -> Iterator[str]:
+    """Remove the keys that would name code; a fault for each."""
+    if isinstance(tree, dict):
+        for key in list(tree):
             path = f"{where}.{key}" if where else str(key)
             if key in _CODE:
                 yield (
-                    f"{path}: found {shown(value)}. A config is data and cannot name code; "
+                    f"{path}: found {shown(tree.pop(key))}. A config is data and cannot name code; "
                     "choose by `kind`"
                 )
-            yield from _code(value, path)
+            else:
+                yield from _take_code(tree[key], path)
     elif isinstance(tree, list):
         for number, value in enumerate(tree):
-            yield from _code(value, f"{where}.{number}")
+            yield from _take_code(value, f"{where}.{number}")
 
 
 def _defaults(found: Any, path: Path, faults: list[str]) -> list[tuple[str, str]]:
@@ -171,7 +172,7 @@ def _sweep(found: Any, path: Path, faults: list[str]) -> Sweep:
     if found is None:
         return sweep
     if not isinstance(found, Mapping):
-        faults.append(f"{path}: hydra: {_REFUSED}")
+        faults.append(f"{path}: hydra {_REFUSED}")
         return sweep
     for key, value in found.items():
         if key == "mode" and value in ("RUN", "MULTIRUN"):
@@ -185,9 +186,9 @@ def _sweep(found: Any, path: Path, faults: list[str]) -> Sweep:
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     sweep.launcher[str(name)] = number
                 else:
-                    faults.append(f"{path}: hydra.launcher.{name}: {_REFUSED}")
+                    faults.append(f"{path}: hydra.launcher.{name} {_REFUSED}")
         else:
-            faults.append(f"{path}: hydra.{key}: {_REFUSED}")
+            faults.append(f"{path}: hydra.{key} {_REFUSED}")
     return sweep
 
 
