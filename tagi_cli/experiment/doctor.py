@@ -52,7 +52,14 @@ def _threads() -> list[Finding]:
     for variable in THREAD_VARIABLES:
         if variable in os.environ:
             found.append(Finding("threads", f"{variable}={os.environ[variable]}"))
-    return found or [Finding("BLAS", "the one NumPy was built with (install threadpoolctl to see)")]
+    return found or [Finding("BLAS", f"the one NumPy was built with{_thread_counts()}")]
+
+
+def _thread_counts() -> str:
+    from tagi_cli.backend import threads
+
+    counts = threads.counts()
+    return f", {max(counts)} threads" if counts else ""
 
 
 def blas() -> list[tuple[str, str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from tagi_cli.data import Dataset
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import Summary
+from tagi_cli.training.events import COMPLETED
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,19 +50,16 @@ def opening(
         console.print(f"note: {notice}", markup=False, highlight=False, soft_wrap=True)
 
 
-def closing(
-    console: Console, folder: RunFolder, summary: Mapping[str, Any], has_report: bool
-) -> None:
+def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> None:
     """Say how the run ended, its metrics, and where to look."""
     lines = {"status": f"{summary['status']}, {summary['epochs']} epochs, {_time(summary)}"}
     for split in ("valid", "test"):
         if summary.get(split):
             lines[split] = metrics_line(summary[split])
-    if summary["status"] == "interrupted":
-        lines["continue"] = f"tagi train trainer.resume={_short(folder.path)}"
-    lines["report" if has_report else "results"] = _short(
-        folder.report if has_report else folder.path
-    )
+    if summary["status"] == COMPLETED:
+        lines["report"] = _short(folder.report)
+    else:
+        lines["continue"] = f"tagi train trainer.resume={shlex.quote(_short(folder.path))}"
     _panel(console, "result", lines)
 
 

@@ -22,6 +22,8 @@ from tagi_cli.experiment.folder import RunFolder, read_json
 from tagi_cli.training.history import REFIT
 from tagi_cli.version import __version__
 
+NUMBERS = "data.json"
+"""File in figures/ with the numbers behind the figures, see `diagnostics.diagnose`."""
 METRICS = {
     "rmse": "RMSE",
     "mae": "MAE",
@@ -64,7 +66,7 @@ def write_report(folder: RunFolder) -> Path:
     Raises:
         UserError: the run has no figures/data.json (it did not end), or a file cannot be written.
     """
-    numbers_at = folder.figures / "data.json"
+    numbers_at = folder.figures / NUMBERS
     if not numbers_at.is_file():
         raise UserError(
             f"{folder.path}: nothing to report yet, as the run has not been evaluated (no "

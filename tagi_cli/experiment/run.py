@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli import atomic, config, data
+from tagi_cli.backend import threads
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import evaluation, preamble, predictions, provenance, report, resume
 from tagi_cli.experiment.diagnostics import diagnose
@@ -83,61 +84,42 @@ class _Run:
 
     def into(self, folder: RunFolder, *, resumed: bool) -> Path:
         """Train into `folder`, which is locked."""
+        with threads.limited(self.settings.trainer.threads):
+            return self._into(folder, resumed)
+
+    def _into(self, folder: RunFolder, resumed: bool) -> Path:
         started = time.monotonic()
-        log = Log(folder)
+        log, health = Log(folder), HealthRecord()
+        trainer = self._trainer(folder, [MetricsTable(folder), log, health])
+        origin = self._origin()
+        if resumed:
+            # Before anything is written: a mistake here leaves the earlier results as they are.
+            origin = self._continued_origin(origin, folder)
+            trainer.restore(*checkpoint.read(folder.checkpoint("last"), "training"))
         try:
-            self._record_origin(folder, resumed)
+            atomic.write_text(folder.config, config.dump(self.settings, registries()))
+            atomic.write_json(folder.environment, origin)
             log.write(f"{'resumed' if resumed else 'started'}: {self.command}")
             log.write("\n".join(f"note: {notice}" for notice in self.notices))
             if self.console is not None:
                 preamble.opening(
                     self.console, self.settings, self.dataset, self.network, folder, self.notices
                 )
-            summary = self._train(folder, log, resumed)
+            summary = self._train(trainer, folder, log, health)
         except BaseException as error:
             self._record_failure(folder, log, error, time.monotonic() - started)
             raise
         if self.console is not None:
-            preamble.closing(self.console, folder, summary, folder.report.is_file())
+            preamble.closing(self.console, folder, summary)
         return folder.path
 
-    def _record_origin(self, folder: RunFolder, resumed: bool) -> None:
-        settings, dataset = self.settings, self.dataset
-        origin = {
-            "format": FORMAT,
-            "name": self.name,
-            "command": self.command,
-            **provenance.environment(),
-            "device": self.network.backend,
-            "threads": settings.trainer.threads or provenance.available_cores(),
-            "world_size": 1,
-            "rows_per_rank": [len(dataset.train)],
-            "seed": settings.seed,
-            "data_sha256": dataset.sha256,
-            "data": dataset.summary,
-        }
-        if resumed:
-            before = folder.read_environment()
-            if before["data_sha256"] != dataset.sha256:
-                raise UserError(
-                    f"trainer.resume: {dataset.summary['source']} has changed since the run began "
-                    f"(its sha256 is not that in {folder.environment}); start a new run"
-                )
-            commands = [*before.get("earlier_commands", []), before["command"]]
-            origin = {**origin, "started": before["started"], "earlier_commands": commands}
-        atomic.write_text(folder.config, config.dump(settings, registries()))
-        atomic.write_json(folder.environment, origin)
-
-    def _train(self, folder: RunFolder, log: Log, resumed: bool) -> dict[str, Any]:
-        settings, dataset = self.settings, self.dataset
-        health = HealthRecord()
-        observers: list[Observer] = [MetricsTable(folder), log, health]
+    def _trainer(self, folder: RunFolder, observers: list[Observer]) -> Trainer:
+        settings, encoder = self.settings, self.dataset.encoder
         if self.console is not None:
-            observers.append(progress_observer(self.console))
-        encoder = dataset.encoder
-        trainer = Trainer(
+            observers = [*observers, progress_observer(self.console)]
+        return Trainer(
             MakeMember(settings, encoder, self.backend),
-            dataset,
+            self.dataset,
             RegressionTask(encoder.center_y, encoder.scale_y),
             settings.trainer,
             Seeds(settings.seed),
@@ -149,8 +131,37 @@ class _Run:
                 folder.checkpoints, settings.checkpoint, {"encoder": encoder.to_json()}
             ),
         )
-        if resumed:
-            trainer.restore(*checkpoint.read(folder.checkpoint("last"), "training"))
+
+    def _origin(self) -> dict[str, Any]:
+        """The content of environment.json."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "command": self.command,
+            **provenance.environment(),
+            "device": self.network.backend,
+            "threads": max(threads.counts(), default=1),
+            "world_size": 1,
+            "rows_per_rank": [len(self.dataset.train)],
+            "seed": self.settings.seed,
+            "data_sha256": self.dataset.sha256,
+            "data": self.dataset.summary,
+        }
+
+    def _continued_origin(self, origin: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+        """The same for a run that is continued; its beginning and commands are kept."""
+        before = folder.read_environment()
+        if before.get("data_sha256") != self.dataset.sha256:
+            raise UserError(
+                f"trainer.resume: {self.dataset.summary['source']} has changed since the run began "
+                f"(its sha256 is not that in {folder.environment}); start a new run"
+            )
+        commands = [*before.get("earlier_commands", []), before["command"]]
+        return {**origin, "started": before["started"], "earlier_commands": commands}
+
+    def _train(
+        self, trainer: Trainer, folder: RunFolder, log: Log, health: HealthRecord
+    ) -> dict[str, Any]:
         result = trainer.fit()
         laws = self._predictions(trainer, result)
         summary = {
@@ -162,18 +173,18 @@ class _Run:
         }
         for split, law in laws.items():
             predictions.write_csv(folder.predictions / f"{split}.csv", law)
+        atomic.write_json(folder.summary, summary)
+        log.write(f"summary: {json.dumps(summary)}")
         if result.status == COMPLETED:
+            shown = "test" if "test" in laws else "valid"
             numbers = {
                 "format": FORMAT,
-                "kept": result.best_epoch if len(dataset.valid) else None,
-                "splits": {s: diagnose(law) for s, law in laws.items() if s == _shown(laws)},
+                "kept": result.best_epoch if len(self.dataset.valid) else None,
+                "splits": {shown: diagnose(laws[shown])} if laws else {},
                 "network": self.network.rows(),
                 "health": health.table(),
             }
-            atomic.write_json(folder.figures / "data.json", numbers)
-        atomic.write_json(folder.summary, summary)
-        log.write(f"summary: {folder.summary.read_text(encoding='utf-8')}")
-        if result.status == COMPLETED:
+            atomic.write_json(folder.figures / report.NUMBERS, numbers)
             report.write_report(folder)
         return summary
 
@@ -207,11 +218,6 @@ class _Run:
                     "test": {},
                 },
             )
-
-
-def _shown(laws: Mapping[str, Predictions]) -> str:
-    """The part that figures show: the test part, else the validation part."""
-    return "test" if "test" in laws else "valid"
 
 
 def _epochs_recorded(folder: RunFolder) -> int:

@@ -26,7 +26,13 @@ def make_run(path: Path, config: str, **summary: Any) -> Path:
 
 def done(nll: float, rmse: float = 1.0, **rest: Any) -> dict[str, Any]:
     metrics = {"nll": nll, "rmse": rmse, "coverage_90": 0.9, "components": {"y": {"nll": nll}}}
-    return {"status": "completed", "epochs": 3, "seconds": 1.5, "valid": metrics, "test": metrics} | rest
+    return {
+        "status": "completed",
+        "epochs": 3,
+        "seconds": 1.5,
+        "valid": metrics,
+        "test": metrics,
+    } | rest
 
 
 def config(width: int, seed: int = 0) -> str:

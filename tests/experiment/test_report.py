@@ -69,9 +69,22 @@ def make_run(
     law = Predictions(names, np.arange(n), mu[0] + rng.normal(size=shape[1:]), mu, var, var)
     folder = RunFolder.create(parent)
     split = {"method": "random", "seed": 0, "train": 800, "valid": 100, "test": n}
-    column = {"role": "input", "mean": 0.0, "sd": 1.0, "minimum": -2.0, "maximum": 2.0, "missing": 0}
+    column = {
+        "role": "input",
+        "mean": 0.0,
+        "sd": 1.0,
+        "minimum": -2.0,
+        "maximum": 2.0,
+        "missing": 0,
+    }
     category = {"name": HOSTILE, "role": "input", "categories": {HOSTILE: 3}, "missing": 1}
-    data = {"name": HOSTILE, "source": f"/tmp/{HOSTILE}", "sha256": "ab", "rows": 1000, "columns": 2}
+    data = {
+        "name": HOSTILE,
+        "source": f"/tmp/{HOSTILE}",
+        "sha256": "ab",
+        "rows": 1000,
+        "columns": 2,
+    }
     data |= {"inputs": ["x"], "features": ["x"], "outputs": list(names), "split": split}
     data |= {"rows_dropped": 0, "inputs_filled": 0}
     data |= {"statistics": [{"name": "x", **column}, category]}
@@ -194,9 +207,13 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
 
 
 def test_curves_with_a_huge_first_epoch_stay_readable() -> None:
-    curves = [{"epoch": float(e), "valid_nll": 1.0 / e + (1e6 if e < 2 else 0)} for e in range(1, 40)]
+    curves = [
+        {"epoch": float(e), "valid_nll": 1.0 / e + (1e6 if e < 2 else 0)} for e in range(1, 40)
+    ]
     (figure,) = figures.learning(curves, 39)
-    labels = [float(t.replace("\u2212", "-")) for t in re.findall(r">([\u2212\d.]+)</text>", figure.svg)]
+    labels = [
+        float(t.replace("\u2212", "-")) for t in re.findall(r">([\u2212\d.]+)</text>", figure.svg)
+    ]
     assert max(labels) < 100
 
 

@@ -1,0 +1,73 @@
+"""A small table, settings for it, and a run that has been trained on it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagi_cli import config
+from tagi_cli.experiment import run
+from tagi_cli.experiment.settings import Settings, registries
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "task": "regression",
+    "data": {"out_components": ["y"], "batch_size": 16},
+    "arch": {"kind": "mlp", "width": 8, "depth": 1},
+    "noise": "auto",
+    "trainer": {"max_epochs": 6},
+    "ensemble": {"size": 2},
+}
+
+
+def merged(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`tree` with changes given by dotted path."""
+    tree = copy.deepcopy(tree)
+    for path, value in changes.items():
+        *groups, name = path.split(".")
+        place = tree
+        for group in groups:
+            place = place[group]
+        place[name] = value
+    return tree
+
+
+def write_table(path: Path, rows: int = 200, seed: int = 0) -> Path:
+    """y = 40 + 5 sin(a) + noise, a category, and one missing target in the tail."""
+    rng = np.random.default_rng(seed)
+    a = rng.uniform(-2, 2, rows)
+    kind = rng.choice(["red", "green"], rows)
+    y = 40 + 5 * np.sin(a) + 2 * (kind == "red") + 0.5 * rng.normal(size=rows)
+    lines = [f"{float(a[i])!r},{kind[i]},{float(y[i])!r}" for i in range(rows)]
+    lines[-1] = lines[-1].rpartition(",")[0] + ","
+    path.write_text("a,kind,y\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_table(tmp_path_factory.mktemp("data") / "small.csv")
+
+
+@pytest.fixture(scope="session")
+def make_settings(table: Path) -> Callable[..., Settings]:
+    """Settings of a small run; keyword-like changes by dotted path."""
+
+    def make(**changes: Any) -> Settings:
+        tree = merged(SMALL, {"data.path": str(table), **changes})
+        return config.check(Settings, registries(), tree)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(
+    make_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run. Tests read it and leave it as it is."""
+    return run.train(make_settings(), "tagi train", tmp_path_factory.mktemp("runs"))

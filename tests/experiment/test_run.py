@@ -1,0 +1,363 @@
+"""A whole run on a small table: what it leaves behind, failing, resuming, reproducing."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from tagi_cli import atomic, config
+from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.experiment import report, run
+from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.training import checkpoint
+from tagi_cli.training.events import EpochEnded
+
+MakeSettings = Callable[..., Settings]
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_folder_holds_what_the_contract_says(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        ".lock", "checkpoints", "config.yaml", "environment.json", "figures", "metrics.csv",
+        "metrics.jsonl", "predictions", "report.html", "summary.json", "train.log",
+    }  # fmt: skip
+    assert {path.name for path in (trained / "predictions").iterdir()} == {"valid.csv", "test.csv"}
+    assert not list(trained.rglob("*.part"))
+    found = summary(trained)
+    assert list(found) == ["status", "epochs", "seconds", "valid", "test"]
+    assert found["status"] == "completed"
+    expected = {"rmse", "mae", "r2", "nll", "crps", "coverage_50", "coverage_90", "coverage_95"}
+    expected |= {"width_90", "pit_error"}
+    for split in ("valid", "test"):
+        assert found[split].keys() == expected | {"components"}
+        assert found[split]["components"].keys() == {"y"}
+        assert found[split]["components"]["y"].keys() == expected
+
+
+def test_metrics_follow_from_the_predictions_that_were_written(trained: Path) -> None:
+    """One member of the mixture is unknown from the table, but errors and coverage are not."""
+    for split in ("valid", "test"):
+        lines = [line for line in rows(trained / "predictions" / f"{split}.csv") if line["y"]]
+        y, mu, lo, hi = (
+            np.array([float(r[c]) for r in lines]) for c in ("y", "mu", "lo_90", "hi_90")
+        )
+        metrics = summary(trained)[split]
+        assert metrics["rmse"] == pytest.approx(np.sqrt(np.mean((y - mu) ** 2)), rel=1e-5)
+        assert metrics["mae"] == pytest.approx(np.mean(np.abs(y - mu)), rel=1e-5)
+        assert metrics["coverage_90"] == pytest.approx(np.mean((lo <= y) & (y <= hi)))
+        assert metrics["width_90"] == pytest.approx(np.mean(hi - lo), rel=1e-5)
+
+
+def test_predictions_carry_the_targets_of_the_file(trained: Path, table: Path) -> None:
+    source = rows(table)
+    for line in rows(trained / "predictions" / "test.csv"):
+        cell = source[int(line["row"])]["y"]
+        assert (
+            line["y"] == "" if cell == "" else float(line["y"]) == pytest.approx(float(cell), 1e-6)
+        )
+
+
+def test_the_environment_tells_where_the_result_comes_from(trained: Path, table: Path) -> None:
+    import hashlib
+
+    found = json.loads((trained / "environment.json").read_text(encoding="utf-8"))
+    assert found["command"] == "tagi train"
+    assert found["world_size"] == 1
+    assert found["rows_per_rank"] == [160]
+    assert found["seed"] == 0
+    assert found["threads"] >= 1
+    assert found["device"]
+    assert found["data_sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
+
+
+def test_metrics_tables_hold_each_epoch_once(trained: Path) -> None:
+    table = rows(trained / "metrics.csv")
+    lines = (trained / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    parsed = [json.loads(line) for line in lines]
+    assert [(row["phase"], int(row["epoch"])) for row in table] == [
+        (row["phase"], row["epoch"]) for row in parsed
+    ]
+    searched = [row for row in parsed if row["phase"] == "search"]
+    assert [row["epoch"] for row in searched] == list(range(1, summary(trained)["epochs"] + 1))
+    assert all(math.isfinite(row["valid_nll"]) for row in searched)
+    for row, cells in zip(parsed, table, strict=True):
+        assert {k: v for k, v in cells.items() if v} == {k: str(v) for k, v in row.items()}
+
+
+def test_the_config_of_a_run_reproduces_it_bit_for_bit(trained: Path, tmp_path: Path) -> None:
+    settings = config.load(Settings, registries(), trained / "config.yaml")
+    again = run.train(settings, "again", tmp_path)
+    assert (again / "config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
+    first, second = summary(trained), summary(again)
+    assert (first["valid"], first["test"]) == (second["valid"], second["test"])
+    for split in ("valid", "test"):
+        name = f"predictions/{split}.csv"
+        assert (again / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_another_seed_gives_other_networks(
+    trained: Path, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    other = run.train(make_settings(seed=1), "tagi train", tmp_path)
+    assert summary(other)["test"]["nll"] != summary(trained)["test"]["nll"]
+
+
+def test_runs_go_to_outputs_below_the_name(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = run.train(make_settings(**{"trainer.max_epochs": 1}), "tagi train")
+    assert made.parent == tmp_path / "outputs" / "small"
+
+
+def test_a_table_without_a_test_part(make_settings: MakeSettings, tmp_path: Path) -> None:
+    changes = {"data.split_portions": [0.9, 0.1, 0.0], "trainer.max_epochs": 1}
+    made = run.train(make_settings(**changes), "tagi train", tmp_path)
+    assert summary(made)["test"] == {}
+    assert summary(made)["valid"]["rmse"] > 0
+    assert not (made / "predictions" / "test.csv").exists()
+    assert "Predictions on the valid part" in (made / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_table_without_validation_and_test_parts(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    changes = {"data.split_portions": [1.0, 0.0, 0.0], "trainer.max_epochs": 2}
+    made = run.train(make_settings(**changes), "tagi train", tmp_path)
+    found = summary(made)
+    assert (found["status"], found["epochs"]) == ("completed", 2)
+    assert found["valid"] == found["test"] == {}
+    assert (made / "report.html").is_file()
+
+
+def test_the_console_tells_what_was_read_and_where_results_lie(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    plain = StringIO()
+    made = run.train(
+        make_settings(**{"trainer.max_epochs": 1}), "tagi train", tmp_path,
+        console=Console(file=plain, width=80),
+    )  # fmt: skip
+    text = plain.getvalue()
+    assert "small: 200 rows, a, kind -> y" in text
+    assert "160 train, 20 valid, 20 test (random)" in text
+    assert "2 networks 3 - 8 - 1, 82 parameters" in text
+    assert str(made) in text
+    assert "90 % intervals hold" in text
+    assert "\x1b" not in text
+
+
+def test_a_terminal_gets_panels_within_its_width(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    screen = StringIO()
+    console = Console(file=screen, width=80, force_terminal=True, color_system=None)
+    run.train(make_settings(**{"trainer.max_epochs": 1}), "tagi train", tmp_path, console=console)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).splitlines()
+    assert any("tagi train small" in line and "─" in line for line in lines)
+    assert all(len(line.split("\r")[-1]) <= 80 for line in lines)
+
+
+def test_a_mistake_in_the_data_leaves_no_folder(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    for changes in ({"data.path": "nope.csv"}, {"data.out_components": ["z"]}):
+        with pytest.raises(UserError):
+            run.train(make_settings(**changes), "tagi train", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unwritable_output_folder_is_one_clear_error(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").write_text("in the way", encoding="utf-8")
+    with pytest.raises(UserError, match=r"outputs/small/.*cannot be written"):
+        run.train(make_settings(), "tagi train")
+
+
+def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_survives(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        if "last.safetensors." in name and "sha256" not in name:
+            calls.append(name)
+            if len(calls) == 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        write(descriptor)
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(UserError, match=r"last\.safetensors: no space left on the disk"):
+        run.train(make_settings(), "tagi train", tmp_path)
+    (made,) = tmp_path.iterdir()
+    found = summary(made)
+    assert (found["status"], found["epochs"]) == ("failed", 2)
+    assert found["valid"] == found["test"] == {}
+    assert "failed: UserError" in (made / "train.log").read_text(encoding="utf-8")
+    checkpoint.read(made / "checkpoints" / "last.safetensors", "training")
+    assert not list(made.rglob("*.part"))
+
+
+def test_a_bug_leaves_a_summary_that_says_failed(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(folder: RunFolder) -> Path:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(report, "write_report", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run.train(make_settings(**{"trainer.max_epochs": 1}), "tagi train", tmp_path)
+    (made,) = tmp_path.iterdir()
+    assert summary(made)["status"] == "failed"
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Send SIGTERM to this process when an epoch has ended, once."""
+    notify, sent = run.Log.notify, []
+
+    def notify_and_interrupt(self: Any, event: Any) -> None:
+        notify(self, event)
+        if isinstance(event, EpochEnded) and event.epoch == epoch and not sent:
+            sent.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(run.Log, "notify", notify_and_interrupt)
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    trained: Path,
+    make_settings: MakeSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        made = run.train(make_settings(), "tagi train", tmp_path)
+    stopped = summary(made)
+    assert (stopped["status"], stopped["epochs"]) == ("interrupted", 3)
+    assert stopped["valid"] == stopped["test"] == {}
+    with pytest.raises(UserError, match=r"has not been evaluated.*trainer\.resume="):
+        report.write_report(RunFolder.open(made))
+    again = run.train(make_settings(**{"trainer.resume": str(made)}), "resume")
+    assert again == made
+    first, second = summary(trained), summary(made)
+    assert (first["valid"], first["test"], first["epochs"]) == (
+        second["valid"], second["test"], second["epochs"],
+    )  # fmt: skip
+    assert (made / "config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
+    assert [row["epoch"] for row in rows(made / "metrics.csv")] == [
+        row["epoch"] for row in rows(trained / "metrics.csv")
+    ]
+    environment = json.loads((made / "environment.json").read_text(encoding="utf-8"))
+    assert environment["earlier_commands"] == ["tagi train"]
+    assert "resumed: resume" in (made / "train.log").read_text(encoding="utf-8")
+
+
+def test_a_resumed_run_with_more_epochs_equals_one_that_had_them_at_once(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    short = run.train(make_settings(**{"trainer.max_epochs": 2}), "a", tmp_path / "a")
+    changes = {"trainer.max_epochs": 4, "trainer.resume": str(short)}
+    run.train(make_settings(**changes), "b")
+    long = run.train(make_settings(**{"trainer.max_epochs": 4}), "c", tmp_path / "c")
+    assert summary(short)["test"] == summary(long)["test"]
+    assert (short / "config.yaml").read_bytes() == (long / "config.yaml").read_bytes()
+
+
+def test_other_options_cannot_change_on_the_way(trained: Path, make_settings: MakeSettings) -> None:
+    changes = {"trainer.resume": str(trained), "seed": 3, "arch.width": 9}
+    with pytest.raises(UserErrors) as caught:
+        run.train(make_settings(**changes), "tagi train")
+    assert len(caught.value.faults) == 2
+    assert re.search(r"seed: cannot change.*found 3, the run has 0.*max_epochs", str(caught.value))
+    assert summary(trained)["status"] == "completed"
+
+
+def test_changed_data_cannot_be_resumed(
+    make_settings: MakeSettings, table: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copy(table, tmp_path / "small.csv")
+    changes = {"data.path": str(copy), "trainer.max_epochs": 1}
+    made = run.train(make_settings(**changes), "tagi train", tmp_path / "runs")
+    with Path(copy).open("a", encoding="utf-8") as file:
+        file.write("0.1,red,41\n")
+    before = summary(made)
+    with pytest.raises(UserError, match=r"trainer\.resume: .* has changed since the run began"):
+        run.train(make_settings(**changes, **{"trainer.resume": str(made)}), "resume")
+    assert summary(made) == before
+
+
+def test_resuming_needs_a_run_with_a_checkpoint(make_settings: MakeSettings) -> None:
+    with pytest.raises(UserError, match=r"run folder .*nowhere' does not exist"):
+        run.train(make_settings(**{"trainer.resume": "nowhere"}), "tagi train")
+
+
+def test_predictive_quality_is_that_of_a_model_that_learnt(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    """Far better than the mean of the targets, and no better than the noise allows."""
+    settings = make_settings(**{"trainer.max_epochs": 60, "arch.width": 30})
+    found = summary(run.train(settings, "tagi train", tmp_path))["test"]
+    noise = 0.5
+    assert noise * 0.6 < found["rmse"] < noise * 1.6
+    assert abs(found["nll"] - stats.norm(0, noise).entropy()) < 0.5
+
+
+def test_sigterm_from_outside_saves_and_ends(table: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from tests.experiment.conftest import SMALL, merged\n"
+        "from tagi_cli import config; from tagi_cli.experiment import run\n"
+        "from tagi_cli.experiment.settings import Settings, registries\n"
+        "tree = merged(SMALL, {'data.path': sys.argv[1], 'trainer.max_epochs': 100000,\n"
+        "              'trainer.early_stopping': {'enabled': False}})\n"
+        "run.train(config.check(Settings, registries(), tree), 'x', run.Path('runs'))\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(table), str(root)], cwd=tmp_path, text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("runs/*/checkpoints/last.safetensors")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    (made,) = tmp_path.glob("runs/*")
+    assert summary(made)["status"] == "interrupted"
