@@ -70,12 +70,14 @@ KERNEL mixture_relu_forward(real *__restrict__ mu_a, real *__restrict__ var_a,
     }
     SIMD GRID_STRIDE(i, n) {
         real m = mu_z[i], v = var_z[i], q, g;
-        bool spread = v > REAL(0.0), positive = m > REAL(0.0);
+        bool positive = m > REAL(0.0);
+        // A factor, not a branch: compilers would skip the tail by a jump and not vectorise.
+        real spread = v > REAL(0.0) ? REAL(1.0) : REAL(0.0);
         real s = SQRT(v);
-        real t = (positive ? m : -m) / (spread ? s : REAL(1.0));
+        real t = (positive ? m : -m) / (s + (REAL(1.0) - spread));
         normal_tail(t, &q, &g);
-        q = spread ? q : REAL(0.0);
-        g = spread ? g : REAL(0.0);
+        q *= spread;
+        g *= spread;
         real j = positive ? REAL(1.0) - q : q;
         real rest = v * (j - t * g - g * g);
         mu_a[i] = (positive ? m : REAL(0.0)) + s * g;

@@ -70,16 +70,20 @@ DEVICE void normal_tail(real t, real *q, real *g) {
 
 #else
 
-DEVICE float float_bits(int bits) {
-    union { int i; float f; } u;
-    u.i = bits;
+// The selects below are between cheap values only, or are sums of masked terms: where a select could
+// skip expensive work, compilers make it a jump, and the loop around it does not vectorise.
+
+DEVICE float power_of_two(int n) {
+    union { unsigned int i; float f; } u;
+    u.i = (unsigned int)(n + 127) << 23;
     return u.f;
 }
 
-// exp by 2^n and a polynomial on [-ln2/2, ln2/2]; relative error below 2e-7, 0 and infinity at the ends.
+// exp by 2^n and a polynomial on [-ln2/2, ln2/2]; relative error below 2e-7. Clamped where the result
+// is 0 or infinity anyway; NaN stays NaN.
 DEVICE real real_exp(real x) {
-    float y = x < -87.0f ? -87.0f : x;
-    y = y > 88.7f ? 88.7f : y;
+    float y = x < -104.0f ? -104.0f : x;
+    y = y > 89.0f ? 89.0f : y;
     int n = (int)(y * 1.44269504f + (y < 0.0f ? -0.5f : 0.5f));
     float r = (y - (float)n * 0.693359375f) + (float)n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
@@ -89,38 +93,37 @@ DEVICE real real_exp(real x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    // Two factors, so that n = 128 does not overflow the exponent's bits.
-    float result = p * float_bits((n / 2 + 127) << 23) * float_bits((n - n / 2 + 127) << 23);
-    result = x < -87.0f ? 0.0f : result;
-    result = x > 88.7f ? float_bits(0x7f800000) : result;
-    return x == x ? result : x;
+    // Two factors: n reaches 128 and -150, beyond what one exponent holds.
+    int half = n / 2;
+    return p * power_of_two(half) * power_of_two(n - half);
 }
 
 DEVICE real real_expm1(real x) {
-    // Taylor series where 1 + expm1(x) would round; exact enough below 0.35 in size.
-    float s = 1.0f + x * (1.0f / 8.0f);
-    s = 1.0f + x * (1.0f / 7.0f) * s;
-    s = 1.0f + x * (1.0f / 6.0f) * s;
-    s = 1.0f + x * (1.0f / 5.0f) * s;
-    s = 1.0f + x * (1.0f / 4.0f) * s;
-    s = 1.0f + x * (1.0f / 3.0f) * s;
-    s = x * (1.0f + x * 0.5f * s);
-    float direct = real_exp(x) - 1.0f;
-    return x < 0.35f && x > -0.35f ? s : direct;
+    // Taylor series where exp(x) - 1 would lose digits.
+    float z = larger(smaller(x, 0.35f), -0.35f);
+    float s = 1.0f + z * (1.0f / 8.0f);
+    s = 1.0f + z * (1.0f / 7.0f) * s;
+    s = 1.0f + z * (1.0f / 6.0f) * s;
+    s = 1.0f + z * (1.0f / 5.0f) * s;
+    s = 1.0f + z * (1.0f / 4.0f) * s;
+    s = 1.0f + z * (1.0f / 3.0f) * s;
+    s = z * (1.0f + z * 0.5f * s);
+    float near = z == x ? 1.0f : 0.0f;
+    return near * s + (1.0f - near) * (real_exp(x) - 1.0f);
 }
 
 DEVICE real real_tanh(real x) {
     float size = x < 0.0f ? -x : x;
-    float square = x * x;
+    float z = smaller(size, 0.625f), square = z * z;
     float p = -5.70498872745e-3f;
     p = p * square + 2.06390887954e-2f;
     p = p * square - 5.37397155531e-2f;
     p = p * square + 1.33314422036e-1f;
     p = p * square - 3.33332819422e-1f;
-    float near = x + x * square * p;
+    float near = z == size ? 1.0f : 0.0f;
     float far = 1.0f - 2.0f / (real_exp(2.0f * size) + 1.0f);
-    far = x < 0.0f ? -far : far;
-    return size < 0.625f ? near : far;
+    float result = near * (z + z * square * p) + (1.0f - near) * far;
+    return x < 0.0f ? -result : result;
 }
 
 // For t >= 0: q = P(N(0,1) > t), and g = E[max(0, N(0,1) - t)] = phi(t) - t q. Both as exp(-t^2/2) times a
