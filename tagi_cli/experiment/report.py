@@ -367,7 +367,9 @@ def _reproduce_section(folder: RunFolder, environment: Mapping[str, Any]) -> str
     flat = {
         key: value
         for key, value in environment.items()
-        if not isinstance(value, dict | list) and key not in ("command", "format", "name")
+        if value is not None
+        and not isinstance(value, dict | list)
+        and key not in ("command", "format", "name")
     }
     rows = [(_text(key).replace("_", " "), _text(value)) for key, value in flat.items()]
     rows += [(_text(key), _text(value)) for key, value in versions.items()]
