@@ -61,13 +61,16 @@ def read(folder: Path) -> Table:
 
 
 def paper(table: Table) -> list[str]:
-    """The paper's settings at batch size 10: prior variances 1/(4 inputs), hand-set noise."""
+    """The paper's settings at batch size 10: hand-set noise, the prior of `peer.prior`.
+
+    The prior of the output bias and the spread of the biases' means are those of our initialiser.
+    """
     return [
         f"arch.width={table.width}",
         "arch.depth=1",
         "arch.activation=relu",
         "arch.gain_weight=0.5",
-        "arch.gain_bias=0.5",
+        f"arch.gain_bias={0.1 * table.x.shape[1] ** 0.5:.4f}",
         "arch.gain_mean=0.5",
         "noise=constant",
         f"noise.sigma_v={SIGMA_V[table.name]}",
@@ -97,6 +100,7 @@ def run_tagi(
         "data.out_components=y",
         "data.split_method=gal",
         f"data.split_index={','.join(map(str, range(splits)))}",
+        "seed=${data.split_index}",
         *overrides,
     ]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
