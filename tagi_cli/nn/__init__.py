@@ -14,6 +14,9 @@ from tagi_cli.nn.activations import MixtureReLU as MixtureReLU
 from tagi_cli.nn.activations import ReLU as ReLU
 from tagi_cli.nn.activations import Sigmoid as Sigmoid
 from tagi_cli.nn.activations import Tanh as Tanh
+from tagi_cli.nn.graph import Graph as Graph
+from tagi_cli.nn.graph import Junction as Junction
+from tagi_cli.nn.graph import Node as Node
 from tagi_cli.nn.layer import Cost as Cost
 from tagi_cli.nn.layer import Layer as Layer
 from tagi_cli.nn.layer import ShapeError as ShapeError
@@ -28,6 +31,16 @@ from tagi_cli.nn.parameters import State as State
 from tagi_cli.nn.parameters import flat_size as flat_size
 from tagi_cli.nn.plan import Plan as Plan
 from tagi_cli.nn.plan import Value as Value
+from tagi_cli.nn.positional_encoding import PositionalEncoding as PositionalEncoding
 from tagi_cli.nn.registry import build_layer as build_layer
 from tagi_cli.nn.registry import registry as registry
+from tagi_cli.nn.resnet_block import ResNetBlock as ResNetBlock
+from tagi_cli.nn.scale import Offset as Offset
+from tagi_cli.nn.scale import Scale as Scale
+from tagi_cli.nn.sequential import Sequential as LayerBlock
 from tagi_cli.nn.sequential import Sequential as Sequential
+from tagi_cli.nn.structure import Add as Add
+from tagi_cli.nn.structure import Concat as Concat
+from tagi_cli.nn.structure import Flatten as Flatten
+from tagi_cli.nn.structure import Reshape as Reshape
+from tagi_cli.nn.structure import Split as Split

@@ -16,12 +16,14 @@ from tagi_cli.backend.reference import (
     output,
     rows,
     rules,
+    scale,
     scores,
+    structure,
 )
 
 KERNELS: dict[str, Callable[..., None]] = {
     name: function
-    for module in (activations, linear, noise, output, rows, rules, scores)
+    for module in (activations, linear, noise, output, rows, rules, scale, scores, structure)
     for name, function in vars(module).items()
     if callable(function)
     and getattr(function, "__module__", "") == module.__name__

@@ -1,0 +1,170 @@
+"""A directed acyclic graph of layers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tagi_cli.errors import listing, nearest
+from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
+from tagi_cli.nn.parameters import Parameters
+from tagi_cli.nn.plan import Plan, Value
+
+INPUT = "input"
+"""The name by which nodes refer to what the graph is given."""
+
+
+class Junction(Layer):
+    """A layer of several inputs or several outputs, for use in a `Graph`; it has no parameters."""
+
+    @abstractmethod
+    def join_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        """Shapes of one row of each output.
+
+        Raises:
+            ShapeError: the inputs do not fit together.
+        """
+
+    @abstractmethod
+    def join(self, plan: Plan, values: Sequence[Value]) -> list[Value]:
+        """`Layer.trace` for several values."""
+
+    def build_all(self, shapes: Sequence[Shape]) -> list[Shape]:
+        """`Layer.build` for several inputs and outputs; sizes are remembered for listings."""
+        made = self.join_shapes(shapes)
+        self.input_shape, self.output_shape = shapes[0], made[0]
+        return made
+
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
+        made = self.join_shapes([shape])
+        if len(made) != 1:
+            raise ShapeError(f"{self.describe()} has {len(made)} outputs: use it in a graph")
+        return made[0]
+
+    def trace(self, plan: Plan, x: Value) -> Value:
+        """See `Layer.trace`; for a junction of one input and one output."""
+        return self.join(plan, [x])[0]
+
+
+class Node(NamedTuple):
+    """A layer in a graph.
+
+    Attributes:
+        name: how later nodes refer to it; parameters carry it, too.
+        layer: what it does.
+        inputs: what it is given: `input`, names of earlier nodes, or `<name>.<k>` for the k-th
+            output of a node, from 0; by default the node before.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...] = ()
+
+
+def faults(names: Sequence[str], inputs: Sequence[Sequence[str]]) -> list[str]:
+    """What is wrong with the wiring of nodes, one message each; see `Node`."""
+    found = []
+    if not names:
+        found.append("a graph needs at least one node")
+    used: set[str] = set()
+    for i, name in enumerate(names):
+        before = [INPUT, *names[:i]]
+        if not name or "." in name or name == INPUT:
+            found.append(f"node {i}: found the name '{name}'. Allowed: no dot, and not '{INPUT}'")
+        if name in names[:i]:
+            found.append(f"node {i}: found the name '{name}', which an earlier node has")
+        for reference in inputs[i] or before[-1:]:
+            source, dot, part = reference.partition(".")
+            used.add(source)
+            if source not in before or (dot and not part.isdecimal()):
+                found.append(
+                    f"node '{name}': found the input '{reference}'.{nearest(source, before)} "
+                    f"Allowed: {listing(before)}"
+                )
+    found += [
+        f"node '{name}': no other node takes it. The output of a graph is its last node"
+        for name in names[:-1]
+        if name not in used
+    ]
+    return found
+
+
+class Graph(Layer):
+    """Layers that take their inputs from any layers before them; the last one is the output.
+
+    Where a value has several uses, the innovations that come back add up.
+
+    Args:
+        nodes: layers with names and inputs, each after those it takes its inputs from.
+
+    Raises:
+        ValueError: a name is taken, an input is unknown, or a node is used by no other.
+    """
+
+    kind = "graph"
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__()
+        self.nodes = list(nodes)
+        wrong = faults([n.name for n in self.nodes], [n.inputs for n in self.nodes])
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        self._references: list[list[tuple[str, int]]] = []
+        before = INPUT
+        for node in self.nodes:
+            parts = [name.partition(".") for name in node.inputs or (before,)]
+            self._references.append([(name, int(k) if k else 0) for name, _, k in parts])
+            before = node.name
+
+    def describe(self) -> str:
+        """Name and number of nodes."""
+        return f"{self.name}({len(self.nodes)})"
+
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
+        shapes: dict[str, list[Shape]] = {INPUT: [shape]}
+        for node, references in zip(self.nodes, self._references, strict=True):
+            inputs = []
+            for name, k in references:
+                if k >= len(shapes[name]):
+                    raise ShapeError(
+                        f"node '{node.name}': '{name}' has {len(shapes[name])} outputs, "
+                        f"'{name}.{k}' is none of them"
+                    )
+                inputs.append(shapes[name][k])
+            with parameters.scope(node.name):
+                try:
+                    shapes[node.name] = _build_node(node.layer, inputs, parameters, rng)
+                except ShapeError as error:
+                    sources = ", ".join(f"{name} {shapes[name][k]}" for name, k in references)
+                    raise ShapeError(f"node '{node.name}': {error} from {sources}") from None
+        return shapes[self.nodes[-1].name][0]
+
+    def trace(self, plan: Plan, x: Value) -> Value:
+        """See `Layer.trace`."""
+        values: dict[str, list[Value]] = {INPUT: [x]}
+        for node, references in zip(self.nodes, self._references, strict=True):
+            inputs = [values[name][k] for name, k in references]
+            layer = node.layer
+            values[node.name] = (
+                layer.join(plan, inputs)
+                if isinstance(layer, Junction)
+                else [layer.trace(plan, inputs[0])]
+            )
+        return values[self.nodes[-1].name][0]
+
+    def costs(self) -> list[Cost]:
+        """Entries of all nodes."""
+        return [cost for node in self.nodes for cost in node.layer.costs()]
+
+
+def _build_node(
+    layer: Layer, inputs: list[Shape], parameters: Parameters, rng: np.random.Generator
+) -> list[Shape]:
+    if isinstance(layer, Junction):
+        return layer.build_all(inputs)
+    if len(inputs) != 1:
+        raise ShapeError(f"{layer.describe()} takes one input but gets {len(inputs)}")
+    return [layer.build(inputs[0], parameters, rng)]
