@@ -55,9 +55,11 @@ DEVICE double SQRT(double x) { return sqrt(x); }
 #define erfc __builtin_erfc
 #define tanh __builtin_tanh
 #define log __builtin_log
+#define log1p __builtin_log1p
 #endif
 
 DEVICE real real_exp(real x) { return exp(x); }
+DEVICE real real_log1p(real x) { return log1p(x); }
 DEVICE real real_expm1(real x) { return expm1(x); }
 DEVICE real real_tanh(real x) { return tanh(x); }
 
@@ -73,11 +75,13 @@ DEVICE void normal_tail(real t, real *q, real *g) {
 // The selects below are between cheap values only, or are sums of masked terms: where a select could
 // skip expensive work, compilers make it a jump, and the loop around it does not vectorise.
 
-DEVICE float power_of_two(int n) {
-    union { unsigned int i; float f; } u;
-    u.i = (unsigned int)(n + 127) << 23;
+DEVICE float float_bits(int bits) {
+    union { int i; float f; } u;
+    u.i = bits;
     return u.f;
 }
+
+DEVICE float power_of_two(int n) { return float_bits((int)((unsigned int)(n + 127) << 23)); }
 
 // exp by 2^n and a polynomial on [-ln2/2, ln2/2]; relative error below 2e-7. Clamped where the result
 // is 0 or infinity anyway; NaN stays NaN.
@@ -126,6 +130,40 @@ DEVICE real real_tanh(real x) {
     return x < 0.0f ? -result : result;
 }
 
+DEVICE int int_bits(float x) {
+    union { int i; float f; } u;
+    u.f = x;
+    return u.i;
+}
+
+// log(1 + x) for x > -1. With u = 1 + x rounded, log(u) x / (u - 1) mends the rounding (Kahan); log by
+// 2^n and a polynomial on [sqrt(1/2), sqrt(2)]; relative error below 3e-7.
+DEVICE real real_log1p(real x) {
+    float u = 1.0f + x;
+    int bits = int_bits(u), n = (bits >> 23) - 126;
+    float f = float_bits((bits & 0x007fffff) | 0x3f000000);
+    float low = f < 0.70710678f ? 1.0f : 0.0f;
+    f = f + low * f - 1.0f;
+    float e = (float)n - low;
+    float p = 7.0376836292e-2f;
+    p = p * f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    float square = f * f;
+    float y = p * f * square - 2.12194440e-4f * e - 0.5f * square;
+    float result = (f + y) + 0.693359375f * e;
+    float rounded = u - 1.0f;
+    float mended = result * (x / (rounded == 0.0f ? 1.0f : rounded));
+    // Beyond 2^24 the sum is x itself, and u - 1 may overflow the quotient.
+    result = x > 1.6e7f ? result : rounded == 0.0f ? x : mended;
+    return x < 3e38f ? result : x;
+}
+
 // For t >= 0: q = P(N(0,1) > t), and g = E[max(0, N(0,1) - t)] = phi(t) - t q. Both as exp(-t^2/2) times a
 // smooth factor: (1 + 2 x) erfcx(x) with x = t / sqrt(2) is a polynomial in (x - 2) / (x + 2), fitted at
 // Chebyshev points; relative error of q below 4e-7 near zero, growing with t^2 from the rounding of t^2.
@@ -156,3 +194,26 @@ DEVICE void normal_tail(real t, real *q, real *g) {
 #endif
 
 #endif
+
+// log(1 + exp(x)).
+DEVICE real softplus(real x) {
+    real size = x < REAL(0.0) ? -x : x;
+    return larger(x, REAL(0.0)) + real_log1p(real_exp(-size));
+}
+
+// Moments of max(0, Z), Z ~ N(m, v): mean, variance over v, and P(Z > 0) = cov(max(0, Z), Z) / v.
+DEVICE void rectified(real m, real v, real *mean, real *part, real *positive_part) {
+    real q, g;
+    bool positive = m > REAL(0.0);
+    // A factor, not a branch: compilers would skip the tail by a jump and not vectorise.
+    real spread = v > REAL(0.0) ? REAL(1.0) : REAL(0.0);
+    real s = SQRT(v);
+    real t = (positive ? m : -m) / (s + (REAL(1.0) - spread));
+    normal_tail(t, &q, &g);
+    q *= spread;
+    g *= spread;
+    real j = positive ? REAL(1.0) - q : q;
+    *mean = (positive ? m : REAL(0.0)) + s * g;
+    *part = larger(j - t * g - g * g, REAL(0.0));
+    *positive_part = j;
+}

@@ -1,0 +1,166 @@
+"""Compiling kernels on first use: the cache, its safety, and what happens without a compiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_harness import needs_compiler
+
+from tagi_cli.backend import Call, compiler, host_backend, select
+from tagi_cli.backend.host_backend import HostBackend
+from tagi_cli.backend.numpy_backend import NumpyBackend
+
+
+@pytest.fixture
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no library loaded yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(host_backend, "_libraries", {})
+    select_module = sys.modules["tagi_cli.backend.select"]
+    select_module._say_once.cache_clear()
+    return tmp_path / "tagi" / "kernels"
+
+
+@needs_compiler
+def test_first_use_compiles_and_says_so_later_uses_do_not(
+    fresh_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = compiler.build(["rows"], double=False)
+    assert "compiling kernels for this CPU (once)" in capfd.readouterr().err
+    assert fresh_cache.stat().st_mode & 0o777 == 0o700
+    stamp = first["rows"].stat().st_mtime_ns
+    assert compiler.build(["rows"], double=False) == first
+    assert capfd.readouterr().err == ""
+    assert first["rows"].stat().st_mtime_ns == stamp
+    assert [path.name for path in fresh_cache.iterdir()] == [first["rows"].name]
+
+
+@needs_compiler
+def test_only_what_a_network_uses_is_compiled(fresh_cache: Path) -> None:
+    backend = HostBackend()
+    cursor = np.zeros(1, np.int32)
+    backend.bind([Call("advance", (cursor, np.int32(3)))]).run(2)
+    assert cursor[0] == 6
+    assert {path.name.split("-")[0] for path in fresh_cache.iterdir()} == {"runtime", "rows"}
+
+
+@needs_compiler
+def test_flags_precision_and_sources_make_another_library(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = compiler.build(["rows"], double=False)["rows"]
+    assert compiler.build(["rows"], double=True)["rows"] != plain
+    monkeypatch.setenv("TAGI_CXXFLAGS", "-O1")
+    assert compiler.build(["rows"], double=False)["rows"] != plain
+
+
+def test_a_source_contains_its_headers() -> None:
+    assert "struct FlushDenormals" in compiler._source("linear", double=False)
+    assert '#include "' not in compiler._source("linear", double=False)
+
+
+@needs_compiler
+def test_processes_may_build_at_the_same_time(fresh_cache: Path) -> None:
+    code = "from tagi_cli.backend import compiler; compiler.build(['rows', 'scores'], False)"
+    command = [sys.executable, "-c", code]
+    running = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
+        for _ in range(3)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+    assert {path.suffix for path in fresh_cache.iterdir()} == {".so"}
+    assert len(list(fresh_cache.iterdir())) == 2
+
+
+def test_a_cache_open_to_others_is_closed(fresh_cache: Path) -> None:
+    fresh_cache.mkdir(parents=True)
+    fresh_cache.chmod(0o777)
+    assert compiler.cache_folder().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_of_someone_else_is_not_trusted(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler.os, "getuid", lambda: 12345)
+    with pytest.raises(compiler.CompilerError, match="does not belong to you"):
+        compiler.cache_folder()
+
+
+def test_a_linked_cache_is_not_trusted(fresh_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    fresh_cache.parent.mkdir(parents=True)
+    fresh_cache.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(compiler.CompilerError, match="does not belong to you"):
+        compiler.cache_folder()
+
+
+@needs_compiler
+def test_a_compiler_that_fails_leaves_nothing_and_says_why(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGI_CXXFLAGS", "-fno-such-flag-exists")
+    with pytest.raises(compiler.CompilerError, match=r"failed on kernel file rows.*no-such-flag"):
+        compiler.build(["rows"], double=False)
+    assert list(fresh_cache.iterdir()) == []
+
+
+def test_without_a_compiler_numpy_takes_over_with_one_line(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    compiler.compiler.cache_clear()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    try:
+        assert isinstance(select(), NumpyBackend)
+        assert isinstance(select(), NumpyBackend)
+        errors = capfd.readouterr().err
+        assert errors.count("\n") == 1
+        assert "kernels run on NumPy" in errors
+        assert "no C++ compiler: 'no-such-compiler' is not on the PATH" in errors
+        with pytest.raises(compiler.CompilerError):
+            select(kernels="host")
+    finally:
+        compiler.compiler.cache_clear()
+
+
+@needs_compiler
+def test_denormals_are_flushed_inside_and_kept_outside(fresh_cache: Path) -> None:
+    tiny = np.array([1e-30], np.float32)
+    out = np.ones(1, np.float32)
+    arguments = (out, out.copy(), tiny, tiny, tiny, np.int32(1), np.int32(0))
+    HostBackend().bind([Call("jacobian_backward", arguments)]).run()
+    assert out[0] == 0
+    assert tiny[0] * tiny[0] * np.float32(1e20) == 0  # underflows in any mode
+    assert np.float32(1e-40) != 0
+    assert np.float32(1e-20) * np.float32(1e-20) != 0
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_kernels_stay_inside_their_arrays(tmp_path: Path) -> None:
+    """The kernel tests again, with the address sanitizer compiled in."""
+    found = subprocess.run(
+        [os.environ.get("CXX", "c++"), "-print-file-name=libasan.so"],
+        capture_output=True,
+        text=True,
+    )
+    library = os.path.realpath(found.stdout.strip())
+    if not Path(library).is_file():
+        pytest.skip("the compiler has no address sanitizer")
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path),
+        "TAGI_CXXFLAGS": "-fsanitize=address -O1",
+        "LD_PRELOAD": library,
+        "ASAN_OPTIONS": "detect_leaks=0",
+    }
+    tests = sorted(str(path) for path in Path(__file__).parent.glob("test_kernels*.py"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
