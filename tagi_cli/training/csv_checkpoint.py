@@ -92,8 +92,9 @@ def _read_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDA
         raise UserError(
             f"{path}: row {int(row) + 1}, column {column}: {text} is not a number"
         ) from None
-    if table.size != np.prod(shape, dtype=np.int64):
-        raise UserError(f"{path}: has {table.size} values; shape {list(shape)} needs other many")
+    size = int(np.prod(shape, dtype=np.int64))
+    if table.size != size:
+        raise UserError(f"{path}: has {table.size} values, shape {list(shape)} needs {size}")
     # float64 in between does no harm: 9 digits lie nowhere near the middle of two float32 numbers.
     return table.astype(dtype).reshape(shape)
 
