@@ -99,6 +99,8 @@ class _Checker:
                 )
             elif is_group(option.type):
                 values[name] = self.group(option.type, {}, path)
+            elif top and self.whole:
+                values[name] = self._one_kind(self.registries[name], {}, path)
             elif top or option.required:
                 values[name] = _BAD
                 if self.whole:
@@ -192,14 +194,17 @@ class _Checker:
                 if any(option.name == key for option in options_of(other.options))
             ]
             hint = f" It belongs to kind {listing(others)}." if others else hint
-        hint = hint or self._elsewhere(path, key)
+        hint = self._nested(key) or hint or self._elsewhere(path, key)
         allowed = f"Allowed: {listing(known, 40)}" if known else "It has no options."
         self.faults.append(f"{path}: unknown option{of}.{hint} {allowed}")
 
+    def _nested(self, key: str) -> str:
+        outer, _, inner = key.partition(".")
+        return (
+            f" Write it nested: {outer}: {{{inner}: ...}}." if inner and key in self.paths else ""
+        )
+
     def _elsewhere(self, path: str, key: str) -> str:
-        if "." in key and key in self.paths:
-            outer, _, inner = key.partition(".")
-            return f" Write it nested: {outer}: {{{inner}: ...}}."
         same = [known for known in self.paths if known.rpartition(".")[2] == key]
         close = same or difflib.get_close_matches(path, self.paths, n=1, cutoff=0.8)
         return f" Did you mean '{close[0]}'?" if close else ""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tagi_cli.config.schema import arms
 
 NULL_WORDS = ("none", "null", "None")
+"""Words that are null where null is allowed; YAML knows only `null` and `~`."""
 
 
 class MismatchError(Exception):
@@ -44,6 +45,8 @@ def convert(annotation: Any, value: Any) -> Any:
     """
     members = arms(annotation)
     hint = ""
+    if type(None) in members and value in NULL_WORDS:
+        return None
     for exact in (True, False):
         for member in members:
             try:
@@ -58,7 +61,9 @@ def _single(annotation: Any, value: Any, exact: bool) -> Any:
     if annotation in (Any, object):
         return value
     if annotation is type(None):
-        return _null(value)
+        if value is None:
+            return None
+        raise MismatchError
     if origin is Literal:
         if any(
             value == known and type(value) is type(known) for known in typing.get_args(annotation)
@@ -72,16 +77,10 @@ def _single(annotation: Any, value: Any, exact: bool) -> Any:
     return _scalar(annotation, value, exact)
 
 
-def _null(value: Any) -> None:
-    if value is None or value in NULL_WORDS:
-        return
-    raise MismatchError
-
-
 def _scalar(annotation: Any, value: Any, exact: bool) -> Any:
     if type(value) is annotation:
         if annotation is float and math.isnan(value):
-            raise MismatchError("NaN is not a number")
+            raise MismatchError("NaN is not a number.")
         return value
     if not exact:
         if annotation is float and type(value) is int:

@@ -193,6 +193,8 @@ def _sweep(found: Any, path: Path, faults: list[str]) -> Sweep:
 
 
 def _params(found: Any, path: Path, sweep: Sweep, faults: list[str]) -> None:
+    if found is None:
+        return
     if not isinstance(found, Mapping):
         faults.append(
             f"{path}: hydra.sweeper.params: found {shown(found)}. "

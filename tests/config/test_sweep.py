@@ -1,0 +1,118 @@
+"""One command line with several values becomes those of its jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_schema import REGISTRIES, faults, settings
+
+from tagi_cli import config
+
+
+def jobs(configs: Path, *arguments: str, multirun: bool = True) -> list[config.Job] | None:
+    return config.jobs(REGISTRIES, arguments, multirun, configs)
+
+
+def overrides(configs: Path, *arguments: str) -> list[dict[str, str]]:
+    return [dict(job.overrides) for job in jobs(configs, *arguments) or []]
+
+
+def test_no_sweep_unless_asked_for(configs: Path) -> None:
+    assert jobs(configs, "seed=1", multirun=False) is None
+    assert jobs(configs, "seed=1,2", multirun=False) is None
+
+
+def test_every_combination_the_last_key_fastest(configs: Path) -> None:
+    assert overrides(configs, "seed=1,2", "name=x", "shape=box,chain") == [
+        {"seed": "1", "shape": "box"},
+        {"seed": "1", "shape": "chain"},
+        {"seed": "2", "shape": "box"},
+        {"seed": "2", "shape": "chain"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "values"),
+    [
+        ("seed=range(0,3)", ["0", "1", "2"]),
+        ("seed=choice(4,7)", ["4", "7"]),
+        ("data.targets=[a],[b,c]", ["[a]", "[b,c]"]),
+        ("data.path='a,b.csv',c.csv", ["'a,b.csv'", "c.csv"]),
+        ("trainer.seconds=1e-3,null", ["0.001", "null"]),
+    ],
+)
+def test_spellings_of_several_values(configs: Path, argument: str, values: list[str]) -> None:
+    assert [list(one.values()) for one in overrides(configs, argument)] == [[v] for v in values]
+
+
+def test_jobs_compose_like_single_runs(configs: Path, here: Path) -> None:
+    (here / "a,b.csv").touch()
+    found = jobs(configs, "config=quick", "data.path=a,b.csv", "seed=3,4", "shape.width=1,2") or []
+    made = [settings(configs, *job.arguments) for job in found]
+    assert [(one.seed, one.shape.width) for one in made] == [(3, 1), (3, 2), (4, 1), (4, 2)]
+    assert {one.data.path for one in made} == {str(here / "a,b.csv")}
+
+
+def test_without_several_values_there_is_one_job(configs: Path) -> None:
+    assert jobs(configs, "seed=1") == [config.Job(("seed=1",), {})]
+
+
+def test_hydra_mode_asks_for_a_sweep(configs: Path) -> None:
+    found = jobs(configs, "hydra.mode=MULTIRUN", "seed=1,2", multirun=False) or []
+    assert [job.arguments for job in found] == [("seed=1",), ("seed=2",)]
+
+
+def test_a_file_sweeps_by_itself_and_arguments_replace_its_values(
+    configs: Path, here: Path
+) -> None:
+    Path("my.yaml").write_text(
+        "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+        "      seed: range(0,2)\n      shape.width: 4,5\n      trainer.epochs: 9\n"
+    )
+    found = jobs(configs, "config=my.yaml", "seed=7", multirun=False) or []
+    assert [dict(job.overrides) for job in found] == [{"shape.width": "4"}, {"shape.width": "5"}]
+    made = [settings(configs, *job.arguments) for job in found]
+    assert [(one.seed, one.trainer.epochs, one.shape.width) for one in made] == [
+        (7, 9, 4),
+        (7, 9, 5),
+    ]
+
+
+def test_a_file_without_the_mode_sweeps_when_asked(configs: Path, here: Path) -> None:
+    Path("my.yaml").write_text("hydra: {sweeper: {params: {seed: '1,2'}}}")
+    assert jobs(configs, "config=my.yaml", multirun=False) is None
+    assert overrides(configs, "config=my.yaml") == [{"seed": "1"}, {"seed": "2"}]
+
+
+def test_presets_can_be_swept(configs: Path) -> None:
+    assert overrides(configs, "config=quick,deep/one") == [
+        {"config": "quick"},
+        {"config": "deep/one"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("seed: 1", ["seed=[1"], "seed: found [1, where a bracket is not closed"),
+        (
+            "hydra: {launcher: {n_jobs: 2}}",
+            [],
+            "hydra.launcher.n_jobs: jobs run one after another; there is no launcher that takes it",
+        ),
+        (
+            "hydra: {sweeper: {params: {seed: '(1'}}}",
+            [],
+            "hydra.sweeper.params.seed: found (1, which cannot be read.",
+        ),
+    ],
+)
+def test_faults(configs: Path, here: Path, text: str, arguments: list[str], message: str) -> None:
+    Path("my.yaml").write_text(text)
+    (fault,) = faults(config.jobs, REGISTRIES, ["config=my.yaml", *arguments], True, configs)
+    assert fault.startswith(message)
+
+
+def test_an_unreadable_file_is_left_to_composing(configs: Path, here: Path) -> None:
+    assert jobs(configs, "config=none.yaml") == [config.Job(("config=none.yaml",), {})]
