@@ -103,7 +103,9 @@ class LinearLearner:
         self.learnt += len(rows)
 
     def scores(self) -> Scores:
-        return dict(zip(("count", "nll_sum", "se_sum"), self.sums.reshape(3, 1).copy(), strict=True))
+        return dict(
+            zip(("count", "nll_sum", "se_sum"), self.sums.reshape(3, 1).copy(), strict=True)
+        )
 
     def predict(self, x: Array) -> Prediction:
         mu = (x @ self.mean)[:, None]

@@ -52,7 +52,9 @@ def test_components_are_each_output_alone() -> None:
     for k, name in enumerate("ab"):
         alone = regression_metrics(y[:, [k]], mu[..., [k]], var[..., [k]], [name])
         assert found["components"][name] == alone["components"][name]
-        assert {key: alone[key] for key in alone if key != "components"} == alone["components"][name]
+        assert {key: alone[key] for key in alone if key != "components"} == alone["components"][
+            name
+        ]
 
 
 def test_means_run_over_all_observed_values() -> None:
@@ -136,7 +138,7 @@ def test_memory_stays_small() -> None:
     ],
 )
 def test_wrong_shapes(y: tuple, mu: tuple, var: tuple, names: list[str]) -> None:
-    with pytest.raises(ValueError, match="must be|names for"):
+    with pytest.raises(ValueError, match=r"must be|names for"):
         regression_metrics(np.zeros(y), np.zeros(mu), np.ones(var), names)
 
 

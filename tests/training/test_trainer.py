@@ -27,7 +27,7 @@ def streams(seed: int, purpose: int, members: int) -> list[np.random.Generator]:
 def by_hand(
     rows: Rows, epochs: int, purpose: int = 1, members: int = 2, *, shuffle: bool = True
 ) -> list[list[State]]:
-    """States after each epoch, per member; `purpose` 1 is the order of the search, 2 of the refit."""
+    """States after each epoch, per member; `purpose` 1 orders the search, 2 the refit."""
     states = []
     orders = streams(5, purpose, members)
     for init, order in zip(streams(5, 0, members), orders, strict=True):
@@ -211,7 +211,7 @@ def test_events() -> None:
 
 
 def test_metrics_are_in_original_units() -> None:
-    """The task's targets have centre 10 and scale 2; members are scored by themselves in training."""
+    """Centre 10 and scale 2; in training the members are scored by themselves."""
     data = dataset()
     recorder = Recorder()
     trainer(data, observers=[recorder], max_epochs=1).fit()
@@ -293,7 +293,10 @@ def test_nan_under_stop_in_the_refit_keeps_the_network_before(tmp_path: Path) ->
 def test_nan_in_the_predictions_is_found() -> None:
     data = dataset()
     data.valid.x[0] = np.inf
-    with np.errstate(invalid="ignore"), pytest.raises(NumericalError, match="epoch 1: .* NLL is NaN"):
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(NumericalError, match=r"epoch 1: .* NLL is NaN"),
+    ):
         trainer(data).fit()
 
 

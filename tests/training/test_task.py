@@ -1,0 +1,51 @@
+"""Scoring of regression: the mixture's NLL, against scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from tagi_cli.training.interface import Prediction
+from tagi_cli.training.task import RegressionTask
+
+RNG = np.random.default_rng(2)
+SCALE = np.array([2.0, 50.0])
+TASK = RegressionTask(np.array([1.0, -3.0]), SCALE)
+
+
+def test_two_outputs_with_missing_targets() -> None:
+    y = RNG.normal(size=(30, 2))
+    y[RNG.uniform(size=y.shape) < 0.3] = np.nan
+    members = [
+        Prediction(RNG.normal(size=y.shape), RNG.uniform(size=y.shape), RNG.uniform(size=y.shape))
+        for _ in range(3)
+    ]
+    found = TASK.validate(y, members)
+    known = ~np.isnan(y)
+    density = np.mean(
+        [norm.pdf(y, one.mu, np.sqrt(one.var_epistemic + one.var_noise)) for one in members], axis=0
+    )
+    assert found.score == pytest.approx(-np.log(density[known]).mean(), rel=1e-12)
+    original = np.log(density / SCALE)
+    assert found.metrics["nll"] == pytest.approx(-original[known].mean(), rel=1e-12)
+    error = (SCALE * (y - np.mean([one.mu for one in members], axis=0)))[known]
+    assert found.metrics["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-12)
+    assert found.metrics["mae"] == pytest.approx(np.mean(np.abs(error)), rel=1e-12)
+
+
+def test_training_sums_of_two_outputs() -> None:
+    """20 values of the first output and 10 of the second, one member."""
+    scores = {
+        "count": np.array([20.0, 10.0]),
+        "nll_sum": np.array([30.0, 6.0]),
+        "se_sum": np.array([5.0, 1.0]),
+    }
+    found = TASK.train_metrics([scores])
+    assert found["nll"] == pytest.approx((36 + 20 * np.log(2) + 10 * np.log(50)) / 30)
+    assert found["rmse"] == pytest.approx(np.sqrt((5 * 4 + 1 * 2500) / 30))
+
+
+def test_no_observed_training_target() -> None:
+    scores = {name: np.zeros(2) for name in ("count", "nll_sum", "se_sum")}
+    assert all(np.isnan(value) for value in TASK.train_metrics([scores]).values())
