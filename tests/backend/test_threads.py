@@ -1,14 +1,14 @@
-"""The number of BLAS threads."""
+"""The number of threads of BLAS and of the compiled kernels."""
 
 from __future__ import annotations
 
 import pytest
 import scipy.linalg  # noqa: F401 (loads its BLAS)
+from kernel_harness import needs_compiler
+from threadpoolctl import threadpool_info
 
 from tagi_cli.backend import threads
-
-if not threads.counts():
-    pytest.skip("no OpenBLAS or MKL is known here", allow_module_level=True)
+from tagi_cli.backend.host_backend import HostBackend
 
 
 def test_limit_holds_inside_only() -> None:
@@ -34,8 +34,10 @@ def test_an_exception_lifts_it() -> None:
     assert threads.counts() == before
 
 
-def test_another_library_finds_the_same() -> None:
-    threadpoolctl = pytest.importorskip("threadpoolctl")
+@needs_compiler
+def test_compiled_kernels_are_limited_too() -> None:
+    HostBackend()
     with threads.limited(1):
-        pools = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
-        assert [pool["num_threads"] for pool in pools] == [1] * len(threads.counts())
+        openmp = [pool for pool in threadpool_info() if pool["user_api"] == "openmp"]
+        assert openmp
+        assert all(pool["num_threads"] == 1 for pool in openmp)
