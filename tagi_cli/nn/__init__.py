@@ -17,6 +17,7 @@ from tagi_cli.nn.activations import Tanh as Tanh
 from tagi_cli.nn.graph import Graph as Graph
 from tagi_cli.nn.graph import Junction as Junction
 from tagi_cli.nn.graph import Node as Node
+from tagi_cli.nn.hrc_softmax import HRCSoftmax as HRCSoftmax
 from tagi_cli.nn.layer import Cost as Cost
 from tagi_cli.nn.layer import Layer as Layer
 from tagi_cli.nn.layer import ShapeError as ShapeError
@@ -37,10 +38,12 @@ from tagi_cli.nn.registry import registry as registry
 from tagi_cli.nn.resnet_block import ResNetBlock as ResNetBlock
 from tagi_cli.nn.scale import Offset as Offset
 from tagi_cli.nn.scale import Scale as Scale
-from tagi_cli.nn.sequential import Sequential as LayerBlock
 from tagi_cli.nn.sequential import Sequential as Sequential
 from tagi_cli.nn.structure import Add as Add
 from tagi_cli.nn.structure import Concat as Concat
 from tagi_cli.nn.structure import Flatten as Flatten
 from tagi_cli.nn.structure import Reshape as Reshape
 from tagi_cli.nn.structure import Split as Split
+
+LayerBlock = Sequential
+"""A chain inside a chain, as pytagi calls it."""
