@@ -15,10 +15,11 @@ import tagi_cli
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import evaluation, run
 from tagi_cli.experiment.convert import convert
-from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.model import Model, in_original_units
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import byte_words, summarise
 from tagi_cli.training import checkpoint
+from tagi_cli.training.interface import Prediction
 
 from .conftest import write_table
 
@@ -49,6 +50,18 @@ def test_python_predicts_what_the_run_wrote(trained: Path, table: Path) -> None:
     }.items():
         expected = [float(line[column]) for line in written]
         np.testing.assert_allclose(values[index, 0], expected, rtol=1e-5, err_msg=column)
+
+
+def test_moments_are_translated_to_the_units_of_the_data(trained: Path) -> None:
+    encoder = Model.load(trained).encoder
+    scale = float(encoder.scale_y[0])
+    scaled = Prediction(np.array([[-2.0]]), np.array([[0.09]]), np.array([[0.16]]))
+    law = in_original_units(encoder, [scaled], np.arange(1), None)
+    assert scale > 2
+    assert law.mean[0, 0] == pytest.approx(encoder.center_y[0] - 2 * scale)
+    assert law.sd_epistemic[0, 0] == pytest.approx(0.3 * scale)
+    assert law.sd_noise[0, 0] == pytest.approx(0.4 * scale)
+    assert law.sd[0, 0] == pytest.approx(0.5 * scale)
 
 
 def test_an_array_is_taken_in_the_order_of_the_inputs(trained: Path, table: Path) -> None:

@@ -191,6 +191,20 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     assert write_report(folder).read_bytes() == first
 
 
+def test_the_refit_is_no_part_of_the_learning_curves(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    page = write_report(folder).read_bytes()
+    lines = folder.metrics_csv.read_text(encoding="utf-8").splitlines(keepends=True)
+    folder.metrics_csv.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert write_report(folder).read_bytes() == page
+
+
+def test_dollars_in_a_name_are_no_mathematics(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, names=("$a^2$",))
+    write_report(folder)
+    assert ">$a^2$: coverage<" in (folder.figures / "test_coverage.svg").read_text(encoding="utf-8")
+
+
 def test_a_run_that_was_not_evaluated_has_nothing_to_report(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
     (folder.figures / "data.json").unlink()

@@ -279,7 +279,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     ]
     environment = json.loads((made / "environment.json").read_text(encoding="utf-8"))
     assert environment["earlier_commands"] == ["tagi train"]
-    assert "resumed: resume" in (made / "train.log").read_text(encoding="utf-8")
+    log = (made / "train.log").read_text(encoding="utf-8")
+    assert "resumed: resume" in log
+    assert "3 epochs already done" in log
+    assert log.count("search epoch 1:") == 1
 
 
 def test_a_resumed_run_with_more_epochs_equals_one_that_had_them_at_once(
