@@ -8,7 +8,6 @@ import json
 import secrets
 import shlex
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,10 +133,8 @@ def _create(parent: Path) -> Path:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            if parent.is_dir():
-                time.sleep(0.01)
-                continue
-            raise UserError(f"{parent}: is a file; run folders go there") from None
+            # Another sweep drew the same id in the same second.
+            continue
         except OSError as error:
             raise atomic.cannot_write(path, error) from error
         return path

@@ -1,0 +1,111 @@
+"""The front door: help, unknown verbs, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from tagi_cli.cli import main as front
+from tagi_cli.cli.main import VERBS, load_verb, main
+from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.version import __version__
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_lists_every_verb_with_its_summary(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    for verb in VERBS:
+        assert f"  {verb} " in out
+        assert load_verb(verb).HELP.strip().splitlines()[0] in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_helps_with_its_usage(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    own = capsys.readouterr().out
+    assert main(["help", verb]) == 0
+    assert capsys.readouterr().out == own
+    assert f"usage: tagi {verb}" in own
+    assert max(map(len, own.splitlines())) <= 100
+
+
+def test_help_of_all_verbs_imports_nothing_heavy() -> None:
+    probe = (
+        "import sys; from tagi_cli.cli.main import VERBS, main\n"
+        "codes = {main([verb, '-h']) for verb in VERBS}\n"
+        "heavy = {'numpy', 'hydra', 'omegaconf', 'rich', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(str(heavy or codes - {0} or 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "0\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tagi {__version__}\n"
+
+
+def test_an_unknown_verb_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tarin", "config=quickstart"]) == 2
+    assert capsys.readouterr().err == (
+        f"tagi: unknown verb 'tarin'. Did you mean 'train'? Allowed: {', '.join(VERBS)}\n"
+    )
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Make every verb raise an exception."""
+
+    def install(error: BaseException) -> None:
+        def run(arguments: list[str]) -> int:
+            raise error
+
+        monkeypatch.setattr(front, "load_verb", lambda name: SimpleNamespace(HELP="", run=run))
+
+    return install
+
+
+def test_a_mistake_ends_with_2_and_its_message_alone(
+    verb: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(UserError("data.path: missing"))
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == "tagi train: data.path: missing\n"
+    verb(UserErrors(["a: wrong", "b: wrong"]))
+    assert main(["eval"]) == 2
+    assert capsys.readouterr().err == "tagi eval: 2 faults:\n- a: wrong\n- b: wrong\n"
+
+
+def test_a_bug_ends_with_1_and_a_traceback(
+    verb: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(ZeroDivisionError("of all things"))
+    assert main(["train"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "ZeroDivisionError: of all things" in err
+    assert f"this is a bug in tagi {__version__}" in err
+
+
+def test_an_interruption_ends_with_130(
+    verb: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(KeyboardInterrupt())
+    assert main(["train"]) == 130
+    assert capsys.readouterr().err == "tagi train: interrupted\n"
+
+
+def test_a_closed_pipe_is_no_fault() -> None:
+    command = f"{sys.executable} -m tagi_cli.cli.main ls data | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""

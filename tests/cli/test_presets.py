@@ -1,0 +1,101 @@
+"""The configs that are shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tagi_cli import config
+from tagi_cli.backend.select import DEVICES, KERNELS, PRECISIONS
+from tagi_cli.cli.configuration import settings_from
+from tagi_cli.config.schema import options_of
+from tagi_cli.experiment.settings import Settings, dump_settings, load_settings, registries
+from tagi_cli.paths import resource_dir
+
+CATALOGUE = config.Catalogue.shipped(registries())
+PRESETS = CATALOGUE.files("config")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_composes_checks_and_names_the_run(name: str) -> None:
+    settings = settings_from([f"config={name}"])
+    assert settings.name == name.replace("/", "-")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_opens_with_what_it_is_and_its_command(name: str) -> None:
+    first, *rest = PRESETS[name].read_text().splitlines()
+    assert first == "# @package _global_"
+    assert rest[0].startswith("# ")
+    assert f"#   tagi train config={name}" in rest
+
+
+@pytest.mark.parametrize("group", [g for g in CATALOGUE.groups() if CATALOGUE.files(g)])
+def test_every_option_of_a_group_on_disk_composes(group: str) -> None:
+    for name in CATALOGUE.files(group):
+        arguments = [f"{group}={name}", *([] if group == "data" else ["data=yacht"])]
+        assert settings_from(arguments)
+        assert CATALOGUE.summary(group, name)
+
+
+def test_the_primary_config_chooses_a_kind_for_every_group_of_kinds() -> None:
+    tree = config.compose(Settings, registries(), []).tree
+    assert {group: tree[group]["kind"] for group in registries()} == {
+        "task": "regression",
+        "arch": "mlp",
+        "noise": "auto",
+    }
+
+
+def test_choices_of_the_root_are_those_of_the_backend() -> None:
+    options = {option.name: option.limits.choices for option in options_of(Settings)}
+    assert options["device"] == DEVICES
+    assert options["kernels"] == KERNELS
+    assert options["precision"] == PRECISIONS
+
+
+def test_settings_survive_their_file(tmp_path: Path) -> None:
+    layers = "arch.layers=[{kind: linear, output_size: 5},relu,{kind: linear, output_size: 1}]"
+    settings = settings_from(["config=sine", "arch=sequential", layers, "noise=decay"])
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_settings(settings))
+    assert load_settings(path) == settings
+    assert settings_from([f"config={path}"]) == settings
+
+
+def test_the_name_is_that_of_the_preset_the_file_or_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("data: {path: houses.csv.gz}")
+    assert settings_from(["data.path=a/houses.csv.gz"]).name == "houses"
+    assert settings_from(["config=mine.yaml"]).name == "mine"
+    assert settings_from(["config=[sine,mine.yaml]", "name=x"]).name == "x"
+    assert settings_from(["data=yacht"]).name == "yacht"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "'  '", "a\\\\b"])
+def test_a_name_must_suit_a_folder(name: str) -> None:
+    with pytest.raises(Exception, match="Allowed: text that can be the name of a folder"):
+        settings_from(["config=sine", f"name={name}"])
+
+
+@pytest.mark.parametrize("word", Settings.without_meaning)
+def test_words_of_other_tools_are_refused_with_a_hint(word: str) -> None:
+    with pytest.raises(Exception, match=rf"trainer.{word}: has no meaning here. [A-Z`]"):
+        settings_from(["config=sine", f"+trainer.{word}=1"])
+
+
+def test_hints_name_options_that_exist() -> None:
+    known = {path for path, _ in config.schema.walk(Settings, registries())}
+    for hint in Settings.without_meaning.values():
+        for quoted in hint.split("`")[1::2]:
+            path = quoted.partition("=")[0].partition(":")[0]
+            assert path in {*known, "best", "checkpoint"}, hint
+
+
+def test_resources_are_found_or_missed_with_a_remedy() -> None:
+    assert (resource_dir("configs") / "train.yaml").is_file()
+    with pytest.raises(FileNotFoundError, match="install tagi-cli again"):
+        resource_dir("no such folder")

@@ -1,0 +1,182 @@
+"""The verbs other than train: what they print, and their mistakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagi_cli.cli.table import show_table
+from tagi_cli.experiment import doctor
+
+Tagi = Callable[..., Any]
+
+
+def test_eval_prints_metrics_as_json(tagi: Tagi, finished: Path) -> None:
+    answer = tagi("eval", f"run={finished}")
+    found = json.loads(answer.out)
+    summary = json.loads((finished / "summary.json").read_text())
+    assert found == {"of": "test", "rows": 6, **summary["test"]}
+    assert json.loads(tagi("eval", f"run={finished}", "split=valid").out)["of"] == "valid"
+    answer = tagi("eval", f"run={finished}", "data.path=my.csv", "checkpoint=last")
+    assert json.loads(answer.out)["rows"] == 60
+
+
+def test_predict_writes_a_table_and_never_over_another(tagi: Tagi, finished: Path) -> None:
+    words = ("predict", f"run={finished}", "input=my.csv", "output=p.csv")
+    assert tagi(*words).out == "p.csv\n"
+    with open("p.csv") as file:
+        assert len(list(csv.DictReader(file))) == 60
+    answer = tagi(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "is there already" in answer.err
+    assert tagi(*words, "overwrite=true").code == 0
+
+
+def test_show_adds_up(tagi: Tagi, finished: Path) -> None:
+    # 2 inputs, two hidden layers of 3, 1 output, with biases: 9 + 12 + 4.
+    for words in (
+        [f"run={finished}"],
+        ["data.path=my.csv", "data.out_components=y", "arch.width=3", "kernels=numpy"],
+    ):
+        answer = tagi("show", *words)
+        assert answer.code == 0
+        assert "parameters of one: 25 (a mean and a variance each)" in answer.out
+        assert answer.out.count("Linear(") == 3
+    assert not Path("outputs").exists()
+
+
+def test_check_says_what_it_found_and_writes_nothing(tagi: Tagi) -> None:
+    answer = tagi("check", "data.path=my.csv", "data.out_components=y", "kernels=numpy")
+    assert answer.code == 0
+    assert "data: my, 48 train, 6 valid, 6 test rows; a, b -> y" in answer.out
+    assert answer.out.endswith("no fault found\n")
+    assert [path.name for path in Path().iterdir()] == ["my.csv"]
+
+
+def test_check_lists_faults_of_options_files_and_columns_together(tagi: Tagi) -> None:
+    answer = tagi("check", "data.path=my.csv", "data.out_components=z", "seed=-1", "arch.wdth=3")
+    assert answer.code == 2
+    assert answer.err.startswith("tagi check: 3 faults:\n")
+    assert "'z'" in answer.err
+    answer = tagi("check", "data.path=no.csv", "seed=-1")
+    assert "no.csv: no such file" in answer.err
+    assert "seed: found -1" in answer.err
+    answer = tagi("check", "data.path=no.csv", "data.batch_size=0")
+    assert answer.err.startswith("tagi check: data.batch_size: found 0.")
+
+
+def test_check_fits_layers_together(tagi: Tagi) -> None:
+    layers = "arch.layers=[{kind: linear, output_size: 4}]"
+    answer = tagi("check", "data=yacht", "arch=sequential", layers, "kernels=numpy")
+    assert answer.code == 2
+    assert "arch.layers: the last layer gives 4 units" in answer.err
+
+
+def test_ls_shows_presets_groups_kinds_and_options(tagi: Tagi) -> None:
+    out = tagi("ls").out
+    for word in ("quickstart", "mlp, sequential", "seed", "linear, relu"):
+        assert word in out
+    assert "quickstart  " in tagi("ls", "config").out
+    assert "Multilayer perceptron" in tagi("ls", "arch").out
+    out = tagi("ls", "arch.mlp").out
+    assert "  arch.width: whole number, at least 1; default 100\n      Units of each" in out
+    out = tagi("ls", "data").out
+    assert "yacht  " in out
+    assert "  data.split_column: text or null; default null" in out
+    assert "trainer.early_stopping.patience" in tagi("ls", "trainer").out
+    assert "relu " in tagi("ls", "layer").out
+    assert "output_size: whole number, at least 1; required" in tagi("ls", "layer.linear").out
+    assert tagi("ls", "layer.relu").out == "  no options\n"
+
+
+def test_cp_copies_a_preset_with_its_header_and_it_trains(tagi: Tagi) -> None:
+    assert tagi("cp", "quickstart", "mine.yaml").out == "tagi train config=mine.yaml\n"
+    assert "tagi train config=quickstart" in Path("mine.yaml").read_text()
+    assert tagi("train", "--cfg", "job", "config=mine.yaml").code == 0
+    Path("folder").mkdir()
+    assert tagi("cp", "sine", "folder").code == 0
+    assert Path("folder/sine.yaml").is_file()
+
+
+def test_report_is_written_again(tagi: Tagi, finished: Path) -> None:
+    assert tagi("report", f"run={finished}").out == f"{finished / 'report.html'}\n"
+
+
+def test_convert_there_and_back(tagi: Tagi, finished: Path) -> None:
+    assert tagi("convert", str(finished), "csv").out == "csv\n"
+    assert tagi("convert", "csv", "back.safetensors").code == 0
+    assert Path("back.safetensors").is_file()
+
+
+def test_doctor_prints_findings_and_tells_illness_by_its_code(
+    tagi: Tagi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = [doctor.Finding("kernels", "NumPy"), doctor.Finding("outputs", "full", False)]
+    monkeypatch.setattr(doctor, "examine", lambda: findings[:1])
+    assert tagi("doctor") == (0, "kernels  NumPy\n", "")
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert tagi("doctor") == (1, "kernels  NumPy\n! outputs  full\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("eval", "run: must be given, as run=..."),
+        ("eval rn=x run=y", "rn: unknown. Did you mean 'run'? Allowed: run=..., split=..., "),
+        ("eval run", "2 faults:\n- run: not understood. Allowed: run=..., "),
+        ("eval run=", "run: found nothing after ="),
+        ("eval run=a run=b", "run: given twice, a and b"),
+        ("eval run=nowhere", "run folder 'nowhere' does not exist"),
+        ("predict run=a", "2 faults:\n- input: must be given, as input=..."),
+        (
+            "predict run=a input=b output=c overwrite=yes",
+            "overwrite: found 'yes'. Allowed: true or false",
+        ),
+        ("show run=nowhere", "run folder 'nowhere' does not exist"),
+        ("show run=nowhere seed=1", "seed: unknown. Allowed: run=..."),
+        ("ls archs", "unknown group 'archs'. Did you mean 'arch'? Allowed: config, task, "),
+        ("ls arch.mpl", "arch: unknown kind 'mpl'. Did you mean 'mlp'? Allowed: "),
+        ("ls data.yacht", "'data' has no kinds. Allowed: task, arch, noise, layer"),
+        ("ls a b", "found 2 words. Allowed: [group]"),
+        ("ls --all", "--all: unknown option. Allowed: group, --help"),
+        ("cp quickstart", "found 1 word. Allowed: <preset> <file.yaml>"),
+        ("cp quikstart a.yaml", "unknown preset 'quikstart'. Did you mean 'quickstart'? Allowed: "),
+        ("cp quickstart my.csv", "my.csv: found '.csv'. Allowed: a name that ends in .yaml"),
+        ("cp quickstart old.yaml", "old.yaml: is there already; nothing is overwritten"),
+        ("cp quickstart no/such/a.yaml", "no/such/a.yaml: cannot be written ("),
+        ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]"),
+        ("compare --all", "--all: unknown option. Allowed: sort=..., output=..., --help"),
+        ("compare . output=old.yaml", "output: old.yaml is there already; nothing is overwritten"),
+        ("report run=nowhere", "run folder 'nowhere' does not exist"),
+        ("convert a", "found 1 word. Allowed: <source> <target>"),
+        ("doctor now", "found 1 word. Allowed: "),
+        ("completion fish", "found 'fish'. Allowed: bash"),
+        ("completion bsh", "found 'bsh'. Did you mean 'bash'? Allowed: bash"),
+    ],
+)
+def test_mistakes_end_with_2_and_say_what_is_allowed(tagi: Tagi, line: str, message: str) -> None:
+    Path("old.yaml").write_text("seed: 1")
+    answer = tagi(*line.split())
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"tagi {line.split()[0]}: {message}")
+
+
+def test_tables_are_aligned_rounded_and_never_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    rows = [["x" * 200, 1, 0.123456, None], ["b", 23, -1e-9, "c"]]
+    monkeypatch.setenv("NO_COLOR", "1")
+    show_table(["name", "n", "value", "rest"], rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["x" * 200, "1", "0.1235", "-"]
+    assert lines[2].split() == ["b", "23", "-1e-09", "c"]
+    assert lines[1].index(" 1 ") == lines[2].index("23 ")
+    monkeypatch.delenv("NO_COLOR")
+    show_table(["name"], [])
+    assert capsys.readouterr().out == "\033[1mname\033[0m\n"
