@@ -2,7 +2,7 @@
 
 #include "product.hpp"
 
-// z for one or two rows, or a few outputs: dot products along the inputs, nothing to pack.
+// z for one or two long rows, or a few outputs: dot products along the inputs, nothing to pack.
 static void forward_dots(real *__restrict__ mu_z, real *__restrict__ var_z,
                          const real *__restrict__ mu_a, const real *__restrict__ var_a,
                          const real *__restrict__ mu_w, const real *__restrict__ var_w, int B,
@@ -32,7 +32,7 @@ static void forward_dots(real *__restrict__ mu_z, real *__restrict__ var_z,
 KERNEL linear_forward(real *mu_z, real *var_z, const real *mu_a, const real *var_a,
                       const real *mu_w, const real *var_w, const real *mu_b, const real *var_b,
                       real *scratch, int B, int I, int O) {
-    if (B <= 2 || O < LANES / 2) {
+    if ((B <= 2 && I >= 4 * LANES) || O < LANES / 2) {
         forward_dots(mu_z, var_z, mu_a, var_a, mu_w, var_w, B, I, O);
     } else {
         real *__restrict__ second = scratch;

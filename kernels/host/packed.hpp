@@ -1,5 +1,8 @@
 // Host only, in front of each file: unpacks argument pointers into a kernel's parameters.
 
+#ifndef TAGI_PACKED
+#define TAGI_PACKED
+
 template <int... I>
 struct Indices {};
 template <int N, int... I>
@@ -20,3 +23,5 @@ inline void unpack(void (*kernel)(A...), void **arguments, Indices<I...>) {
         unpack(f, arguments, typename Count<sizeof...(A)>::type());          \
     }                                                                        \
     extern "C" void kernel##_packed(void **arguments) { kernel##_unpack(kernel, arguments); }
+
+#endif

@@ -6,7 +6,12 @@
 // a panel of WIDTH columns and up to DEPTH rows into a small buffer, from whatever the caller has.
 // C* are (M, N), row-major. A register tile is HEIGHT x WIDTH of both results.
 
+#include "packed.hpp"
 #include "threads.hpp"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 enum { BYTES = 64, HEIGHT = 6 };
@@ -20,58 +25,82 @@ enum { LANES = BYTES / sizeof(real), VECTORS = 2, WIDTH = VECTORS * LANES, DEPTH
 typedef real vec __attribute__((vector_size(BYTES)));
 typedef real vec_anywhere __attribute__((vector_size(BYTES), aligned(sizeof(real))));
 
+// The first n elements of a vector, zero beyond; nothing beyond is touched.
+static inline vec load_part(const real *from, int n) {
+    if (n >= LANES) return *(const vec_anywhere *)from;
+#if defined(__AVX512F__) && defined(TAGI_DOUBLE)
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), from);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
+#else
+    vec x = {};
+    for (int i = 0; i < n; ++i) x[i] = from[i];
+    return x;
+#endif
+}
+
+static inline void store_part(real *to, vec x, int n) {
+    if (n >= LANES) {
+        *(vec_anywhere *)to = x;
+        return;
+    }
+#if defined(__AVX512F__) && defined(TAGI_DOUBLE)
+    _mm512_mask_storeu_pd(to, (__mmask8)((1u << n) - 1), (__m512d)x);
+#elif defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)x);
+#else
+    for (int i = 0; i < n; ++i) to[i] = x[i];
+#endif
+}
+
 // A panel of each operand, aligned for vector loads.
 struct Panels {
     alignas(64) real p[3][DEPTH * WIDTH];
 };
 
-template <int ROWS, bool THIRD>
+// ROWS x COLUMNS vectors of both results; the last vector has `tail` columns.
+template <int ROWS, int COLUMNS, bool THIRD>
 static inline void product_tile(int K, const real *a1, const real *a2, const real *a3, long row,
                                 long column, const Panels &panels, real *c1, real *c2, int N,
-                                int count, bool accumulate) {
-    vec s1[ROWS][VECTORS] = {}, s2[ROWS][VECTORS] = {};
+                                int tail, bool accumulate) {
+    vec s1[ROWS][COLUMNS] = {}, s2[ROWS][COLUMNS] = {};
     const vec *p1 = (const vec *)panels.p[0], *p2 = (const vec *)panels.p[1],
               *p3 = (const vec *)panels.p[2];
     for (int k = 0; k < K; ++k) {
         for (int r = 0; r < ROWS; ++r) {
             real x1 = a1[r * row + k * column], x2 = a2[r * row + k * column];
-            for (int v = 0; v < VECTORS; ++v) {
+            for (int v = 0; v < COLUMNS; ++v) {
                 s1[r][v] += x1 * p1[k * VECTORS + v];
                 s2[r][v] += x2 * p2[k * VECTORS + v];
             }
             if (THIRD) {
                 real x3 = a3[r * row + k * column];
-                for (int v = 0; v < VECTORS; ++v) s2[r][v] += x3 * p3[k * VECTORS + v];
+                for (int v = 0; v < COLUMNS; ++v) s2[r][v] += x3 * p3[k * VECTORS + v];
             }
         }
     }
     for (int r = 0; r < ROWS; ++r) {
-        real *to1 = c1 + (long)r * N, *to2 = c2 + (long)r * N;
-        if (count == WIDTH) {
-            for (int v = 0; v < VECTORS; ++v) {
-                vec_anywhere *t1 = (vec_anywhere *)(to1 + v * LANES);
-                vec_anywhere *t2 = (vec_anywhere *)(to2 + v * LANES);
-                *t1 = accumulate ? *t1 + s1[r][v] : s1[r][v];
-                *t2 = accumulate ? *t2 + s2[r][v] : s2[r][v];
+        for (int v = 0; v < COLUMNS; ++v) {
+            real *to1 = c1 + (long)r * N + v * LANES, *to2 = c2 + (long)r * N + v * LANES;
+            int n = v == COLUMNS - 1 ? tail : (int)LANES;
+            if (accumulate) {
+                s1[r][v] += load_part(to1, n);
+                s2[r][v] += load_part(to2, n);
             }
-        } else {
-            const real *from1 = (const real *)s1[r], *from2 = (const real *)s2[r];
-            for (int j = 0; j < count; ++j) {
-                to1[j] = accumulate ? to1[j] + from1[j] : from1[j];
-                to2[j] = accumulate ? to2[j] + from2[j] : from2[j];
-            }
+            store_part(to1, s1[r][v], n);
+            store_part(to2, s2[r][v], n);
         }
     }
 }
 
-template <bool THIRD>
+template <int COLUMNS, bool THIRD>
 static inline void product_rows(int rows, int K, const real *a1, const real *a2, const real *a3,
                                 long row, long column, const Panels &panels, real *c1, real *c2,
-                                int N, int count, bool accumulate) {
-#define TILE(n)                                                                               \
-    case n:                                                                                   \
-        product_tile<(n <= HEIGHT ? n : 1), THIRD>(K, a1, a2, a3, row, column, panels, c1, c2, N, \
-                                                   count, accumulate);                        \
+                                int N, int tail, bool accumulate) {
+#define TILE(n)                                                                              \
+    case n:                                                                                  \
+        product_tile<(n <= HEIGHT ? n : 1), COLUMNS, THIRD>(K, a1, a2, a3, row, column, panels, \
+                                                            c1, c2, N, tail, accumulate);    \
         break;
     switch (rows) {
         TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
@@ -95,45 +124,72 @@ static void products(int M, int N, int K, const real *A1, const real *A2, const 
             for (int m = 0; m < M; m += HEIGHT) {
                 int rows = M - m < HEIGHT ? M - m : HEIGHT;
                 long at = m * row + k * column;
-                product_rows<THIRD>(rows, depth, A1 + at, A2 + at, THIRD ? A3 + at : nullptr, row,
-                                    column, panels, C1 + (long)m * N + first,
-                                    C2 + (long)m * N + first, N, count, accumulate || k > 0);
+                const real *a1 = A1 + at, *a2 = A2 + at, *a3 = THIRD ? A3 + at : nullptr;
+                real *c1 = C1 + (long)m * N + first, *c2 = C2 + (long)m * N + first;
+                bool add = accumulate || k > 0;
+                if (count > LANES)
+                    product_rows<VECTORS, THIRD>(rows, depth, a1, a2, a3, row, column, panels, c1,
+                                                 c2, N, count - LANES, add);
+                else
+                    product_rows<1, THIRD>(rows, depth, a1, a2, a3, row, column, panels, c1, c2, N,
+                                           count, add);
             }
         }
     });
 }
 
 // A panel of a row-major matrix (K, N): rows are copied, and squared for the second operand.
-static inline void pack_rows(real *__restrict__ to, real *__restrict__ squared,
-                             const real *__restrict__ from, long N, int count, int depth) {
+static inline void pack_rows(real *to, real *squared, const real *from, long N, int count,
+                             int depth) {
+    vec *x = (vec *)to, *square = (vec *)squared;
     for (int k = 0; k < depth; ++k) {
-        const real *x = from + k * N;
-        if (count == WIDTH) {
-            SIMD for (int j = 0; j < WIDTH; ++j) {
-                to[k * WIDTH + j] = x[j];
-                squared[k * WIDTH + j] = x[j] * x[j];
-            }
-        } else {
-            for (int j = 0; j < WIDTH; ++j) {
-                real value = j < count ? x[j] : REAL(0.0);
-                to[k * WIDTH + j] = value;
-                squared[k * WIDTH + j] = value * value;
-            }
+        for (int v = 0; v < VECTORS; ++v) {
+            int n = count - v * LANES;
+            vec part = n > 0 ? load_part(from + k * N + v * LANES, n) : vec{};
+            x[k * VECTORS + v] = part;
+            square[k * VECTORS + v] = part * part;
         }
     }
 }
 
-// A panel of the transpose of a row-major matrix (N, K), by blocks that stay in registers and cache.
-static inline void pack_transposed(real *__restrict__ to, const real *__restrict__ from, long K,
-                                   int count, int depth) {
-    enum { BLOCK = 16 };
-    for (int k0 = 0; k0 < depth; k0 += BLOCK) {
-        int ks = depth - k0 < BLOCK ? depth - k0 : BLOCK;
-        for (int j = 0; j < count; ++j) {
-            const real *x = from + j * K + k0;
-            for (int k = 0; k < ks; ++k) to[(k0 + k) * WIDTH + j] = x[k];
+#ifdef TAGI_DOUBLE
+typedef long long index;
+#else
+typedef int index;
+#endif
+typedef index index_vec __attribute__((vector_size(BYTES)));
+
+// One stage of a transpose by exchange: lanes whose bit S is set change places with the other row's.
+template <int S, int... J>
+static inline void exchange(vec &a, vec &b, Indices<J...>) {
+    vec low = __builtin_shuffle(a, b, index_vec{(index)(J & S ? LANES + J - S : J)...});
+    b = __builtin_shuffle(a, b, index_vec{(index)(J & S ? LANES + J : J + S)...});
+    a = low;
+}
+
+template <int S>
+static inline void exchange_all(vec (&x)[LANES]) {
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; ++r)
+        if (!(r & S)) exchange<S>(x[r], x[r + S], typename Count<LANES>::type());
+    if constexpr (2 * S < LANES) exchange_all<2 * S>(x);
+}
+
+// A panel of the transpose of a row-major matrix (N, K), in square blocks that stay in registers.
+static inline void pack_transposed(real *to, const real *from, long K, int count, int depth) {
+    vec *out = (vec *)to;
+    for (int v = 0; v < VECTORS; ++v) {
+        int rows = count - v * LANES;
+        for (int k = 0; k < depth; k += LANES) {
+            int ks = depth - k;
+            vec x[LANES];
+#pragma GCC unroll 16
+            for (int r = 0; r < LANES; ++r)
+                x[r] = r < rows ? load_part(from + (v * LANES + r) * K + k, ks) : vec{};
+            exchange_all<1>(x);
+#pragma GCC unroll 16
+            for (int r = 0; r < LANES; ++r)
+                if (r < ks) out[(k + r) * VECTORS + v] = x[r];
         }
-        for (int k = 0; k < ks; ++k)
-            for (int j = count; j < WIDTH; ++j) to[(k0 + k) * WIDTH + j] = 0;
     }
 }

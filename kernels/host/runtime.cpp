@@ -7,11 +7,20 @@ struct Op {
     void **arguments;
 };
 
-extern "C" void run(const Op *ops, int n, int times) {
+struct Segment {
+    const Op *ops;
+    long long count;
+};
+
+extern "C" void run(const Segment *segment, int times) {
     FlushDenormals guard;
     for (int t = 0; t < times; ++t)
-        for (int i = 0; i < n; ++i) ops[i].kernel(ops[i].arguments);
+        for (long long i = 0; i < segment->count; ++i)
+            segment->ops[i].kernel(segment->ops[i].arguments);
 }
+
+// The same once, with as few arguments for the foreign call to convert as can be.
+extern "C" void run_once(const Segment *segment) { run(segment, 1); }
 
 // Threads of the kernels called from this thread.
 extern "C" void set_threads(int n) {
