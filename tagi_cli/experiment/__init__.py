@@ -1,0 +1,1 @@
+"""Runs: what they leave behind, and what is done with it afterwards."""
