@@ -41,7 +41,8 @@ def test_no_file_or_folder_has_a_grab_bag_name() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [name(p) for p in PYTHON if not ast.get_docstring(ast.parse(p.read_text()))]
+    product = [path for path in PYTHON if path.relative_to(ROOT).parts[0] != "tests"]
+    silent = [name(p) for p in product if not ast.get_docstring(ast.parse(p.read_text()))]
     assert not silent
 
 

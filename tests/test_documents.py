@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +29,22 @@ def test_the_readme_sets_up_in_two_lines() -> None:
     words = [shlex.split(line) for line in lines]
     assert [line[-1] for line in words] == ["config=quickstart", ".venv/bin/pytest"]
     assert all(line[:4] == ["python3", "-m", "venv", ".venv"] for line in words)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_guide_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    script = "\n".join(re.findall(r"^```sh\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE))
+    tools = Path(sys.executable).parent
+    done = subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert "Traceback" not in done.stderr
