@@ -23,7 +23,7 @@ from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
 from tagi_cli.training import checkpoint
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
-from tagi_cli.training.events import COMPLETED, Observer
+from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED, Observer
 from tagi_cli.training.progress import progress_observer
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.task import RegressionTask
@@ -203,15 +203,16 @@ class _Run:
     def _record_failure(
         self, folder: RunFolder, log: Log, error: BaseException, seconds: float
     ) -> None:
-        """Leave a summary that says `failed`; where even that fails, the first error counts."""
+        """Leave a summary that says how it ended; where even that fails, the first error counts."""
+        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
         with suppress(UserError):
-            log.write(f"failed: {type(error).__name__}: {error}")
+            log.write(f"{status}: {type(error).__name__}: {error}")
         with suppress(UserError):
             epochs = _epochs_recorded(folder)
             atomic.write_json(
                 folder.summary,
                 {
-                    "status": "failed",
+                    "status": status,
                     "epochs": epochs,
                     "seconds": round(seconds, 3),
                     "valid": {},

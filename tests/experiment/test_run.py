@@ -227,17 +227,29 @@ def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoint_survives(
     assert not list(made.rglob("*.part"))
 
 
-def test_a_bug_leaves_a_summary_that_says_failed(
-    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError, "failed"), (KeyboardInterrupt, "interrupted")]
+)
+def test_whatever_ends_a_run_its_summary_says_so_and_it_can_be_resumed(
+    make_settings: MakeSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    status: str,
 ) -> None:
     def broken(folder: RunFolder) -> Path:
-        raise RuntimeError("a bug")
+        raise error("at the end")
 
-    monkeypatch.setattr(report, "write_report", broken)
-    with pytest.raises(RuntimeError, match="a bug"):
-        run.train(make_settings(**{"trainer.max_epochs": 1}), "tagi train", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write_report", broken)
+        with pytest.raises(error, match="at the end"):
+            run.train(make_settings(**{"trainer.max_epochs": 1}), "tagi train", tmp_path)
     (made,) = tmp_path.iterdir()
-    assert summary(made)["status"] == "failed"
+    assert summary(made)["status"] == status
+    changes = {"trainer.max_epochs": 1, "trainer.resume": str(made)}
+    run.train(make_settings(**changes), "tagi train")
+    assert summary(made)["status"] == "completed"
+    assert (made / "report.html").is_file()
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
