@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tagi_cli import config
-from tagi_cli.experiment import run
+from tagi_cli.experiment import report, run
 from tagi_cli.experiment.settings import Settings, registries
 
 SMALL: dict[str, Any] = {
@@ -71,3 +71,9 @@ def trained(
 ) -> Path:
     """A finished run. Tests read it and leave it as it is."""
     return run.train(make_settings(), "tagi train", tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the report out, for tests of something else: drawing takes most of a small run."""
+    monkeypatch.setattr(report, "write_report", lambda folder: folder.report)

@@ -119,6 +119,7 @@ def test_csv_and_back_loses_nothing(trained: Path, tmp_path: Path) -> None:
         convert(tmp_path / "nothing", tmp_path / "y")
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_checkpoint_of_another_network_is_refused(
     trained: Path, make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_evaluation_repeats_the_summary(trained: Path) -> None:
     assert (found.of, found.rows, found.predictions) == ("test", 20, None)
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_evaluating_the_training_part_leaves_its_predictions(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -202,6 +204,7 @@ def test_mistakes_in_an_evaluation(trained: Path, tmp_path: Path) -> None:
         evaluation.evaluate(trained, data_path="nope.csv")
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_an_empty_part_and_changed_data(
     make_settings: Callable[..., Settings], table: Path, tmp_path: Path
 ) -> None:

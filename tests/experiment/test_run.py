@@ -110,6 +110,7 @@ def test_metrics_tables_hold_each_epoch_once(trained: Path) -> None:
         assert {k: v for k, v in cells.items() if v} == {k: str(v) for k, v in row.items()}
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_the_config_of_a_run_reproduces_it_bit_for_bit(trained: Path, tmp_path: Path) -> None:
     settings = config.load(Settings, registries(), trained / "config.yaml")
     again = run.train(settings, "again", tmp_path)
@@ -121,6 +122,7 @@ def test_the_config_of_a_run_reproduces_it_bit_for_bit(trained: Path, tmp_path: 
         assert (again / name).read_bytes() == (trained / name).read_bytes()
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_another_seed_gives_other_networks(
     trained: Path, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
@@ -128,6 +130,7 @@ def test_another_seed_gives_other_networks(
     assert summary(other)["test"]["nll"] != summary(trained)["test"]["nll"]
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_runs_go_to_outputs_below_the_name(
     make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +159,7 @@ def test_a_table_without_validation_and_test_parts(
     assert (made / "report.html").is_file()
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_the_console_tells_what_was_read_and_where_results_lie(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
@@ -173,6 +177,7 @@ def test_the_console_tells_what_was_read_and_where_results_lie(
     assert "\x1b" not in text
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_terminal_gets_panels_within_its_width(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
@@ -297,6 +302,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     assert log.count("search epoch 1:") == 1
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_resumed_run_with_more_epochs_equals_one_that_had_them_at_once(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
@@ -317,6 +323,7 @@ def test_other_options_cannot_change_on_the_way(trained: Path, make_settings: Ma
     assert summary(trained)["status"] == "completed"
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_changed_data_cannot_be_resumed(
     make_settings: MakeSettings, table: Path, tmp_path: Path
 ) -> None:
@@ -336,6 +343,7 @@ def test_resuming_needs_a_run_with_a_checkpoint(make_settings: MakeSettings) -> 
         run.train(make_settings(**{"trainer.resume": "nowhere"}), "tagi train")
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_predictive_quality_is_that_of_a_model_that_learnt(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
