@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,13 @@ class Call(NamedTuple):
 
 
 class Segment(ABC):
-    """Calls bound to their arguments, ready to run any number of times."""
+    """Calls bound to their arguments, ready to run any number of times.
+
+    Attributes:
+        once: runs all calls in order, once: `run()` with the least overhead there is.
+    """
+
+    once: Callable[[], None]
 
     @abstractmethod
     def run(self, times: int = 1) -> None:

@@ -15,6 +15,7 @@ class NumpySegment(Segment):
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._calls = [(KERNELS[call.kernel], call.arguments) for call in calls]
+        self.once = self.run
 
     def run(self, times: int = 1) -> None:
         """Run all calls in order, `times` times over."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend, Segment, select
+from tagi_cli.backend import Array, Backend, Call, Segment, select
 from tagi_cli.nn.layer import Layer, Shape
 from tagi_cli.nn.parameters import Host, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
@@ -30,15 +30,56 @@ class Moments(NamedTuple):
     var: Host
 
 
-class Passes(NamedTuple):
-    """The bound passes of one plan. `below` is the value that the trailing activation acts on."""
+class Passes:
+    """The bound passes of one plan.
 
-    plan: Plan
-    forward: Segment
-    trailing: Segment | None
-    backward: Segment | None
-    step: Segment | None
-    below: Value
+    Attributes:
+        plan: what was traced.
+        source: the value whose innovations are those of the input.
+        below: the value that the trailing activation acts on; without one, the output itself.
+        trailing: the backward calls of the trailing activation.
+        forward: runs the forward pass.
+        backward: runs the backward pass, from the output, or from `below`.
+        step: runs the parameter update.
+        bound: output updates bound to the plan so far.
+    """
+
+    __slots__ = (
+        "backward", "below", "bound", "forward", "mu", "plan", "segments", "source", "step",
+        "trailing", "var",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: Value,
+        below: Value,
+        trailing: list[Call],
+        segments: tuple[Segment, Segment, Segment],
+    ) -> None:
+        self.plan = plan
+        self.source = source
+        self.below = below
+        self.trailing = trailing
+        self.segments = segments
+        self.forward, self.backward, self.step = (segment.once for segment in segments)
+        self.bound: dict[Any, Any] = {}
+        output = plan.output
+        self.mu = output.mu.reshape(-1)
+        self.var = plan.backend.zeros(self.mu.shape) if output.var is None else output.var.ravel()
+
+
+class _Entry(NamedTuple):
+    """Where an input of a certain shape goes: views of a plan's input with that shape."""
+
+    mu: Array
+    var: Array | None
+    forward: Callable[[], None]
+    passes: Passes
+
+
+_KEPT = 16
+"""Plans kept per network; where more batch sizes are in use, the ones traced first are dropped."""
 
 
 class Network:
@@ -47,7 +88,7 @@ class Network:
     ```python
     net = Network(Sequential(Linear(0, 50), ReLU(), Linear(0, 1)), (13,))
     mu, var = net(x)                      # x (B, 13)
-    net.update(y, var_v)                  # innovations of the output
+    OutputUpdater(net).update(y, var_v)   # innovations of the output
     net.backward()
     net.step()
     ```
@@ -61,6 +102,8 @@ class Network:
         cap: divisor of the capped rules; default: from the batch size of each call.
         parameters: a store to share with other networks; default: its own.
         input_innovation: also compute the innovations of the input.
+        preactivation: where the network ends in an activation, innovations of the output mean
+            those of its pre-activation: `OutputUpdater` runs that activation's backward, too.
 
     Raises:
         ShapeError: layers do not fit together.
@@ -77,6 +120,7 @@ class Network:
         cap: float | None = None,
         parameters: Parameters | None = None,
         input_innovation: bool = False,
+        preactivation: bool = False,
     ) -> None:
         self.layer = layer
         self.backend = backend or select()
@@ -88,10 +132,38 @@ class Network:
         self.parameters.allocate()
         self.rule = rule
         self.cap = cap
-        self.input_innovation = input_innovation
-        self.training = True
-        self._passes: dict[tuple[int, bool, bool, bool], Passes] = {}
+        self.preactivation = preactivation
+        self._direct = self.backend.xp is np
+        self._passes: dict[tuple[Any, ...], Passes] = {}
+        self._entries: dict[tuple[bool, bool], dict[Any, _Entry]] = {}
+        self._training, self._input_innovation = True, input_innovation
+        self._switch()
         self._current: Passes | None = None
+
+    def _switch(self) -> None:
+        """Use the entries of the present mode."""
+        mode = self._training, self._input_innovation
+        self._mode = self._entries.setdefault(mode, {})
+
+    @property
+    def training(self) -> bool:
+        """Whether layers behave as in training (statistics of the batch, dropout)."""
+        return self._training
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        self._training = bool(value)
+        self._switch()
+
+    @property
+    def input_innovation(self) -> bool:
+        """Whether the innovations of the input are computed, too."""
+        return self._input_innovation
+
+    @input_innovation.setter
+    def input_innovation(self, value: bool) -> None:
+        self._input_innovation = bool(value)
+        self._switch()
 
     def train(self) -> None:
         """Behave as in training from the next call on."""
@@ -101,34 +173,121 @@ class Network:
         """Behave as in prediction from the next call on."""
         self.training = False
 
-    def passes(self, batch: int, has_variance: bool) -> Passes:
-        """The bound passes for a batch size, traced on first use."""
-        key = (batch, self.training, has_variance, self.input_innovation)
-        if key not in self._passes:
-            self._passes[key] = self._trace(batch, has_variance)
-        return self._passes[key]
+    def forget(self) -> None:
+        """Trace anew from the next call on, after a change of what layers do."""
+        self._passes.clear()
+        self._entries.clear()
+        self._switch()
 
-    def _trace(self, batch: int, has_variance: bool) -> Passes:
+    def passes(self, batch: int, has_variance: bool, has_jacobian: bool = False) -> Passes:
+        """The bound passes for a batch size, traced on first use."""
+        key = (batch, self._training, has_variance, self._input_innovation, has_jacobian)
+        found = self._passes.get(key)
+        if found is None:
+            if len(self._passes) >= _KEPT:
+                del self._passes[next(iter(self._passes))]
+                self._entries.clear()
+                self._switch()
+            found = self._passes[key] = self._trace(batch, has_variance, has_jacobian)
+        return found
+
+    def _trace(self, batch: int, has_variance: bool, has_jacobian: bool) -> Passes:
         backend = self.backend
-        plan = Plan(backend, self.parameters, batch, training=self.training, differentiable=True)
-        plan.input = plan.value(
-            self.input_shape, certain=not has_variance, wanted=self.input_innovation
-        )
+        plan = Plan(backend, self.parameters, batch, training=self._training, differentiable=True)
+        wanted = self._input_innovation or has_jacobian
+        source = plan.input = plan.value(self.input_shape, certain=not has_variance, wanted=wanted)
+        if has_jacobian:
+            source = _pre_activation(plan, plan.input)
         plan.output = self.layer.trace(plan, plan.input)
         forward = backend.bind(plan.take())
         plan.output.send()
-        below = plan.output.source or plan.output
-        trailing = None
-        if plan.output.source is not None:
+        below, trailing = plan.output, []
+        if self.preactivation and plan.output.source is not None:
+            below = plan.output.source
             plan.emit_backward(1)
-            trailing = backend.bind(plan.take())
+            trailing = plan.take()
         plan.emit_backward()
         plan.clear_unused()
         backward = backend.bind(plan.take())
         rows = backend.asarray([batch])
         cap = default_cap(batch) if self.cap is None else self.cap
         emit_step(plan, self.parameters, self.rule, cap, rows)
-        return Passes(plan, forward, trailing, backward, backend.bind(plan.take()), below)
+        segments = (forward, backward, backend.bind(plan.take()))
+        return Passes(plan, source, below, trailing, segments)
+
+    def run(self, x: Any, var_x: Any = None) -> Passes:
+        """Run forward on `x (B, ...)`; the passes hold the result until the next run.
+
+        Args:
+            x: means, any shape of whole rows.
+            var_x: their variances; None for a certain input.
+
+        Raises:
+            ValueError: `x` is no whole number of rows, or `var_x` differs in size.
+        """
+        try:
+            entry = self._mode[x.shape if var_x is None else (x.shape, var_x.shape)]
+        except (KeyError, AttributeError):
+            x = np.asarray(x)
+            var_x = None if var_x is None else np.asarray(var_x)
+            key = x.shape if var_x is None else (x.shape, var_x.shape)
+            entry = self._mode.get(key) or self._enter(key, x, var_x)
+        if self._direct:
+            entry.mu[...] = x
+            if var_x is not None:
+                entry.var[...] = var_x  # type: ignore[index]
+        else:
+            self.backend.write(entry.mu, x)
+            if var_x is not None:
+                self.backend.write(entry.var, var_x)  # type: ignore[arg-type]
+        entry.forward()
+        self._current = passes = entry.passes
+        return passes
+
+    def _enter(self, key: Any, x: Host, var_x: Host | None) -> _Entry:
+        """A new entry for the shapes of an input."""
+        batch = self._rows(x.size)
+        if var_x is not None and var_x.size != x.size:
+            raise ValueError(f"input has {x.size} means but {var_x.size} variances")
+        passes = self.passes(batch, var_x is not None)
+        value = passes.plan.input
+        var = None if var_x is None or value.var is None else value.var.reshape(var_x.shape)
+        entry = _Entry(value.mu.reshape(x.shape), var, passes.forward, passes)
+        self._mode[key] = entry
+        return entry
+
+    def _rows(self, size: int) -> int:
+        row = flat_size(self.input_shape)
+        if size % row:
+            raise ValueError(f"input has {size} values, not a multiple of {row} {self.input_shape}")
+        return size // row
+
+    def run_activation(self, mu: Any, var: Any, jac: Any) -> Passes:
+        """Run forward on an activation that another network ended in.
+
+        The innovations of the input are then those of its pre-activation, and always computed.
+
+        Args:
+            mu: means, any shape of whole rows.
+            var: variances.
+            jac: Jacobians `cov(a, z) / var_z` with respect to the pre-activation.
+
+        Raises:
+            ValueError: `mu` is no whole number of rows, or another array differs in size.
+        """
+        size = np.size(mu)
+        if (np.size(var), np.size(jac)) != (size, size):
+            raise ValueError(
+                f"input has {size} means, {np.size(var)} variances and {np.size(jac)} Jacobians"
+            )
+        passes = self.passes(self._rows(size), True, True)
+        value = passes.plan.input
+        for buffer, data in ((value.mu, mu), (value.var, var), (value.jac, jac)):
+            assert buffer is not None
+            self.backend.write(buffer, data)
+        passes.forward()
+        self._current = passes
+        return passes
 
     def __call__(self, x: Any, var_x: Any = None) -> Moments:
         """Moments of the output for `x (B, ...)`, a certain input or one with variance `var_x`.
@@ -136,20 +295,7 @@ class Network:
         Raises:
             ValueError: `x` is no whole number of rows, or `var_x` differs in size.
         """
-        x = np.asarray(x)
-        size = flat_size(self.input_shape)
-        if x.size % size:
-            raise ValueError(
-                f"input has {x.size} values, not a multiple of {size} {self.input_shape}"
-            )
-        if var_x is not None and np.size(var_x) != x.size:
-            raise ValueError(f"input has {x.size} means but {np.size(var_x)} variances")
-        passes = self._current = self.passes(x.size // size, var_x is not None)
-        value = passes.plan.input
-        self.backend.write(value.mu, x)
-        if value.var is not None:
-            self.backend.write(value.var, var_x)
-        passes.forward.run()
+        self.run(x, var_x)
         return self.outputs()
 
     @property
@@ -165,23 +311,20 @@ class Network:
 
     def outputs(self) -> Moments:
         """Copies of the output moments of the latest call, `(B, ...)`."""
-        output = self.current.plan.output
-        mu = self.backend.to_host(output.mu)
-        return Moments(
-            mu, np.zeros_like(mu) if output.var is None else self.backend.to_host(output.var)
-        )
+        passes, host = self.current, self.backend.to_host
+        shape = passes.plan.output.mu.shape
+        return Moments(host(passes.mu).reshape(shape), host(passes.var).reshape(shape))
 
     def innovations(self) -> tuple[Array, Array]:
-        """Buffers for the innovations of the output of the latest call, to write or to read."""
-        return self.current.plan.output.innovation()
+        """Buffers for the innovations of the output of the latest call, to write or to read.
+
+        With `preactivation` they are those of the trailing activation's input.
+        """
+        return self.current.below.innovation()
 
     def backward(self) -> None:
         """Send the innovations of the output back to all parameters."""
-        passes = self.current
-        if passes.trailing is not None:
-            passes.trailing.run()
-        assert passes.backward is not None
-        passes.backward.run()
+        self.current.backward()
 
     def input_innovations(self) -> tuple[Host, Host]:
         """Innovations `d_mu, d_var` of the input, divided by its variance and variance squared.
@@ -189,16 +332,17 @@ class Network:
         Raises:
             RuntimeError: the network was made without `input_innovation`.
         """
-        if not self.input_innovation:
+        source = self.current.source
+        if not source.wanted:
             raise RuntimeError("make the network with input_innovation=True")
-        d_mu, d_var = self.current.plan.input.innovation()
+        d_mu, d_var = source.innovation()
+        if not source.reached:
+            return np.zeros(d_mu.shape, d_mu.dtype), np.zeros(d_mu.shape, d_mu.dtype)
         return self.backend.to_host(d_mu), self.backend.to_host(d_var)
 
     def step(self) -> None:
         """Turn the innovations of the parameters into their posterior."""
-        step = self.current.step
-        assert step is not None
-        step.run()
+        self.current.step()
 
     def state_dict(self) -> dict[str, Host]:
         """Host copies of all parameters and states."""
@@ -207,3 +351,20 @@ class Network:
     def load_state_dict(self, values: Mapping[str, Host]) -> None:
         """Take over what `state_dict` gave; see `Parameters.load_state_dict`."""
         self.parameters.load_state_dict(values)
+
+
+def _pre_activation(plan: Plan, a: Value) -> Value:
+    """The value behind an input that is an activation; it holds nothing but innovations."""
+    z = Value(plan, a.mu, a.var, True)
+    jac = plan.empty(a.mu.shape)
+    a.jac, a.source = jac, z
+    n = a.mu.size
+
+    def backward() -> None:
+        if a.reached:
+            d_mu_a, d_var_a = a.innovation()
+            d_mu_z, d_var_z, add = z.send()
+            plan.call("jacobian_backward", d_mu_z, d_var_z, d_mu_a, d_var_a, jac, n, add)
+
+    plan.on_backward(backward)
+    return z

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tagi_cli.backend import Array, Segment
 from tagi_cli.nn.network import Network, Passes
+
+
+class _Update(NamedTuple):
+    """An update bound to a plan: its input buffers (None where not needed), and how to run it."""
+
+    y: Array
+    var_v: Any
+    index: Any
+    once: Callable[[], None]
+    segment: Segment
 
 
 class OutputUpdater:
@@ -22,23 +33,7 @@ class OutputUpdater:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._bound: dict[tuple[int, str, int], tuple[Segment, list[Array]]] = {}
-
-    def _run(self, kernel: str, inputs: list[tuple[Any, Any]], *sizes: int) -> None:
-        """Bind the kernel to the current plan once, fill its input buffers, run it."""
-        passes: Passes = self.network.current
-        plan, backend = passes.plan, self.network.backend
-        key = (id(plan), kernel, sizes[-1])
-        if key not in self._bound:
-            output = plan.output
-            buffers = [plan.empty((np.size(data),), dtype) for data, dtype in inputs]
-            d_mu, d_var = output.innovation()
-            plan.call(kernel, d_mu, d_var, output.mu, output.var, *buffers, *sizes)
-            self._bound[key] = (backend.bind(plan.take()), buffers)
-        segment, buffers = self._bound[key]
-        for buffer, (data, _) in zip(buffers, inputs, strict=True):
-            backend.write(buffer, data)
-        segment.run()
+        self._direct = network.backend.xp is np
 
     def update(self, y: Any, var_v: Any) -> None:
         """Observe `y = output + V`, `V ~ N(0, var_v)`.
@@ -50,13 +45,29 @@ class OutputUpdater:
         Raises:
             ValueError: a size does not fit the output.
         """
-        n = self.network.current.plan.output.mu.size
-        var_v = np.atleast_1d(np.asarray(var_v))
-        if np.size(y) != n:
-            raise ValueError(f"the output has {n} values, the observations {np.size(y)}")
-        if n % max(var_v.size, 1):
+        passes = self.network.current
+        try:
+            bound = passes.bound[y.shape, var_v.shape]
+        except (KeyError, AttributeError):
+            y, var_v = np.asarray(y), np.asarray(var_v)
+            bound = passes.bound.get((y.shape, var_v.shape)) or self._gaussian(passes, y, var_v)
+        if self._direct:
+            bound.y[...] = y
+            bound.var_v[...] = var_v
+            bound.once()
+        else:
+            self._run(bound, y, var_v)
+
+    def _gaussian(self, passes: Passes, y: Any, var_v: Any) -> _Update:
+        n = passes.plan.output.mu.size
+        if y.size != n:
+            raise ValueError(f"the output has {n} values, the observations {y.size}")
+        if n and (not var_v.size or n % var_v.size):
             raise ValueError(f"the output has {n} values, the error variances {var_v.size}")
-        self._run("gaussian_update", [(y, None), (var_v, None)], n, var_v.size)
+        return self._bind(
+            passes, "gaussian_update", (y.shape, var_v.shape), y.shape, var_v.shape, (),
+            n, max(var_v.size, 1),
+        )  # fmt: skip
 
     def update_heteros(self, y: Any) -> None:
         """Observe `y` with an error variance that the network itself predicts (AGVI).
@@ -67,38 +78,75 @@ class OutputUpdater:
         Raises:
             ValueError: `y` does not have half as many values as the output.
         """
-        output = self.network.current.plan.output
-        if 2 * np.size(y) != output.mu.size:
-            raise ValueError(
-                f"the output has {output.mu.size} values in pairs, the observations {np.size(y)}"
+        passes, y = self.network.current, np.asarray(y)
+        bound = passes.bound.get(("heteros", y.shape))
+        if bound is None:
+            n = passes.plan.output.mu.size
+            if 2 * y.size != n:
+                raise ValueError(f"the output has {n} values in pairs, the observations {y.size}")
+            bound = self._bind(
+                passes, "heteroscedastic_update", ("heteros", y.shape), y.shape, None, (), y.size
             )
-        self._run("heteroscedastic_update", [(y, None)], np.size(y))
+        self._run(bound, y)
 
     def update_using_indices(self, y: Any, var_v: Any, index: Any) -> None:
         """Observe the outputs listed in `index`, counted from 1, the same number in each row.
 
         Args:
             y: observations, `(B, n_obs)`.
-            var_v: error variances, at least as many.
-            index: output units, `(B, n_obs)`.
+            var_v: error variances, at least as many; the first ones are used.
+            index: output units, `(B, n_obs)`; an index 0 stands for no observation.
 
         Raises:
             ValueError: sizes do not fit, or an index lies outside the output.
         """
-        plan = self.network.current.plan
-        B, n = plan.batch, np.size(y)
-        K = plan.output.mu.size // max(B, 1)
-        index = np.asarray(index, np.int32).ravel()
-        if n % max(B, 1) or index.size != n or np.size(var_v) < n:
+        passes = self.network.current
+        B, units = passes.plan.batch, passes.plan.output.shape
+        y, var_v, index = np.ravel(y), np.ravel(var_v), np.ravel(index)
+        n, K = y.size, int(np.prod(units))
+        if n % max(B, 1) or index.size != n or var_v.size < n:
             raise ValueError(
-                f"{B} rows: {n} observations, {index.size} indices and {np.size(var_v)} "
-                "variances do not fit"
+                f"{B} rows: {n} observations, {index.size} indices and {var_v.size} variances do "
+                "not fit"
             )
-        if index.size and not (index.min() >= 1 and index.max() <= K):
+        if index.size and not (index.min() >= 0 and index.max() <= K):
             raise ValueError(
                 f"index from {index.min()} to {index.max()}: the output has units 1 to {K}"
             )
-        var_v = np.asarray(var_v).ravel()[:n]
-        self._run(
-            "indexed_update", [(y, None), (var_v, None), (index, np.int32)], B, K, n // max(B, 1)
-        )
+        bound = passes.bound.get(("indices", n))
+        if bound is None:
+            bound = self._bind(
+                passes, "indexed_update", ("indices", n), (n,), (n,), (n,), B, K, n // max(B, 1)
+            )
+        self._run(bound, y, var_v[:n], index)
+
+    def _bind(
+        self,
+        passes: Passes,
+        kernel: str,
+        key: Any,
+        y_shape: tuple[int, ...],
+        var_shape: tuple[int, ...] | None,
+        index_shape: tuple[int, ...],
+        *sizes: int,
+    ) -> _Update:
+        """Bind an update, and the trailing activation's backward, to the passes' plan."""
+        plan, backend = passes.plan, self.network.backend
+        y = plan.empty(y_shape)
+        var_v = None if var_shape is None else plan.empty(var_shape)
+        index = plan.empty(index_shape, np.int32) if index_shape else None
+        inputs = [buffer for buffer in (y, var_v, index) if buffer is not None]
+        output = plan.output
+        plan.call(kernel, *output.innovation(), output.mu, output.var, *inputs, *sizes)
+        segment = backend.bind([*plan.take(), *passes.trailing])
+        bound = passes.bound[key] = _Update(y, var_v, index, segment.once, segment)
+        return bound
+
+    def _run(self, bound: _Update, y: Any, var_v: Any = None, index: Any = None) -> None:
+        write = self.network.backend.write
+        write(bound.y, y)
+        if var_v is not None:
+            write(bound.var_v, var_v)
+        if index is not None:
+            write(bound.index, index)
+        bound.once()
