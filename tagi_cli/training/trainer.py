@@ -121,9 +121,6 @@ class Trainer:
         `max_seconds` from its start. So where a search ended at a limit that is higher now, it goes
         on from there, and a refit that came after it is done again.
 
-        Args:
-            tensors, metadata: of the checkpoint.
-
         Raises:
             UserError: the checkpoint comes from other data, options or networks, or from more
                 epochs than `max_epochs`.
