@@ -93,17 +93,17 @@ def quantile(probability: float, mu: Floats, var: Floats) -> Floats:
             density = (np.exp(-0.5 * z**2) / sds).mean(axis=0) / math.sqrt(2 * math.pi)
             step = np.where(np.isfinite(density), error / density, np.nan)
         low, high = np.where(error <= 0, x, low), np.where(error >= 0, x, high)
-        found = (np.abs(step) <= tolerance) | (high - low <= tolerance)
-        middle = 0.5 * (low + high)
-        trusted = (low < x - step) & (x - step < high) & (np.abs(error) <= 0.5 * previous)
-        x = np.where(found, np.where(np.abs(step) <= tolerance, x - step, middle), x)
-        result[active[found]] = x[found]
+        middle, newton = 0.5 * (low + high), x - step
+        close = np.abs(step) <= tolerance
+        trusted = (low < newton) & (newton < high) & (np.abs(error) <= 0.5 * previous)
+        x = np.where(close | trusted, newton, middle)
+        result[active] = x
+        found = close | (high - low <= tolerance)
         if found.all():
             break
         left = ~found
-        x = np.where(trusted, x - step, middle)[left]
-        previous = np.abs(error)[left]
-        low, high, tolerance, active = low[left], high[left], tolerance[left], active[left]
+        x, previous, tolerance = x[left], np.abs(error)[left], tolerance[left]
+        low, high, active = low[left], high[left], active[left]
         centres, sds = centres[:, left], sds[:, left]
     return result.reshape(shape)
 

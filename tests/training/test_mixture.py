@@ -104,6 +104,17 @@ def test_quantile_inverts_the_cdf(mu: np.ndarray, log_var: np.ndarray, probabili
     assert (mixture.cdf(x + slack, mu, var) >= probability - 1e-12).all()
 
 
+def test_quantile_of_hard_mixtures() -> None:
+    """Widths over eighteen decades far apart, where Newton's steps alone go astray or crawl."""
+    rng = np.random.default_rng(0)
+    mu, var = rng.normal(size=(3, 20_000)) * 1e3, 10.0 ** rng.uniform(-12, 6, size=(3, 20_000))
+    for probability in (1e-6, 0.3, 0.5, 0.999):
+        x = mixture.quantile(probability, mu, var)
+        slack = 1e-9 * (np.sqrt(mixture.variance(mu, var)) + np.abs(x))
+        assert (mixture.cdf(x - slack, mu, var) <= probability + 1e-12).all()
+        assert (mixture.cdf(x + slack, mu, var) >= probability - 1e-12).all()
+
+
 def test_point_masses() -> None:
     """Members without variance: a step of the cdf, an infinite density, the distance as CRPS."""
     mu, var = np.array([[1.0, 1.0, 1.0]] * 2), np.zeros((2, 3))

@@ -185,6 +185,21 @@ def test_more_epochs_in_the_middle_of_the_refit(tmp_path: Path) -> None:
     assert_equal(outcome(run, run.fit()), whole(max_epochs=9))
 
 
+def test_while_a_longer_search_is_on_its_best_counts(tmp_path: Path) -> None:
+    """Not the network of the refit that it made obsolete."""
+    trainer(folder=tmp_path, max_epochs=3).fit()
+    assert checkpoint.read(tmp_path / "best.safetensors")[1]["refitted"] is True
+    result = resumed(tmp_path, max_epochs=9, before_rows=interrupting(2)).fit()
+    assert (result.status, result.refitted, result.epochs) == ("interrupted", False, 3)
+    tensors, facts = checkpoint.read(tmp_path / "best.safetensors")
+    assert facts == {"model": {}, "epoch": 3, "refitted": False}
+    before_refit = trainer(max_epochs=3, refit=False, folder=(other := tmp_path / "other"))
+    other.mkdir()
+    before_refit.fit()
+    expected = checkpoint.read(other / "best.safetensors")[0]
+    assert all(np.array_equal(tensors[name], expected[name]) for name in expected)
+
+
 def test_more_epochs_where_the_best_stays(tmp_path: Path) -> None:
     """The longer search finds nothing better: best and validation metrics are the earlier ones."""
     options = {"patience": 6}
@@ -249,8 +264,10 @@ def test_more_time_after_the_limit(tmp_path: Path) -> None:
 def test_the_same_limit_changes_nothing(tmp_path: Path) -> None:
     first = trainer(folder=tmp_path, max_seconds=300.0)
     expected = outcome(first, first.fit())
-    run = resumed(tmp_path, max_seconds=300.0)
+    made: list[LinearLearner] = []
+    run = resumed(tmp_path, max_seconds=300.0, made=made)
     assert_equal(outcome(run, run.fit()), expected)
+    assert not any(learner.calls for learner in made)
 
 
 def test_seconds_add_up(tmp_path: Path) -> None:
