@@ -40,9 +40,8 @@ def _name(composed: Composed, settings: Settings) -> str:
         name = composed.presets[-1]
         path = Path(name)
         return path.stem if path.suffix in (".yaml", ".yml") else name.replace("/", "-")
-    if settings.data.name is not None or settings.data.path is None:
-        return settings.data.name or "run"
-    return Path(settings.data.path).name.split(".")[0] or "run"
+    stem = Path(settings.data.path or "").name.split(".")[0]
+    return settings.data.name or stem or "run"
 
 
 def _resumed(arguments: Sequence[str]) -> list[str]:

@@ -65,7 +65,7 @@ class Settings:
     )
     device: str = option(
         "auto",
-        "Where to compute. auto: an NVIDIA GPU if there is one that can be used, else the CPU.",
+        "Where to compute; auto takes the best device there is.",
         choices=("auto", "cpu"),
     )
     precision: str = option(

@@ -73,6 +73,7 @@ def test_the_name_is_that_of_the_preset_the_file_or_the_data(
     assert settings_from(["config=mine.yaml"]).name == "mine"
     assert settings_from(["config=[sine,mine.yaml]", "name=x"]).name == "x"
     assert settings_from(["data=yacht"]).name == "yacht"
+    assert settings_from(["data.path=/.csv"]).name == "run"
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".", "'  '", "a\\\\b"])

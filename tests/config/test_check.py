@@ -235,7 +235,8 @@ def test_all_faults_are_told_at_once_and_each_only_once() -> None:
 
 
 def test_what_is_missing_is_no_fault_of_its_own_where_reading_failed() -> None:
-    assert faults(config.check, Settings, REGISTRIES, {}, ["unreadable"]) == ["unreadable"]
+    for tree in ({}, {"shape": {"kind": "box"}, "data": {"portions": [0.5]}}):
+        assert faults(config.check, Settings, REGISTRIES, tree, ["unreadable"]) == ["unreadable"]
     assert faults(config.check, Settings, REGISTRIES, {}) == [
         "shape.kind: must be set. Allowed: box, chain"
     ]
