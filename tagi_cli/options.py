@@ -138,7 +138,9 @@ class Registry(Mapping[str, Kind]):
         for kind in self._kinds.values():
             if kind.options is type(options):
                 return kind
-        raise KeyError(f"{type(options).__name__} is not the options class of any {self.group} kind")
+        raise KeyError(
+            f"{type(options).__name__} is not the options class of any {self.group} kind"
+        )
 
     def __getitem__(self, name: str) -> Kind:
         return self._kinds[name]
