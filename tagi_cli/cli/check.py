@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tagi_cli.cli.arguments import flags
+from tagi_cli.cli.train import SWEEP
 from tagi_cli.errors import UserError, UserErrors
 
 if TYPE_CHECKING:
     from tagi_cli.data import Dataset
+    from tagi_cli.data.options import DataOptions
+    from tagi_cli.experiment.settings import Settings
 
 HELP = """
 Check a config and its data; list every fault at once; write nothing.
 
-usage: tagi check config=<preset|file.yaml> [key=value ...]
+usage: tagi check config=<preset|file.yaml> [key=value ...] [-m | --multirun]
 
-Reads the data, resolves its columns and splits, and fits the network's layers together.
-Exit code 0 if `tagi train` with the same arguments would start, else 2.
+Reads the data, resolves its columns and splits, and fits the network's layers together; of a
+sweep, for each job. Exit code 0 if `tagi train` with the same arguments would start, else 2.
 
 examples:
   tagi check config=my.yaml
@@ -25,52 +30,88 @@ examples:
 
 def run(arguments: list[str]) -> int:
     """Report all faults, or what was found."""
-    from tagi_cli import config, data
-    from tagi_cli.cli.configuration import settings_from
-    from tagi_cli.experiment.settings import Settings, registries
-    from tagi_cli.experiment.summary import summarise
+    given, rest = flags(arguments, SWEEP)
+    from tagi_cli import config
+    from tagi_cli.experiment.settings import registries
 
-    try:
-        settings = settings_from(arguments)
-    except UserErrors as error:
-        # The data can be looked at although other parts are faulty.
-        composed = config.compose(Settings, registries(), arguments)
-        raise UserErrors([*error.faults, *_data_faults(composed.tree.get("data"))]) from None
-    notices: list[str] = []
-    dataset = data.load(settings.data, notices=notices)
-    summary = summarise(settings, dataset.encoder)
-    for notice in notices:
-        print(f"note: {notice}")
-    print(_found(dataset))
-    print(f"network: {summary.members} x {summary.parameters:,} parameters on {summary.backend}")
+    jobs = config.jobs(registries(), rest, bool(given))
+    if jobs is None:
+        for line in _Check()(rest):
+            print(line)
+    else:
+        faults: list[str] = []
+        check = _Check()
+        for job in jobs:
+            words = " ".join(f"{key}={value}" for key, value in job.overrides.items())
+            try:
+                check(job.arguments)
+            except UserError as error:
+                faults += [f"{words}: {fault}" for fault in _messages(error)]
+        if faults:
+            raise UserErrors(faults)
+        print(f"{len(jobs)} jobs")
     print("no fault found")
     return 0
 
 
-def _data_faults(tree: Any) -> list[str]:
-    """What reading the data brings to light, where their own options are in order."""
-    from tagi_cli import config, data
-    from tagi_cli.data.options import DataOptions
+class _Check:
+    """Checks command lines; data that several of them share are read once."""
 
-    try:
-        options = config.check(DataOptions, {}, tree or {}, where="data")
-    except UserErrors:
+    def __init__(self) -> None:
+        self._read: dict[DataOptions, tuple[Dataset, list[str]]] = {}
+
+    def __call__(self, arguments: Sequence[str]) -> list[str]:
+        """Lines that say what was found.
+
+        Raises:
+            UserError: a fault, or all of them.
+        """
+        from tagi_cli.cli.configuration import settings_from
+
+        try:
+            settings = settings_from(arguments)
+        except UserErrors as error:
+            raise UserErrors([*error.faults, *self._data_faults(arguments)]) from None
+        return self._whole(settings)
+
+    def _whole(self, settings: Settings) -> list[str]:
+        from tagi_cli.experiment.summary import summarise
+
+        dataset, notices = self._load(settings.data)
+        network, encoder = summarise(settings, dataset.encoder), dataset.encoder
+        parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
+        return [
+            *(f"note: {notice}" for notice in notices),
+            f"data: {dataset.name}, {', '.join(parts)} rows; {', '.join(encoder.inputs)} -> "
+            f"{', '.join(encoder.outputs)}",
+            f"network: {network.members} x {network.parameters:,} parameters on {network.backend}",
+        ]
+
+    def _load(self, options: DataOptions) -> tuple[Dataset, list[str]]:
+        from tagi_cli import data
+
+        if options not in self._read:
+            notices: list[str] = []
+            self._read[options] = data.load(options, notices=notices), notices
+        return self._read[options]
+
+    def _data_faults(self, arguments: Sequence[str]) -> list[str]:
+        """What reading the data brings to light, where their own options are in order."""
+        from tagi_cli import config
+        from tagi_cli.data.options import DataOptions
+        from tagi_cli.experiment.settings import Settings, registries
+
+        tree: Any = config.compose(Settings, registries(), arguments).tree.get("data")
+        try:
+            options = config.check(DataOptions, {}, tree or {}, where="data")
+        except UserErrors:
+            return []
+        try:
+            self._load(options)
+        except UserError as error:
+            return _messages(error)
         return []
-    try:
-        data.load(options)
-    except UserErrors as error:
-        return error.faults
-    except UserError as error:
-        return [str(error)]
-    return []
 
 
-def _found(dataset: Dataset) -> str:
-    sizes = ", ".join(
-        f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")
-    )
-    encoder = dataset.encoder
-    return (
-        f"data: {dataset.name}, {sizes} rows; {', '.join(encoder.inputs)} -> "
-        f"{', '.join(encoder.outputs)}"
-    )
+def _messages(error: UserError) -> list[str]:
+    return error.faults if isinstance(error, UserErrors) else [str(error)]

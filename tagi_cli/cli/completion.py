@@ -43,6 +43,7 @@ _KEYS = {
     "compare": ("sort=", "output="),
     "report": ("run=",),
     "train": ("--multirun", "--cfg"),
+    "check": ("--multirun",),
 }
 _VALUES = {
     "split": ("train", "valid", "test"),

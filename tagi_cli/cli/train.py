@@ -30,19 +30,21 @@ examples:
   tagi train trainer.resume=outputs/quickstart/2026-01-31_12-00-00-1f3a
 """
 
-_SWEEP = {"-m", "--multirun"}
+SWEEP = ("-m", "--multirun")
+"""Flags that ask for a sweep."""
+
 _SHOW = "--cfg=job"
 
 
 def run(arguments: list[str]) -> int:
     """Train once, or sweep; 130 where the user interrupted."""
-    given, rest = flags(_joined(arguments), [*_SWEEP, _SHOW])
+    given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
     from tagi_cli import config
     from tagi_cli.cli.configuration import settings_from
     from tagi_cli.experiment.settings import dump_settings, registries
 
     command = shlex.join(["tagi", "train", *arguments])
-    jobs = config.jobs(registries(), rest, bool(_SWEEP & given))
+    jobs = config.jobs(registries(), rest, bool(given & set(SWEEP)))
     if jobs is not None:
         from tagi_cli.cli.sweep import run_sweep, show_sweep
 

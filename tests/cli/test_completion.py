@@ -21,7 +21,7 @@ from tagi_cli.cli.completion import candidates
         ("tagi train con", ["config="]),
         ("tagi train config=qu", ["config=quickstart"]),
         ("tagi show config=qu", ["config=quickstart"]),
-        ("tagi train arch=", ["arch=mlp", "arch=sequential"]),
+        ("tagi train arch=m", ["arch=mlp"]),
         ("tagi train data=y", ["data=yacht"]),
         ("tagi train arch.w", ["arch.width="]),
         ("tagi train arch=sequential arch.", ["arch.layers="]),

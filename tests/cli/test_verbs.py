@@ -70,6 +70,20 @@ def test_check_lists_faults_of_options_files_and_columns_together(tagi: Tagi) ->
     assert answer.err.startswith("tagi check: data.batch_size: found 0.")
 
 
+def test_check_goes_through_the_jobs_of_a_sweep(tagi: Tagi) -> None:
+    words = ("check", "-m", "data.path=my.csv", "data.out_components=y", "kernels=numpy")
+    answer = tagi(*words, "arch.width=3,-1", "seed=0,-1")
+    assert answer.err == (
+        "tagi check: 4 faults:\n"
+        "- arch.width=3 seed=-1: seed: found -1. Allowed: whole number, at least 0\n"
+        "- arch.width=-1 seed=0: arch.width: found -1. Allowed: whole number, at least 1\n"
+        "- arch.width=-1 seed=-1: seed: found -1. Allowed: whole number, at least 0\n"
+        "- arch.width=-1 seed=-1: arch.width: found -1. Allowed: whole number, at least 1\n"
+    )
+    assert tagi(*words, "arch.width=3,4").out == "2 jobs\nno fault found\n"
+    assert "data.batch_size=99: " in tagi(*words, "data.batch_size=9,99").err
+
+
 def test_check_fits_layers_together(tagi: Tagi) -> None:
     layers = "arch.layers=[{kind: linear, output_size: 4}]"
     answer = tagi("check", "data=yacht", "arch=sequential", layers, "kernels=numpy")
@@ -79,7 +93,7 @@ def test_check_fits_layers_together(tagi: Tagi) -> None:
 
 def test_ls_shows_presets_groups_kinds_and_options(tagi: Tagi) -> None:
     out = tagi("ls").out
-    for word in ("quickstart", "mlp, sequential", "seed", "linear, relu"):
+    for word in ("quickstart", "mlp, sequential", "seed", "leaky_relu"):
         assert word in out
     assert "quickstart  " in tagi("ls", "config").out
     assert "Multilayer perceptron" in tagi("ls", "arch").out
@@ -141,7 +155,7 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ("show run=nowhere seed=1", "seed: unknown. Allowed: run=..."),
         ("ls archs", "unknown group 'archs'. Did you mean 'arch'? Allowed: config, task, "),
         ("ls arch.mpl", "arch: unknown kind 'mpl'. Did you mean 'mlp'? Allowed: "),
-        ("ls data.yacht", "'data' has no kinds. Allowed: task, arch, noise, layer"),
+        ("ls data.yacht", "'data' has no kinds. Allowed: task, arch, noise"),
         ("ls a b", "found 2 words. Allowed: [group]"),
         ("ls --all", "--all: unknown option. Allowed: group, --help"),
         ("cp quickstart", "found 1 word. Allowed: <preset> <file.yaml>"),
