@@ -88,6 +88,8 @@ def type_words(annotation: Any) -> str:
 
 def _plural(annotation: Any) -> str:
     words = type_words(annotation)
+    if words.startswith("list of "):
+        return words.replace("list", "lists", 1)
     return f"{words}s" if words.endswith("number") else words
 
 
