@@ -57,6 +57,11 @@ KERNEL tanh_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__r
     LINEARISED(a = real_tanh(m); j = REAL(1.0) - a * a;)
 }
 
+KERNEL softplus_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__restrict__ jac,
+                        const real *__restrict__ mu_z, const real *__restrict__ var_z, int n) {
+    LINEARISED(a = softplus(m); j = REAL(1.0) / (REAL(1.0) + real_exp(-m));)
+}
+
 KERNEL mixture_relu_forward(real *__restrict__ mu_a, real *__restrict__ var_a,
                             real *__restrict__ jac, const real *__restrict__ mu_z,
                             const real *__restrict__ var_z, int n) {
@@ -69,20 +74,11 @@ KERNEL mixture_relu_forward(real *__restrict__ mu_a, real *__restrict__ var_a,
         return;
     }
     SIMD GRID_STRIDE(i, n) {
-        real m = mu_z[i], v = var_z[i], q, g;
-        bool positive = m > REAL(0.0);
-        // A factor, not a branch: compilers would skip the tail by a jump and not vectorise.
-        real spread = v > REAL(0.0) ? REAL(1.0) : REAL(0.0);
-        real s = SQRT(v);
-        real t = (positive ? m : -m) / (s + (REAL(1.0) - spread));
-        normal_tail(t, &q, &g);
-        q *= spread;
-        g *= spread;
-        real j = positive ? REAL(1.0) - q : q;
-        real rest = v * (j - t * g - g * g);
-        mu_a[i] = (positive ? m : REAL(0.0)) + s * g;
-        var_a[i] = larger(rest, REAL(0.0));
-        jac[i] = j;
+        real mean, part, positive;
+        rectified(mu_z[i], var_z[i], &mean, &part, &positive);
+        mu_a[i] = mean;
+        var_a[i] = var_z[i] * part;
+        jac[i] = positive;
     }
 }
 

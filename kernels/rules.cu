@@ -8,7 +8,7 @@
     int start = 0;                                              \
     prepare for (int t = 0; t < tensors; ++t) {                 \
         int end = ends[t], total = 0;                           \
-        SIMD_SUM() for (int i = start + THREAD; i < end; i += THREADS) { \
+        SIMD_SUM(total) for (int i = start + THREAD; i < end; i += THREADS) { \
             real v = var[i], g = G[i], l = L[i], dm, v1;        \
             body mu[i] += dm;                                   \
             int bad = v1 <= REAL(0.0);                          \

@@ -18,7 +18,8 @@ typedef float real;
 #define KERNEL static void
 #define DEVICE static inline __attribute__((always_inline))
 #define SIMD _Pragma("omp simd")
-#define SIMD_SUM(...) _Pragma("omp simd reduction(+ : total)")
+#define PRAGMA(text) _Pragma(#text)
+#define SIMD_SUM(...) PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 #define THREAD 0
 #define THREADS 1
 #define COUNT(target, amount) ((target) += (amount))

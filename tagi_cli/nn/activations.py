@@ -10,7 +10,7 @@ from tagi_cli.nn.plan import Plan, Value
 
 
 class Activation(Layer):
-    """An activation acting on each element by itself; its kernel is `<kind>_forward`."""
+    """An activation of each element, or each row, by itself; its kernel is `<kind>_forward`."""
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         return shape
@@ -19,13 +19,20 @@ class Activation(Layer):
         """Scalars that the kernel takes before the size."""
         return ()
 
+    def sizes(self, batch: int, shape: Shape) -> tuple[int, ...]:
+        """Sizes that the kernel takes last: here the number of elements."""
+        return (batch * flat_size(shape),)
+
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
         n = plan.batch * flat_size(x.shape)
         a = plan.value(x.shape, certain=x.var is None, wanted=x.wanted)
         jac = plan.empty(x.mu.shape)
         a.jac, a.source = jac, x
-        plan.call(f"{self.kind}_forward", a.mu, a.var, jac, x.mu, x.var, *self.constants(), n)
+        plan.call(
+            f"{self.kind}_forward", a.mu, a.var, jac, x.mu, x.var, *self.constants(),
+            *self.sizes(plan.batch, x.shape),
+        )  # fmt: skip
 
         def backward() -> None:
             if not (x.wanted and a.reached):
@@ -87,6 +94,12 @@ class Tanh(Activation):
     """Hyperbolic tangent, linearised at the mean."""
 
     kind = "tanh"
+
+
+class Softplus(Activation):
+    """Smooth rectifier `log(1 + exp(z))`, linearised at the mean."""
+
+    kind = "softplus"
 
 
 class EvenExp(Activation):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from tagi_cli.nn.parameters import Parameters
+from tagi_cli.nn.parameters import Host, Parameters
 from tagi_cli.nn.plan import Plan, Value
 
 Shape = tuple[int, ...]
@@ -29,10 +30,13 @@ class Cost(NamedTuple):
 class Layer(ABC):
     """One step of a network. It holds nothing about a batch: that lives in the plan.
 
-    `kind` is its name in configs.
+    Attributes:
+        kind: its name in configs.
+        training: None follows the network; else whether this layer behaves as in training.
     """
 
     kind: str
+    training: bool | None = None
 
     def __init__(self) -> None:
         self.input_shape: Shape | None = None
@@ -83,6 +87,23 @@ class Layer(ABC):
     @abstractmethod
     def trace(self, plan: Plan, x: Value) -> Value:
         """Emit the forward calls for `x`, hand over the backward, and return the result."""
+
+    def input_check(self) -> Callable[[Host], None] | None:
+        """A check of the host data that a network feeds to this layer; None where all will do.
+
+        It raises ValueError where the layer cannot take a value, as opposed to a shape.
+        """
+        return None
+
+    def trace_in_mode(self, plan: Plan, x: Value) -> Value:
+        """`trace`, in the layer's own `training` mode where it has one."""
+        if self.training is None:
+            return self.trace(plan, x)
+        outer, plan.training = plan.training, self.training
+        try:
+            return self.trace(plan, x)
+        finally:
+            plan.training = outer
 
     def costs(self) -> list[Cost]:
         """One entry per leaf layer; floating-point operations of a training step per row."""

@@ -130,6 +130,7 @@ class Network:
             self.input_shape, self.parameters, rng or np.random.default_rng()
         )
         self.parameters.allocate()
+        self._check = layer.input_check()
         self.rule = rule
         self.cap = cap
         self.preactivation = preactivation
@@ -223,7 +224,8 @@ class Network:
             var_x: their variances; None for a certain input.
 
         Raises:
-            ValueError: `x` is no whole number of rows, or `var_x` differs in size.
+            ValueError: `x` is no whole number of rows, holds a value that the first layer cannot
+                take, or `var_x` differs in size.
         """
         try:
             entry = self._mode[x.shape if var_x is None else (x.shape, var_x.shape)]
@@ -232,6 +234,8 @@ class Network:
             var_x = None if var_x is None else np.asarray(var_x)
             key = x.shape if var_x is None else (x.shape, var_x.shape)
             entry = self._mode.get(key) or self._enter(key, x, var_x)
+        if self._check is not None:
+            self._check(np.asarray(x))
         if self._direct:
             entry.mu[...] = x
             if var_x is not None:

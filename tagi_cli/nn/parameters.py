@@ -103,9 +103,12 @@ class Parameters:
         parameter.name = self._full(name)
         self.tensors[parameter.name] = parameter
 
-    def add_state(self, name: str, value: Host) -> State:
-        """Register an array that belongs to the trained network but is no parameter."""
-        state = State(self._full(name), self.backend.asarray(value))
+    def add_state(self, name: str, value: Host, dtype: Any = None) -> State:
+        """Register an array that belongs to the trained network but is no parameter.
+
+        It is stored in the backend's precision, or as `dtype`.
+        """
+        state = State(self._full(name), self.backend.asarray(value, dtype))
         self.states[state.name] = state
         return state
 

@@ -8,12 +8,15 @@ first time or added to is known when a call is emitted: nothing is ever cleared.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tagi_cli.backend import Array, Backend, Call
 from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
+
+if TYPE_CHECKING:
+    from tagi_cli.nn.layer import Layer
 
 
 class Scratch(NamedTuple):
@@ -80,6 +83,10 @@ class Value:
         var = None if self.var is None else self.var.reshape(full)
         return Value(self.plan, self.mu.reshape(full), var, self.wanted, self._innovation)
 
+    def with_variance(self, var: Array) -> Value:
+        """The same mean, and the same innovations, with another variance."""
+        return Value(self.plan, self.mu, var, self.wanted, self._innovation)
+
     def innovation(self) -> tuple[Array, Array]:
         """Buffers `d_mu, d_var` as they stand, to be read by the producer's backward."""
         slot = self._innovation
@@ -106,6 +113,7 @@ class Plan:
         differentiable: whether a backward pass will be emitted, so that Jacobians are kept.
         input: the value fed from outside.
         output: the value the network ends in.
+        statistics: mean and variance that each normalisation layer used in the latest run.
     """
 
     def __init__(
@@ -124,6 +132,7 @@ class Plan:
         self.differentiable = differentiable
         self.input: Value
         self.output: Value
+        self.statistics: dict[Layer, tuple[Array, Array]] = {}
         self.bytes = 0
         self._calls: list[Call] = []
         self._backward: list[Callable[[], None]] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameters
+from tagi_cli.nn.parameters import Host, Parameters
 from tagi_cli.nn.plan import Plan, Value
 
 
@@ -47,8 +47,12 @@ class Sequential(Layer):
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
         for layer in self.layers:
-            x = layer.trace(plan, x)
+            x = layer.trace_in_mode(plan, x)
         return x
+
+    def input_check(self) -> Callable[[Host], None] | None:
+        """That of the first layer."""
+        return self.layers[0].input_check() if self.layers else None
 
     def costs(self) -> list[Cost]:
         """Entries of all layers."""

@@ -11,19 +11,45 @@ from collections.abc import Callable
 
 from tagi_cli.backend.reference import (
     activations,
+    averages,
+    conv,
+    dropout,
+    embedding,
     linear,
+    mixtures,
     noise,
+    norms,
     output,
+    pooling,
     rows,
     rules,
     scale,
     scores,
+    softmax,
     structure,
 )
 
 KERNELS: dict[str, Callable[..., None]] = {
     name: function
-    for module in (activations, linear, noise, output, rows, rules, scale, scores, structure)
+    for module in (
+        activations,
+        averages,
+        conv,
+        dropout,
+        embedding,
+        linear,
+        mixtures,
+        noise,
+        norms,
+        output,
+        pooling,
+        rows,
+        rules,
+        scale,
+        scores,
+        softmax,
+        structure,
+    )
     for name, function in vars(module).items()
     if callable(function)
     and getattr(function, "__module__", "") == module.__name__

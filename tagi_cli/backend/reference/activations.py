@@ -86,6 +86,15 @@ def tanh_forward(
     _linearised(var_a, jac, var_z)
 
 
+def softplus_forward(
+    mu_a: Array, var_a: Array | None, jac: Array, mu_z: Array, var_z: Array | None, n: int
+) -> None:
+    """`log(1 + exp(z))` linearised at the mean: `J` is the logistic sigmoid."""
+    np.logaddexp(0, mu_z, out=mu_a)
+    expit(mu_z, out=jac)
+    _linearised(var_a, jac, var_z)
+
+
 def mixture_relu_forward(
     mu_a: Array, var_a: Array | None, jac: Array, mu_z: Array, var_z: Array | None, n: int
 ) -> None:
