@@ -56,7 +56,7 @@ def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> 
     for split in ("valid", "test"):
         if summary.get(split):
             lines[split] = metrics_line(summary[split])
-    if summary["status"] == COMPLETED:
+    if summary["status"] == COMPLETED and folder.report.exists():
         lines["report"] = _short(folder.report)
     else:
         lines["continue"] = f"tagi train trainer.resume={shlex.quote(_short(folder.path))}"

@@ -171,8 +171,9 @@ class _Run:
             "valid": evaluation.metrics(laws["valid"]) if "valid" in laws else {},
             "test": evaluation.metrics(laws["test"]) if "test" in laws else {},
         }
-        for split, law in laws.items():
-            predictions.write_csv(folder.predictions / f"{split}.csv", law)
+        for split in self.settings.predictor.splits:
+            if split in laws:
+                predictions.write_csv(folder.predictions / f"{split}.csv", laws[split])
         atomic.write_json(folder.summary, summary)
         log.write(f"summary: {json.dumps(summary)}")
         if result.status == COMPLETED:
@@ -185,15 +186,19 @@ class _Run:
                 "health": health.table(),
             }
             atomic.write_json(folder.figures / report.NUMBERS, numbers)
-            report.write_report(folder)
+            if self.settings.viz.enabled:
+                report.write_report(folder)
         return summary
 
     def _predictions(self, trainer: Trainer, result: FitResult) -> dict[str, Predictions]:
-        """Predictions for the validation part, before the refit, and for the test part."""
+        """Predictions by part: of the validation part before the refit, else of the final state."""
         if result.status != COMPLETED:
             return {}
         dataset, laws = self.dataset, {}
-        for split, members in (("valid", result.valid), ("test", None)):
+        wanted = {"valid": result.valid, "test": None}
+        if "train" in self.settings.predictor.splits:
+            wanted["train"] = None
+        for split, members in wanted.items():
             part = getattr(dataset, split)
             if len(part):
                 members = trainer.predict(part.x) if members is None else members

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from tagi_cli import config
 from tagi_cli.data.options import DataOptions
+from tagi_cli.experiment.options import PredictorOptions, VizOptions
 from tagi_cli.options import Registry, option
 from tagi_cli.training.options import CheckpointOptions, EnsembleOptions, TrainerOptions
 
@@ -84,6 +85,8 @@ class Settings:
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
     ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
+    predictor: PredictorOptions = field(default_factory=PredictorOptions)
+    viz: VizOptions = field(default_factory=VizOptions)
 
     def faults(self) -> list[str]:
         """Faults that no single option shows."""

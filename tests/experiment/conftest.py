@@ -32,7 +32,7 @@ def merged(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         *groups, name = path.split(".")
         place = tree
         for group in groups:
-            place = place[group]
+            place = place.setdefault(group, {})
         place[name] = value
     return tree
 
