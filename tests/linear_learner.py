@@ -194,7 +194,8 @@ def trainer(
 
     checkpoints = None
     if folder is not None:
-        checkpoints = CheckpointFolder(folder, CheckpointOptions(csv=csv, every=every), {})
+        saving = CheckpointOptions(csv=csv, every=every)
+        checkpoints = CheckpointFolder(folder, saving, {}, clock=lambda: 0.0)
     return Trainer(
         make,
         data or dataset(),

@@ -8,13 +8,15 @@ float64) that the same bits come back.
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +44,10 @@ def write(folder: Path, tensors: Mapping[str, NDArray[Any]], header: Mapping[str
     try:
         beside.mkdir(parents=True)
         shapes = {n: {"dtype": a.dtype.name, "shape": a.shape} for n, a in tensors.items()}
-        atomic.write_text(beside / INDEX, json.dumps({**header, "tensors": shapes}, indent=2))
+        with _flushed(beside / INDEX) as file:
+            file.write(json.dumps({**header, "tensors": shapes}, indent=2).encode())
         for name, array in tensors.items():
-            with atomic.replacing(beside / f"{name}.csv") as file:
+            with _flushed(beside / f"{name}.csv") as file:
                 np.savetxt(file, _as_table(array), fmt=_number_format(array.dtype), delimiter=",")
         if folder.exists():
             folder.rename(replaced)
@@ -74,6 +77,14 @@ def read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / INDEX}: cannot be read ({error})") from None
     return {name: _read_array(folder / f"{name}.csv", *shapes[name]) for name in shapes}, header
+
+
+@contextmanager
+def _flushed(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -92,7 +92,8 @@ class CheckpointOptions:
     csv: bool = option(False, "Also write the best networks as CSV files, in `checkpoints/csv`.")
     every: int = option(
         1,
-        "Epochs from one save of `last` (and of a new `best`) to the next. The end of a phase and "
-        "an interruption are always saved.",
+        "Epochs from one save of `last` (and of a new `best`) to the next. Some are passed over "
+        "where saving would take more than a tenth of the time. The end of a phase and an "
+        "interruption are always saved.",
         minimum=1,
     )

@@ -136,7 +136,7 @@ class Trainer:
             self._stage, self._refitted, self._search_end = SEARCH, False, None
             self._stopped_by = self._remark = ""
             self._history = [row for row in self._history if row["phase"] == SEARCH]
-            self._best_is_saved = False
+            self._best_is_saved = not self._best
             self._search = self._ensemble.phase(SEARCH, self._dataset)
             self._search.restore(*state.search)
         elif state.refit is not None:
@@ -332,7 +332,7 @@ class Trainer:
             health=tuple(learner.health() for learner in phase.learners),
         )
         self._history.append(event.row)
-        if self._checkpoints is not None and phase.epoch % self._checkpoints.options.every == 0:
+        if self._checkpoints is not None and self._checkpoints.is_due(phase.epoch):
             self._save(phase.name)
         self._notify(event)
 
@@ -343,17 +343,14 @@ class Trainer:
         if folder is None:
             return
         facts = {"epoch": self._stopping.best_epoch, "refitted": self._refitted}
+        members = self._best
         if self._refitted and self._refit is not None:
-            self._best_is_saved = False
-            best = join_members(self._refit.tensors())
-        else:
-            best = join_members(self._best)
-        if best and not self._best_is_saved:
-            folder.save_best(best, facts)
-            self._best_is_saved = True
+            members, self._best_is_saved = self._refit.tensors(), False
+        best = join_members(members), facts
         if stage == DONE:
-            folder.export_csv(best, facts)
-        folder.save_last(*resuming.pack(self._state()))
+            folder.export_csv(*best)
+        folder.save(resuming.pack(self._state()), None if self._best_is_saved else best)
+        self._best_is_saved = True
 
     def _state(self) -> TrainingState:
         search = self._search_end if self._search is None else self._phase_state(self._search)

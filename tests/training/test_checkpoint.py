@@ -210,8 +210,8 @@ def test_crash_between_the_two_renames(tmp_path: Path, monkeypatch: pytest.Monke
 def test_folder_writes_what_the_options_ask_for(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, CheckpointOptions(csv=False), {"encoder": 1})
     for epoch in (1, 2):
-        folder.save_best(TENSORS, {"epoch": epoch})
-        folder.save_last(TENSORS, {"stage": "search"})
+        folder.save((TENSORS, {"stage": epoch}), (TENSORS, {"epoch": epoch}))
+    folder.save((TENSORS, {"stage": "search"}))
     folder.export_csv(TENSORS, {"epoch": 2})
     best = checkpoint.read(tmp_path / "best.safetensors", "model")[1]
     assert best == {"model": {"encoder": 1}, "epoch": 2}
@@ -223,11 +223,36 @@ def test_folder_writes_what_the_options_ask_for(tmp_path: Path) -> None:
     assert checkpoint.read(tmp_path / "csv")[1] == best
 
 
+def test_slow_saves_are_spread_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of 1 s and saves of 0.5 s: one in five is saved, so that a tenth of the time is."""
+    now = [0.0]
+    write = checkpoint.write
+
+    def slow(*args: object, **options: object) -> str:
+        now[0] += 0.5
+        return write(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint, "write", slow)
+    folder = CheckpointFolder(tmp_path, CheckpointOptions(), {}, clock=lambda: now[0])
+    saved = []
+    for epoch in range(1, 22):
+        now[0] += 1
+        if folder.is_due(epoch):
+            folder.save((TENSORS, {}))
+            saved.append(epoch)
+    assert saved == [1, 6, 11, 16, 21]
+
+
+def test_every_so_many_epochs(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, CheckpointOptions(every=3), {}, clock=lambda: 0.0)
+    assert [epoch for epoch in range(1, 11) if folder.is_due(epoch)] == [3, 6, 9]
+
+
 def test_digest_file_names_two_states_at_most(tmp_path: Path) -> None:
     """However often one process writes: the present state, and the one that it replaced."""
     folder = CheckpointFolder(tmp_path, CheckpointOptions(), {})
     for epoch in range(4):
-        folder.save_last(TENSORS, {"epoch": epoch})
+        folder.save((TENSORS, {"epoch": epoch}))
     path = tmp_path / "last.safetensors"
     lines = checkpoint.digest_path(path).read_text().splitlines()
     assert len(lines) == 2

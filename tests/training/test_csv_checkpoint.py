@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there already and is no CSV checkpoint"):
         checkpoint.export_csv(tmp_path / "csv", {"w": np.zeros(2)}, {})
     assert (tmp_path / "csv" / "thesis.txt").read_text() == "dear"
+
+
+def test_full_disk_keeps_the_earlier_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.export_csv(tmp_path / "csv", {"w": np.zeros(2)}, {})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match=r"csv: no space left on the disk"):
+        checkpoint.export_csv(tmp_path / "csv", {"w": np.ones(2)}, {})
+    assert (checkpoint.read(tmp_path / "csv")[0]["w"] == 0).all()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["csv"]
 
 
 def exported(tmp_path: Path) -> Path:

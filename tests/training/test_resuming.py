@@ -89,6 +89,16 @@ def test_stopped_anywhere(tmp_path: Path, case: str) -> None:
     assert stops > 10
 
 
+def test_stopped_twice_before_the_first_epoch(tmp_path: Path) -> None:
+    """There is no best yet, so none is saved."""
+    trainer(folder=tmp_path, before_rows=interrupting(2)).fit()
+    result = resumed(tmp_path, before_rows=interrupting(3)).fit()
+    assert (result.status, result.epochs, result.best_epoch) == ("interrupted", 0, 0)
+    assert not (tmp_path / "best.safetensors").exists()
+    run = resumed(tmp_path)
+    assert_equal(outcome(run, run.fit()), whole())
+
+
 def test_stopped_again_and_again(tmp_path: Path) -> None:
     options = CASES["refit"]
     result = trainer(folder=tmp_path, before_rows=interrupting(13), **options).fit()
