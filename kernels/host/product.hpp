@@ -108,6 +108,19 @@ static inline void product_rows(int rows, int K, const real *a1, const real *a2,
 #undef TILE
 }
 
+// The same for a panel with `count` columns.
+template <bool THIRD>
+static inline void product_strip(int rows, int K, const real *a1, const real *a2, const real *a3,
+                                 long row, long column, const Panels &panels, real *c1, real *c2,
+                                 int N, int count, bool accumulate) {
+    if (count > LANES)
+        product_rows<VECTORS, THIRD>(rows, K, a1, a2, a3, row, column, panels, c1, c2, N,
+                                     count - LANES, accumulate);
+    else
+        product_rows<1, THIRD>(rows, K, a1, a2, a3, row, column, panels, c1, c2, N, count,
+                               accumulate);
+}
+
 // `pack(panels, first column, columns, first k, ks)` fills panels.p[*][k * WIDTH + j], zero beyond `columns`.
 template <bool THIRD, typename Pack>
 static void products(int M, int N, int K, const real *A1, const real *A2, const real *A3, long row,
@@ -127,12 +140,8 @@ static void products(int M, int N, int K, const real *A1, const real *A2, const 
                 const real *a1 = A1 + at, *a2 = A2 + at, *a3 = THIRD ? A3 + at : nullptr;
                 real *c1 = C1 + (long)m * N + first, *c2 = C2 + (long)m * N + first;
                 bool add = accumulate || k > 0;
-                if (count > LANES)
-                    product_rows<VECTORS, THIRD>(rows, depth, a1, a2, a3, row, column, panels, c1,
-                                                 c2, N, count - LANES, add);
-                else
-                    product_rows<1, THIRD>(rows, depth, a1, a2, a3, row, column, panels, c1, c2, N,
-                                           count, add);
+                product_strip<THIRD>(rows, depth, a1, a2, a3, row, column, panels, c1, c2, N, count,
+                                     add);
             }
         }
     });
