@@ -14,6 +14,8 @@ from tagi_cli.nn.activations import MixtureReLU as MixtureReLU
 from tagi_cli.nn.activations import ReLU as ReLU
 from tagi_cli.nn.activations import Sigmoid as Sigmoid
 from tagi_cli.nn.activations import Tanh as Tanh
+from tagi_cli.nn.conv import Conv2d as Conv2d
+from tagi_cli.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from tagi_cli.nn.graph import Graph as Graph
 from tagi_cli.nn.graph import Junction as Junction
 from tagi_cli.nn.graph import Node as Node
@@ -32,6 +34,8 @@ from tagi_cli.nn.parameters import State as State
 from tagi_cli.nn.parameters import flat_size as flat_size
 from tagi_cli.nn.plan import Plan as Plan
 from tagi_cli.nn.plan import Value as Value
+from tagi_cli.nn.pooling import AvgPool2d as AvgPool2d
+from tagi_cli.nn.pooling import MaxPool2d as MaxPool2d
 from tagi_cli.nn.positional_encoding import PositionalEncoding as PositionalEncoding
 from tagi_cli.nn.registry import build_layer as build_layer
 from tagi_cli.nn.registry import registry as registry

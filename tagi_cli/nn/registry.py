@@ -8,7 +8,7 @@ import re
 import typing
 from typing import Any
 
-from tagi_cli.nn import activations, linear
+from tagi_cli.nn import activations, conv, conv_transpose, linear, pooling
 from tagi_cli.nn.init import METHODS
 from tagi_cli.nn.layer import Layer
 from tagi_cli.options import Registry, option
@@ -19,6 +19,15 @@ registry = Registry("layer")
 _RANGES: dict[str, dict[str, Any]] = {
     "input_size": {"minimum": 0},
     "output_size": {"minimum": 1},
+    "in_channels": {"minimum": 0},
+    "out_channels": {"minimum": 1},
+    "in_width": {"minimum": 0},
+    "in_height": {"minimum": 0},
+    "kernel_size": {"minimum": 1},
+    "stride": {"minimum": -1},
+    "dilation": {"minimum": 1},
+    "groups": {"minimum": 1},
+    "padding_type": {"choices": (0, 1, 2)},
     "gain_weight": {"above": 0},
     "gain_bias": {"above": 0},
     "gain_mean": {"minimum": 0},
@@ -38,13 +47,13 @@ def _documents(layer: type[Layer]) -> dict[str, str]:
 def options_of(layer: type[Layer]) -> type[Any]:
     """A frozen dataclass with one option per constructor argument.
 
-    `input_size` is optional here: it is inferred from the layer before.
+    `input_size` and `in_channels` are optional here: they are inferred from the layer before.
     """
     documents, hints = _documents(layer), typing.get_type_hints(layer.__init__)
     required: list[Any] = []
     optional: list[Any] = []
     for name, argument in inspect.signature(layer).parameters.items():
-        default = 0 if name == "input_size" else argument.default
+        default = 0 if name in ("input_size", "in_channels") else argument.default
         known: dict[str, Any] = {} if default is inspect.Parameter.empty else {"default": default}
         field = option(doc=documents[name], **known, **_RANGES.get(name, {}))
         (optional if known else required).append((name, hints[name], field))
@@ -71,6 +80,10 @@ def _register(layer: type[Layer]) -> None:
 
 for _layer in (
     linear.Linear,
+    conv.Conv2d,
+    conv_transpose.ConvTranspose2d,
+    pooling.AvgPool2d,
+    pooling.MaxPool2d,
     activations.ReLU,
     activations.LeakyReLU,
     activations.MixtureReLU,
