@@ -25,7 +25,7 @@ def epoch(number: int, phase: str = "search", epochs: int = 200) -> EpochEnded:
         seconds=2.0 * number,
         epoch_seconds=2.0,
         train={"nll": 0.123456, "rmse": 2.0},
-        valid={"nll": 0.5} if phase == "search" else {},
+        valid={"nll": 0.5, "rmse": 2.5, "mae": 2.25} if phase == "search" else {},
         improved=True,
         best_epoch=number,
         health=(),
@@ -53,7 +53,9 @@ def lines(events: list[object], clock: FakeClock | None = None) -> list[str]:
 
 def test_a_short_run_has_a_line_per_epoch() -> None:
     found = lines([STARTED, *(epoch(i, epochs=5) for i in range(1, 6))])
-    assert found[0] == ("search epoch 1/5  train nll 0.1235 rmse 2 | valid nll 0.5 | best epoch 1")
+    assert found[0] == (
+        "search epoch 1/5  train nll 0.1235 rmse 2 | valid nll 0.5 rmse 2.5 | best epoch 1"
+    )
     assert found[1].endswith("best epoch 2  ETA <= 0:00:06")
     assert [line.split()[2] for line in found] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
 
