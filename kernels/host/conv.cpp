@@ -6,16 +6,15 @@
 
 #include "unfold.hpp"
 
-// Maps that one packed panel serves at a time; placements that are unfolded before they are transposed into
-// a panel, and the length of such a row.
-enum { MAPS = 96, PLACEMENTS = 128, STRIDE = PLACEMENTS + LANES };
+// MAPS: maps that one packed panel serves at a time. TAPS: rows of a panel; one is left free, as rows are
+// written in whole vectors. PLACEMENTS, STRIDE: rows that are unfolded to be transposed into a panel.
+enum { MAPS = 96, TAPS = DEPTH - 1, PLACEMENTS = 128, STRIDE = PLACEMENTS + LANES };
 
 struct Workspace {
     Panels panels;
-    real slack[LANES];  // rows are written in whole vectors
     real c1[MAPS * WIDTH], c2[MAPS * WIDTH];
     Run runs[PLACEMENTS];
-    real rows[WIDTH * STRIDE];
+    real rows[2][WIDTH * STRIDE];
 };
 
 static Workspace &workspace() {
@@ -64,15 +63,12 @@ static void correlate(const Window &w, int B, const Operands &weights, const Ope
         const int runs = cut(w, work.runs, first, count);
         for (int o = 0; o < maps; o += MAPS) {
             const int block = least(MAPS, maps - o);
-            for (int k = 0; k < K; k += DEPTH) {
-                const int depth = least(DEPTH, K - k);
-                if (o == 0 || K > DEPTH) {
-                    unfold(w, panels.p[0], WIDTH, image.first, group, work.runs, runs, k, depth);
-                    if (THIRD)
-                        unfold(w, panels.p[2], WIDTH, image.third, group, work.runs, runs, k, depth);
-                    if (image.second)
-                        unfold(w, panels.p[1], WIDTH, image.second, group, work.runs, runs, k, depth);
-                    else
+            for (int k = 0; k < K; k += TAPS) {
+                const int depth = least(TAPS, K - k);
+                if (o == 0 || K > TAPS) {
+                    unfold(w, panels.p[0], panels.p[THIRD ? 2 : 1], WIDTH, image.first,
+                           THIRD ? image.third : image.second, group, work.runs, runs, k, depth);
+                    if (!image.second)
                         squares(panels.p[1], panels.p[0], THIRD ? panels.p[2] : nullptr,
                                 (long)depth * WIDTH);
                 }
@@ -149,8 +145,7 @@ static void spread(const Window &w, int B, const Operands &weights, const Operan
                     product_strip<THIRD>(rows, depth, weights.first + at, weights.second + at,
                                         THIRD ? weights.third + at : nullptr, 1, K, panels, work.c1,
                                         work.c2, WIDTH, count, false);
-                    fold(w, x1, work.c1, group, work.runs, runs, k, rows);
-                    fold(w, x2, work.c2, group, work.runs, runs, k, rows);
+                    fold(w, x1, x2, work.c1, work.c2, group, work.runs, runs, k, rows);
                 }
             }
         }
@@ -178,14 +173,12 @@ static void weigh(const Window &w, int B, const real *z1, const real *z2, const 
             for (int p = 0; p < PQ; p += PLACEMENTS) {
                 const int depth = least(PLACEMENTS, PQ - p);
                 const int runs = cut(w, work.runs, (long)b * PQ + p, depth);
-                unfold(w, work.rows, STRIDE, x1, group, work.runs, runs, k, count);
-                pack_transposed(panels.p[0], work.rows, STRIDE, count, depth);
-                if (x2) {
-                    unfold(w, work.rows, STRIDE, x2, group, work.runs, runs, k, count);
-                    pack_transposed(panels.p[1], work.rows, STRIDE, count, depth);
-                } else {
+                unfold(w, work.rows[0], work.rows[1], STRIDE, x1, x2, group, work.runs, runs, k, count);
+                pack_transposed(panels.p[0], work.rows[0], STRIDE, count, depth);
+                if (x2)
+                    pack_transposed(panels.p[1], work.rows[1], STRIDE, count, depth);
+                else
                     squares(panels.p[1], panels.p[0], nullptr, (long)depth * WIDTH);
-                }
                 for (int m = from; m < to; m += HEIGHT) {
                     const int map = group * maps + m;
                     const long at = ((long)b * w.O + map) * PQ + p, target = (long)map * K + k;

@@ -56,11 +56,8 @@ static inline void bounds(int x, int step, int W, int count, int *low, int *high
 }
 
 // to[j] = row[x + j step], zero outside; written up to a whole number of vectors.
-static inline void read_row(real *__restrict__ to, const real *row, int x, int step, int W,
+static inline void read_row(real *__restrict__ to, const real *from, int step, int low, int high,
                             int count) {
-    int low, high;
-    bounds(x, step, W, count, &low, &high);
-    const real *from = row + x;
     for (int v = 0; v < count; v += LANES) {
         if (step == 1) {
             SIMD for (int j = 0; j < LANES; ++j) to[v + j] =
@@ -73,19 +70,14 @@ static inline void read_row(real *__restrict__ to, const real *row, int x, int s
 }
 
 // row[x + j step] += from[j], nothing outside.
-static inline void add_row(real *row, const real *__restrict__ from, int x, int step, int W,
-                           int count) {
-    int low, high;
-    bounds(x, step, W, count, &low, &high);
-    real *to = row + x;
-    for (int v = 0; v < high; v += LANES) {
-        if (step == 1) {
-            SIMD for (int j = 0; j < LANES; ++j) {
-                if (v + j >= low && v + j < high) to[v + j] += from[v + j];
-            }
-        } else {
-            for (int j = v > low ? v : low; j < least(v + LANES, high); ++j) to[j * step] += from[j];
+static inline void add_row(real *to, const real *__restrict__ from, int step, int low, int high) {
+    if (step == 1) {
+        for (int v = low; v < high; v += LANES) {
+            const int n = least(high - v, LANES);
+            store_part(to + v, load_part(to + v, n) + load_part(from + v, n), n);
         }
+    } else {
+        for (int j = low; j < high; ++j) to[j * step] += from[j];
     }
 }
 
@@ -99,53 +91,61 @@ struct Tap {
     }
 };
 
-// The unfolded image: taps k ... k + depth of a group as rows of length `stride`.
-static void unfold(const Window &w, real *to, int stride, const real *image, int group,
-                   const Run *runs, int n, int k, int depth) {
-    Tap tap(w, k);
-    for (int t = 0; t < depth; ++t, to += stride, tap.next(w)) {
-        int channel = group * w.channels() + tap.c;
-        for (int r = 0; r < n; ++r) {
-            const Run &run = runs[r];
-            int y = run.y + tap.i * w.dh;
-            if (y < 0 || y >= w.H) {
-                for (int v = 0; v < run.count; v += LANES)
-                    SIMD for (int j = 0; j < LANES; ++j) to[run.at + v + j] = 0;
-            } else {
-                const real *row = image + ((long)run.b * w.C + channel) * w.pixels() + (long)y * w.W;
-                read_row(to + run.at, row, run.x + tap.j * w.dw, w.sw, w.W, run.count);
-            }
-        }
+// Calls body(run, first pixel, low, high) for the runs of a tap: pixels from `low` on and before `high` lie
+// inside the image, a step apart; none where the row lies outside.
+template <typename Body>
+static inline void along(const Window &w, const Tap &tap, int group, const Run *runs, int n,
+                         const Body &body) {
+    const long plane = (long)(group * w.channels() + tap.c) * w.pixels();
+    for (int r = 0; r < n; ++r) {
+        const Run &run = runs[r];
+        const int y = run.y + tap.i * w.dh, x = run.x + tap.j * w.dw;
+        int low = 0, high = 0;
+        if (y >= 0 && y < w.H) bounds(x, w.sw, w.W, run.count, &low, &high);
+        body(run, run.b * w.C * w.pixels() + plane + (long)y * w.W + x, low, high);
     }
 }
 
-// The adjoint: add `rows` rows of WIDTH placements to the pixels that they come from.
-static void fold(const Window &w, real *image, const real *from, int group, const Run *runs, int n,
-                 int k, int rows) {
+// Unfolded images: taps k ... k + depth of a group as rows of length `stride`. The second may be null.
+static void unfold(const Window &w, real *to1, real *to2, int stride, const real *image1,
+                   const real *image2, int group, const Run *runs, int n, int k, int depth) {
     Tap tap(w, k);
-    for (int t = 0; t < rows; ++t, from += WIDTH, tap.next(w)) {
-        int channel = group * w.channels() + tap.c;
-        for (int r = 0; r < n; ++r) {
-            const Run &run = runs[r];
-            int y = run.y + tap.i * w.dh;
-            if (y < 0 || y >= w.H) continue;
-            real *row = image + ((long)run.b * w.C + channel) * w.pixels() + (long)y * w.W;
-            add_row(row, from + run.at, run.x + tap.j * w.dw, w.sw, w.W, run.count);
-        }
+    for (int t = 0; t < depth; ++t, tap.next(w)) {
+        along(w, tap, group, runs, n, [&](const Run &run, long pixel, int low, int high) {
+            const long at = (long)t * stride + run.at;
+            read_row(to1 + at, image1 + pixel, w.sw, low, high, run.count);
+            if (image2) read_row(to2 + at, image2 + pixel, w.sw, low, high, run.count);
+        });
     }
 }
 
-// Columns `first` ... of a map's panel: row o holds map o of a group.
+// The adjoint: add rows of WIDTH placements to the pixels that they come from.
+static void fold(const Window &w, real *image1, real *image2, const real *from1, const real *from2,
+                 int group, const Run *runs, int n, int k, int rows) {
+    Tap tap(w, k);
+    for (int t = 0; t < rows; ++t, tap.next(w)) {
+        along(w, tap, group, runs, n, [&](const Run &run, long pixel, int low, int high) {
+            const int at = t * WIDTH + run.at;
+            add_row(image1 + pixel, from1 + at, w.sw, low, high);
+            add_row(image2 + pixel, from2 + at, w.sw, low, high);
+        });
+    }
+}
+
+// Columns `first` ... of a map's panel: row t holds map o + t of a group.
 static void load(const Window &w, real *to, const real *map, int group, int o, int depth, long first,
                  int count) {
     const int PQ = w.positions();
-    for (int t = 0; t < depth; ++t, to += WIDTH) {
-        for (int j = 0; j < count;) {
-            const long b = (first + j) / PQ, p = (first + j) % PQ;
-            const int n = least(count - j, (int)(PQ - p));
-            const real *from = map + (b * w.O + group * w.maps() + o + t) * PQ + p - j;
-            for (int i = j; i < j + n; ++i) to[i] = from[i];
-            j += n;
+    for (int j = 0; j < count;) {
+        const long b = (first + j) / PQ, p = (first + j) % PQ;
+        const int n = least(count - j, (int)(PQ - p));
+        const real *from = map + (b * w.O + group * w.maps() + o) * PQ + p;
+        for (int t = 0; t < depth; ++t) {
+            for (int v = 0; v < n; v += LANES) {
+                const int part = least(n - v, LANES);
+                store_part(to + t * WIDTH + j + v, load_part(from + (long)t * PQ + v, part), part);
+            }
         }
+        j += n;
     }
 }
