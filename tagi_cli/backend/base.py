@@ -67,6 +67,13 @@ class Backend(ABC):
         """A contiguous copy of host data on the device, of the backend's precision by default."""
         return self.xp.array(array, dtype=dtype or self.dtype, order="C")  # type: ignore[no-any-return]
 
+    def resident(self, array: Any) -> Array:
+        """Host data on the device, contiguous and of the backend's precision, only to be read.
+
+        Where the data are all that already, they are not copied.
+        """
+        return self.xp.ascontiguousarray(array, dtype=self.dtype)  # type: ignore[no-any-return]
+
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """A copy of a device array as a NumPy array."""
         return np.array(array)

@@ -85,7 +85,7 @@ class Learner:
         """Set the rows to train on: `x (n, *input_shape)`, `y (n, K)` with NaN where missing."""
         order = self.backend.zeros((len(x),), np.int32)
         cursor = self.backend.zeros((1,), np.int32)
-        self._data = (self.backend.asarray(x), self.backend.asarray(y), order, cursor)
+        self._data = (self.backend.resident(x), self.backend.resident(y), order, cursor)
         self._steps.clear()
 
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
