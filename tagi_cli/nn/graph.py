@@ -151,8 +151,9 @@ class Graph(Layer):
             values[node.name] = (
                 layer.join(plan, inputs)
                 if isinstance(layer, Junction)
-                else [layer.trace(plan, inputs[0])]
+                else [layer.trace_in_mode(plan, inputs[0])]
             )
+        plan.nodes[self] = values
         return values[self.nodes[-1].name][0]
 
     def costs(self) -> list[Cost]:

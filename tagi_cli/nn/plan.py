@@ -114,6 +114,7 @@ class Plan:
         input: the value fed from outside.
         output: the value the network ends in.
         statistics: mean and variance that each normalisation layer used in the latest run.
+        nodes: the values in each graph, by the name of the node, those of its input among them.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Plan:
         self.input: Value
         self.output: Value
         self.statistics: dict[Layer, tuple[Array, Array]] = {}
+        self.nodes: dict[Layer, dict[str, list[Value]]] = {}
         self.bytes = 0
         self._calls: list[Call] = []
         self._backward: list[Callable[[], None]] = []

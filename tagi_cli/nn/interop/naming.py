@@ -8,17 +8,37 @@ position 2 the position goes on, `Conv2d.2.0`; inside a residual block the branc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer
-from tagi_cli.nn.parameters import Host, Parameter
+from tagi_cli.nn.parameters import Host, Parameter, State
 from tagi_cli.nn.sequential import Sequential
 
-Entry = tuple[Host, Host, Host, Host]
-"""`mu_w, var_w, mu_b, var_b` of one layer, flat; empty where it has no such parameters."""
+Four: TypeAlias = tuple[Host, Host, Host, Host]
+
+
+class Entry(Four):
+    """`mu_w, var_w, mu_b, var_b` of one layer, flat; empty where it has no such parameters.
+
+    Attributes:
+        states: what else prediction needs, by name, such as running statistics. It travels with
+            the entry, which otherwise is the plain tuple that pytagi gives.
+    """
+
+    states: Mapping[str, Host]
+
+    def __new__(cls, arrays: Sequence[Host], states: Mapping[str, Host]) -> Entry:
+        """Make an entry of four arrays."""
+        made = super().__new__(cls, arrays)
+        made.states = dict(states)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles keep the states."""
+        return type(self), (tuple(self), self.states)
 
 
 class Leaf(NamedTuple):
@@ -37,9 +57,16 @@ class Leaf(NamedTuple):
         """The layer's biases, once they are drawn."""
         return getattr(self.layer, "bias", None)
 
+    @property
+    def states(self) -> dict[str, State]:
+        """What else prediction needs, by name."""
+        held = [value for value in vars(self.layer).values() if isinstance(value, State)]
+        return {state.name.rpartition(".")[2]: state for state in held}
+
     def entry(self) -> Entry:
-        """Copies of the layer's parameters."""
-        return (*_flat(self.weight), *_flat(self.bias))
+        """Copies of the layer's parameters and states."""
+        states = {name: np.array(state.value) for name, state in self.states.items()}
+        return Entry((*_flat(self.weight), *_flat(self.bias)), states)
 
     def check(self, values: Sequence[Any]) -> None:
         """Make sure that `assign` takes these arrays.
@@ -62,13 +89,25 @@ class Leaf(NamedTuple):
                 )
             if not (np.asarray(var) >= 0).all():
                 raise ValueError(f"{self.name}: a variance of {what} is negative or not a number")
+        if isinstance(values, Entry):
+            shapes = {name: np.shape(value) for name, value in values.states.items()}
+            own = {name: state.value.shape for name, state in self.states.items()}
+            if shapes != own:
+                raise ValueError(f"{self.name}: states {shapes}, the layer has {own}")
 
     def assign(self, values: Sequence[Any]) -> None:
-        """Set the layer's parameters: `mu_w, var_w, mu_b, var_b`, as `check` accepts them."""
+        """Set the layer's parameters, and its states where an `Entry` brings them.
+
+        Raises:
+            ValueError: see `check`.
+        """
         self.check(values)
         for parameter, pair in ((self.weight, values[:2]), (self.bias, values[2:])):
             if parameter is not None:
                 parameter.assign(*pair)
+        if isinstance(values, Entry):
+            for name, state in self.states.items():
+                state.value[...] = values.states[name]
 
 
 def _flat(parameter: Parameter | None) -> tuple[Host, Host]:
@@ -95,9 +134,14 @@ def leaves(layer: Layer, branches: Sequence[str] = (), place: Sequence[int] = ()
         yield Leaf(".".join([layer.name, *branches, *map(str, place)]), layer)
 
 
+def parameterised(layer: Layer) -> dict[str, Leaf]:
+    """The leaves that have parameters, by name, from input to output."""
+    return {leaf.name: leaf for leaf in leaves(layer) if leaf.weight is not None}
+
+
 def state_dict(layer: Layer) -> dict[str, Entry]:
     """Copies of the parameters of all layers that have some, by name, from input to output."""
-    return {leaf.name: leaf.entry() for leaf in leaves(layer) if leaf.weight is not None}
+    return {name: leaf.entry() for name, leaf in parameterised(layer).items()}
 
 
 def load_state_dict(layer: Layer, values: Mapping[str, Sequence[Any]]) -> None:
@@ -106,7 +150,7 @@ def load_state_dict(layer: Layer, values: Mapping[str, Sequence[Any]]) -> None:
     Raises:
         ValueError: a layer is missing or unknown, or an array does not fit.
     """
-    own = {leaf.name: leaf for leaf in leaves(layer) if leaf.weight is not None}
+    own = parameterised(layer)
     if own.keys() != values.keys():
         raise ValueError(
             f"parameters do not fit the network: missing {sorted(own.keys() - values.keys())}, "
