@@ -141,7 +141,7 @@ def average(figures: list[dict[str, float]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in FIGURES:
         values = np.array([split[name] for split in figures])
-        error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+        error = values.std(ddof=1) / len(values) ** 0.5
         result[name] = {"mean": values.mean(), "se": error, "splits": values.tolist()}
     return result
 
@@ -191,7 +191,7 @@ def environment() -> dict[str, Any]:
     """Machine, versions and commit of the code that is measured."""
     found = provenance.environment()
     del found["working_directory"]
-    found["git_commit"] = provenance.git_commit(RESULTS)
+    found["git_commit"] = provenance.git_commit(RESULTS.parent)
     if peer.available():
         found["versions"]["pytagi"] = metadata.version("pytagi")
     return found
@@ -205,13 +205,15 @@ def main() -> None:
         "--data", type=Path, default=os.environ.get("UCI_DATA"), help="or $UCI_DATA"
     )
     parser.add_argument("--sets", nargs="*", help="names of folders; default: all")
-    parser.add_argument("--splits", type=int, default=20, help="first splits only")
+    parser.add_argument("--splits", type=int, default=20, help="first splits only, at least 2")
     parser.add_argument(
         "--settings", nargs="*", default=["defaults", "paper"], choices=["defaults", "paper"]
     )
     parser.add_argument("--save", type=Path, default=RESULTS / "uci.json")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args()
+    if options.splits < 2:
+        parser.error(f"--splits {options.splits}: a standard error needs at least 2")
     if options.data is None:
         parser.error("--data: the folder of UCI sets, or set UCI_DATA")
     folders = sorted(path.parent for path in Path(options.data).glob("*/data.txt"))
