@@ -52,7 +52,7 @@ DEVICE void clipped(real a, real v, real *mean, real *short_of_one, real *varian
     *short_of_one = wide ? below : narrow_short;
     *mean = wide ? one - below : narrow_mean;
     real result = wide ? REAL(2.0) * (below + moment) - below * below : v * part;
-    *variance = larger(result, REAL(0.0));
+    *variance = not_negative(result);
     *jac = wide ? slope : narrow_jac;
 }
 
@@ -114,7 +114,7 @@ KERNEL mixture_leaky_relu_forward(real *__restrict__ mu_a, real *__restrict__ va
         rectified(m, v, &mean, &part, &positive);
         mu_a[i] = c * m + d * mean;
         real share = c * c + d * (d * part + REAL(2.0) * c * positive);
-        var_a[i] = v * larger(share, REAL(0.0));
+        var_a[i] = v * not_negative(share);
         jac[i] = c + d * positive;
     }
 }

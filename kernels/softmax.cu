@@ -83,9 +83,12 @@ KERNEL closed_form_softmax_forward(real *__restrict__ mu_a, real *__restrict__ v
             real mean = p * (REAL(1.0) + (top + rest)) / joint;
             real ratio = mean / joint;
             real cov = real_log1p(left * c / joint);
+            real slope = mean * (uncertain ? cov / (uncertain ? variance : REAL(1.0)) : left);
+            real spread = c * left * left + others * (REAL(1.0) + c);
+            real bound = ratio * SQRT(spread / (uncertain ? v[k] : REAL(1.0)));
             a[k] = mean;
-            s[k] = ratio * ratio * (c * left * left + others * (REAL(1.0) + c));
-            j[k] = mean * (uncertain ? cov / (uncertain ? variance : REAL(1.0)) : left);
+            s[k] = ratio * ratio * spread;
+            j[k] = uncertain && bound < slope ? bound : slope;
         }
     }
 }

@@ -41,6 +41,9 @@ DEVICE bool is_finite(real x) { return x - x == REAL(0.0); }
 DEVICE real larger(real a, real b) { return a > b ? a : b; }
 DEVICE real smaller(real a, real b) { return a < b ? a : b; }
 
+// What rounding may have pushed below zero; NaN stays NaN.
+DEVICE real not_negative(real x) { return x < REAL(0.0) ? REAL(0.0) : x; }
+
 #ifdef TAGI_HOST
 #define SQRT(x) (sizeof(real) == 4 ? (real)__builtin_sqrtf((float)(x)) : (real)__builtin_sqrt((double)(x)))
 #else
@@ -68,7 +71,7 @@ DEVICE real real_tanh(real x) { return tanh(x); }
 DEVICE void normal_tail(real t, real *q, real *g) {
     real phi = 0.3989422804014327 * exp(-0.5 * t * t);
     *q = 0.5 * erfc(0.7071067811865476 * t);
-    *g = larger(phi - t * *q, 0.0);
+    *g = not_negative(phi - t * *q);
 }
 
 #else
@@ -187,7 +190,7 @@ DEVICE void normal_tail(real t, real *q, real *g) {
     float ratio = 0.5f * p / (1.0f + 2.0f * x);
     float e = real_exp(-x * x);
     *q = e * ratio;
-    *g = e * larger(0.39894228f - t * ratio, 0.0f);
+    *g = e * not_negative(0.39894228f - t * ratio);
 }
 
 #ifdef TAGI_HOST
@@ -215,6 +218,6 @@ DEVICE void rectified(real m, real v, real *mean, real *part, real *positive_par
     g *= spread;
     real j = positive ? REAL(1.0) - q : q;
     *mean = (positive ? m : REAL(0.0)) + s * g;
-    *part = larger(j - t * g - g * g, REAL(0.0));
+    *part = not_negative(j - t * g - g * g);
     *positive_part = j;
 }

@@ -8,9 +8,27 @@ import re
 import typing
 from typing import Any
 
-from tagi_cli.nn import activations, conv, conv_transpose, linear, pooling
+from tagi_cli.nn import (
+    activations,
+    averages,
+    batch_norm,
+    conv,
+    conv_transpose,
+    dropout,
+    embedding,
+    layer_norm,
+    linear,
+    mixtures,
+    pooling,
+    positional_encoding,
+    rms_norm,
+    scale,
+    softmax,
+    structure,
+)
 from tagi_cli.nn.init import METHODS
 from tagi_cli.nn.layer import Layer
+from tagi_cli.nn.normalisation import STATISTICS
 from tagi_cli.options import Registry, option
 
 registry = Registry("layer")
@@ -33,6 +51,24 @@ _RANGES: dict[str, dict[str, Any]] = {
     "gain_mean": {"minimum": 0},
     "init_method": {"choices": METHODS},
     "negative_slope": {"minimum": 0},
+    "num_features": {"minimum": 0},
+    "normalized_shape": {"minimum": 1},
+    "eps": {"above": 0},
+    "momentum": {"minimum": 0, "maximum": 1},
+    "statistics": {"choices": STATISTICS},
+    "keep": {"above": 0, "maximum": 1},
+    "mode": {"choices": dropout.MODES},
+    "buffer_size": {"minimum": 1},
+    "num_embeddings": {"minimum": 1},
+    "embedding_dim": {"minimum": 1},
+    "scale": {"above": 0},
+    "padding_idx": {"minimum": -1},
+    "shape": {"minimum": -1},
+    "sizes": {"minimum": 1},
+    "per": {"choices": scale.SHARING},
+    "spread": {"minimum": 0},
+    "sd": {"minimum": 0},
+    "base": {"above": 1},
 }
 
 
@@ -90,5 +126,27 @@ for _layer in (
     activations.Tanh,
     activations.Sigmoid,
     activations.EvenExp,
+    activations.Softplus,
+    mixtures.MixtureLeakyReLU,
+    mixtures.MixtureTanh,
+    mixtures.MixtureSigmoid,
+    softmax.Softmax,
+    softmax.ClosedFormSoftmax,
+    softmax.Remax,
+    batch_norm.BatchNorm2d,
+    layer_norm.LayerNorm,
+    rms_norm.RMSNorm,
+    dropout.Dropout,
+    averages.MovingAverage,
+    averages.ExponentialMovingAverage,
+    embedding.Embedding,
+    scale.Scale,
+    scale.Offset,
+    positional_encoding.PositionalEncoding,
+    structure.Flatten,
+    structure.Reshape,
+    structure.Add,
+    structure.Concat,
+    structure.Split,
 ):
     _register(_layer)

@@ -42,6 +42,7 @@ LINEARISED = [
     (lambda: nn.LeakyReLU(0.3), lambda z: np.where(z > 0, z, 0.3 * z)),
     (nn.Sigmoid, lambda z: 1 / (1 + np.exp(-z))),
     (nn.Tanh, np.tanh),
+    (nn.Softplus, lambda z: np.log1p(np.exp(z))),
 ]
 
 
@@ -68,7 +69,7 @@ def test_linearised_activations_are_right_for_a_narrow_input(
         assert abs(function(z).var() / var[0] - 1) < 0.03 if var[0] else function(z).var() == 0
 
 
-ALL = ["relu", "leaky_relu", "mixture_relu", "sigmoid", "tanh", "even_exp"]
+ALL = ["relu", "leaky_relu", "mixture_relu", "sigmoid", "tanh", "softplus", "even_exp"]
 
 
 @pytest.mark.parametrize("kind", ALL)

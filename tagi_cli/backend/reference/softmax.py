@@ -69,20 +69,28 @@ def closed_form_softmax_forward(
     `mean^2 (c_k (1 - p_k)^2 + (R - p_k^2 c_k) (1 + c_k)) / (1 + p_k c_k)^2` and
     `J_k = mean ln(1 + (1 - p_k) c_k / (1 + p_k c_k)) / var_z_k`. This is the textbook form
     `exp(E + Var/2)` with all differences of equal numbers cancelled on paper, and the largest
-    exponent taken out. Variances enter as at most 20.
+    exponent taken out. `J` is at most `sqrt(var_a / var_z)`, as any covariance is: the log-normals
+    alone would exceed it for variances above 1. Variances enter as at most 20.
     """
     if var_z is None or var_a is None:
         softmax_forward(mu_a, None, jac, mu_z, None, rows, K)
         return
-    v = np.minimum(var_z.reshape(rows, K).astype(np.float64), _LARGEST_VARIANCE)
+    full = var_z.reshape(rows, K).astype(np.float64)
+    v = np.minimum(full, _LARGEST_VARIANCE)
     p = softmax(mu_z.reshape(rows, K).astype(np.float64) + 0.5 * v, axis=1)
     left, c = _others(p), np.expm1(v)
     weights = p * p * c
     joint = 1 + p * c
     mean = p * (1 + weights.sum(axis=1, keepdims=True)) / joint
-    var = (mean / joint) ** 2 * (c * left * left + _others(weights) * (1 + c))
+    ratio = mean / joint
+    spread = c * left * left + _others(weights) * (1 + c)
     slope = np.where(v > 0, np.log1p(left * c / joint) / np.where(v > 0, v, 1), left)
-    for out, value in ((mu_a, mean), (var_a, var), (jac, mean * slope)):
+    bound = np.where(v > 0, ratio * np.sqrt(spread / np.where(v > 0, full, 1)), np.inf)
+    for out, value in (
+        (mu_a, mean),
+        (var_a, ratio * ratio * spread),
+        (jac, np.minimum(mean * slope, bound)),
+    ):
         np.copyto(out.reshape(rows, K), value, casting="same_kind")
 
 
