@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from tagi_cli.backend.sources import expanded, kernel_names
 from tagi_cli.paths import resource_dir
 
 FLAGS = (
@@ -89,28 +90,13 @@ def cache_folder() -> Path:
     return folder
 
 
-def kernel_names(source: str) -> list[str]:
-    """The kernels that a source defines."""
-    return re.findall(r"^KERNEL (\w+)", source, re.M)
-
-
-def _expanded(path: Path, seen: frozenset[str] = frozenset()) -> str:
-    """A source with our own headers put in, so that its hash covers all of it."""
-
-    def header(match: re.Match[str]) -> str:
-        name = match[1]
-        return "" if name in seen else _expanded(path.parent / name, seen | {name})
-
-    return re.sub(r'^#include "(\S+)"$', header, path.read_text(), flags=re.M)
-
-
 def _source(unit: str, double: bool) -> str:
     """The text to compile: shared header, the unit's files, and a packed entry of each kernel."""
     folder = resource_dir("kernels")
     if unit == "runtime":
-        return _expanded(folder / "host" / "runtime.cpp")
+        return expanded(folder / "host" / "runtime.cpp")
     host = folder / "host" / f"{unit}.cpp"
-    body = _expanded(host if host.is_file() else folder / f"{unit}.cu")
+    body = expanded(host if host.is_file() else folder / f"{unit}.cu")
     parts = [
         "#define TAGI_DOUBLE\n" if double else "",
         (folder / "tagi.cuh").read_text(),
