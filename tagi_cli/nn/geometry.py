@@ -42,24 +42,23 @@ def pair(what: str, value: Size | Sequence[int], minimum: int = 1) -> Pair:
 
 
 def _sides(padding: Padding, padding_type: int, minimum: int | None) -> tuple[Pair, Pair] | str:
-    """The word, or the numbers above, below, left and right."""
-    if isinstance(padding, str) and padding.lower() in ("same", "valid"):
-        return padding.lower()
-    if isinstance(padding, int):
-        first = 0 if padding_type == 2 else padding
-        sides: tuple[Sequence[int], ...] = ((first, padding), (first, padding))
-    else:
-        sides = tuple(side for side in padding if isinstance(side, Sequence))
-    whole = all(len(s) == 2 and all(isinstance(p, int) for p in s) for s in sides)
-    if isinstance(padding, str) or len(sides) != 2 or not whole:
-        raise ValueError(
-            f"padding {padding}: allowed are a whole number, 'same', 'valid', or "
-            "[[top, bottom], [left, right]]"
-        )
-    (top, bottom), (left, right) = sides
-    if minimum is not None and min(top, bottom, left, right) < minimum:
+    """The word in lower case, or the numbers (top, bottom), (left, right)."""
+    match padding:
+        case int(after):
+            before = 0 if padding_type == 2 else after
+            sides = ((before, after), (before, after))
+        case ((int(top), int(bottom)), (int(left), int(right))):
+            sides = ((top, bottom), (left, right))
+        case str() if padding.lower() in ("same", "valid"):
+            return padding.lower()
+        case _:
+            raise ValueError(
+                f"padding {padding}: allowed are a whole number, 'same', 'valid', or "
+                "[[top, bottom], [left, right]]"
+            )
+    if minimum is not None and min(*sides[0], *sides[1]) < minimum:
         raise ValueError(f"padding {padding}: give numbers of at least {minimum}")
-    return (top, bottom), (left, right)
+    return sides
 
 
 @dataclass(frozen=True)
