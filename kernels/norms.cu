@@ -3,7 +3,7 @@
 
 // Channels that one thread works through side by side.
 #ifdef TAGI_HOST
-#define STRIP 16
+#define STRIP 128
 #else
 #define STRIP 1
 #endif

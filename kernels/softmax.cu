@@ -77,18 +77,19 @@ KERNEL closed_form_softmax_forward(real *__restrict__ mu_a, real *__restrict__ v
         without_largest(s, K, &largest, &top, &rest);
         SIMD for (int k = 0; k < K; ++k) {
             real p = a[k], left = j[k], variance = LIMITED(v[k]), c = real_expm1(variance);
-            bool uncertain = variance > REAL(0.0);
             real others = OTHERS(s, k, largest, top, rest);
             real joint = REAL(1.0) + p * c;
             real mean = p * (REAL(1.0) + (top + rest)) / joint;
             real ratio = mean / joint;
             real cov = real_log1p(left * c / joint);
-            real slope = mean * (uncertain ? cov / (uncertain ? variance : REAL(1.0)) : left);
+            real rate = cov / (variance > REAL(0.0) ? variance : REAL(1.0));
+            real slope = mean * (variance > REAL(0.0) ? rate : left);
             real spread = c * left * left + others * (REAL(1.0) + c);
-            real bound = ratio * SQRT(spread / (uncertain ? v[k] : REAL(1.0)));
+            real bound = ratio * SQRT(spread / (variance > REAL(0.0) ? v[k] : REAL(1.0)));
+            bound = variance > REAL(0.0) ? bound : slope;
             a[k] = mean;
             s[k] = ratio * ratio * spread;
-            j[k] = uncertain && bound < slope ? bound : slope;
+            j[k] = bound < slope ? bound : slope;
         }
     }
 }
@@ -160,11 +161,11 @@ KERNEL remax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__
             real others = OTHERS(s, k, largest_y, top_y, rest_y);
             real relative = both * w * left * left + others * w * (x * x * w + both);
             real variance = relative * f * f, slope = j[k] * left * w * unit * f;
-            bool uncertain = v[k] > REAL(0.0);
-            real bound = SQRT(variance / (uncertain ? v[k] : REAL(1.0)));
+            real bound = SQRT(variance / (v[k] > REAL(0.0) ? v[k] : REAL(1.0)));
+            bound = v[k] > REAL(0.0) ? bound : slope;
             a[k] = x * f;
             s[k] = variance;
-            j[k] = uncertain && bound < slope ? bound : slope;
+            j[k] = bound < slope ? bound : slope;
         }
     }
 }
