@@ -7,6 +7,7 @@ options and a builder beside its own code. The config engine reads these; it imp
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -150,3 +151,68 @@ class Registry(Mapping[str, Kind]):
 
     def __len__(self) -> int:
         return len(self._kinds)
+
+
+class Extension(Registry):
+    """The kinds of another registry, present and to come, each with some options more.
+
+    `build` makes what the other registry's kind makes; the additional options are for the caller.
+
+    Attributes:
+        base: the registry extended.
+        extra: the frozen dataclass of the additional options.
+    """
+
+    def __init__(self, group: str, base: Registry, extra: type[Any]) -> None:
+        super().__init__(group)
+        self.base = base
+        self.extra = extra
+
+    def _extend(self) -> dict[str, Kind]:
+        for name in [name for name in self.base if name not in self._kinds]:
+            kind = self.base[name]
+            self.register(name, self._options(kind), self.base_of)
+        return self._kinds
+
+    def _options(self, kind: Kind) -> type[Any]:
+        hints = {**typing.get_type_hints(self.extra), **typing.get_type_hints(kind.options)}
+        fields: list[Any] = [
+            (f.name, hints[f.name], dataclasses.field(default=f.default, metadata=f.metadata))
+            for cls in (self.extra, kind.options)
+            for f in dataclasses.fields(cls)
+        ]
+        namespace = {"faults": kind.options.faults} if hasattr(kind.options, "faults") else {}
+        made = dataclasses.make_dataclass(
+            f"{self.group.capitalize()}{kind.options.__name__}",
+            fields,
+            frozen=True,
+            kw_only=True,
+            namespace=namespace,
+        )
+        made.__doc__ = kind.options.__doc__
+        return made
+
+    def base_of(self, options: Any) -> Any:
+        """What the extended registry builds from the options that it knows."""
+        kind = self.base[self.of(options).name]
+        values = {f.name: getattr(options, f.name) for f in dataclasses.fields(kind.options)}
+        return kind.build(kind.options(**values))
+
+    def find(self, name: str, where: str) -> Kind:
+        """See `Registry.find`."""
+        self._extend()
+        return super().find(name, where)
+
+    def of(self, options: object) -> Kind:
+        """See `Registry.of`."""
+        self._extend()
+        return super().of(options)
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._extend()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._extend())
+
+    def __len__(self) -> int:
+        return len(self._extend())

@@ -19,7 +19,7 @@ from tagi_cli.config.schema import (
     options_of,
     type_words,
 )
-from tagi_cli.options import Kind, Registry
+from tagi_cli.options import Extension, Kind, Registry
 
 _HEAD = """# Configuration
 
@@ -50,6 +50,10 @@ def reference(root: type, registries: Registries, directory: Path | None = None)
             parts += _table(option.name, flat_options(option.type))
     for group, registry in nested_registries(root, registries).items():
         parts += [f"## {group.capitalize()} kinds"]
+        if isinstance(registry, Extension):
+            parts += [f"The {registry.base.group} kinds, each with more options:"]
+            parts += _table("", flat_options(registry.extra))
+            continue
         for kind in registry.values():
             parts += _kind("", kind)
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -19,6 +19,10 @@ from tagi_cli.nn.averages import ExponentialMovingAverage as ExponentialMovingAv
 from tagi_cli.nn.averages import MovingAverage as MovingAverage
 from tagi_cli.nn.averages import PosteriorAverage as PosteriorAverage
 from tagi_cli.nn.batch_norm import BatchNorm2d as BatchNorm2d
+from tagi_cli.nn.composites import GraphOptions as GraphOptions
+from tagi_cli.nn.composites import SequentialOptions as SequentialOptions
+from tagi_cli.nn.composites import build_graph as build_graph
+from tagi_cli.nn.composites import build_sequential as build_sequential
 from tagi_cli.nn.conv import Conv2d as Conv2d
 from tagi_cli.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from tagi_cli.nn.dropout import Dropout as Dropout
