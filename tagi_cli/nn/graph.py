@@ -18,7 +18,14 @@ INPUT = "input"
 
 
 class Junction(Layer):
-    """A layer of several inputs or several outputs, for use in a `Graph`; it has no parameters."""
+    """A layer of several inputs or several outputs, for use in a `Graph`; it has no parameters.
+
+    Attributes:
+        independent: whether its formulas need inputs that are independent, so that no value may be
+            given twice.
+    """
+
+    independent = False
 
     @abstractmethod
     def join_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
@@ -116,7 +123,14 @@ class Graph(Layer):
         before = INPUT
         for node in self.nodes:
             parts = [name.partition(".") for name in node.inputs or (before,)]
-            self._references.append([(name, int(k) if k else 0) for name, _, k in parts])
+            references = [(name, int(k) if k else 0) for name, _, k in parts]
+            twice = next((n for i, n in enumerate(node.inputs) if n in node.inputs[:i]), None)
+            if twice is not None and isinstance(node.layer, Junction) and node.layer.independent:
+                raise ValueError(
+                    f"node '{node.name}': takes '{twice}' twice, and a value is not independent of "
+                    "itself; use a scale"
+                )
+            self._references.append(references)
             before = node.name
 
     def describe(self) -> str:

@@ -62,6 +62,7 @@ class Add(Junction):
     """Sum of its inputs, which count as independent: means add, and so do variances."""
 
     kind = "add"
+    independent = True
 
     def join_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
         """All inputs have the same shape."""
