@@ -9,7 +9,7 @@
 #include "packed.hpp"
 #include "threads.hpp"
 
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -25,6 +25,23 @@ enum { LANES = BYTES / sizeof(real), VECTORS = 2, WIDTH = VECTORS * LANES, DEPTH
 typedef real vec __attribute__((vector_size(BYTES)));
 typedef real vec_anywhere __attribute__((vector_size(BYTES), aligned(sizeof(real))));
 
+#ifdef TAGI_DOUBLE
+typedef long long index;
+#else
+typedef int index;
+#endif
+typedef index index_vec __attribute__((vector_size(BYTES)));
+
+template <int... J>
+static inline index_vec numbers(Indices<J...>) {
+    return index_vec{J...};
+}
+
+// All bits set in the first n lanes, none beyond.
+static inline index_vec first_lanes(int n) {
+    return numbers(typename Count<LANES>::type()) < (index)n;
+}
+
 // The first n elements of a vector, zero beyond; nothing beyond is touched.
 static inline vec load_part(const real *from, int n) {
     if (n >= LANES) return *(const vec_anywhere *)from;
@@ -32,6 +49,10 @@ static inline vec load_part(const real *from, int n) {
     return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), from);
 #elif defined(__AVX512F__)
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
+#elif defined(__AVX__) && defined(TAGI_DOUBLE)
+    return (vec)_mm256_maskload_pd(from, (__m256i)first_lanes(n));
+#elif defined(__AVX__)
+    return (vec)_mm256_maskload_ps(from, (__m256i)first_lanes(n));
 #else
     vec x = {};
     for (int i = 0; i < n; ++i) x[i] = from[i];
@@ -48,6 +69,10 @@ static inline void store_part(real *to, vec x, int n) {
     _mm512_mask_storeu_pd(to, (__mmask8)((1u << n) - 1), (__m512d)x);
 #elif defined(__AVX512F__)
     _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)x);
+#elif defined(__AVX__) && defined(TAGI_DOUBLE)
+    _mm256_maskstore_pd(to, (__m256i)first_lanes(n), (__m256d)x);
+#elif defined(__AVX__)
+    _mm256_maskstore_ps(to, (__m256i)first_lanes(n), (__m256)x);
 #else
     for (int i = 0; i < n; ++i) to[i] = x[i];
 #endif
@@ -160,13 +185,6 @@ static inline void pack_rows(real *to, real *squared, const real *from, long N, 
         }
     }
 }
-
-#ifdef TAGI_DOUBLE
-typedef long long index;
-#else
-typedef int index;
-#endif
-typedef index index_vec __attribute__((vector_size(BYTES)));
 
 // One stage of a transpose by exchange: lanes whose bit S is set change places with the other row's.
 template <int S, int... J>
