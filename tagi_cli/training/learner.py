@@ -82,11 +82,28 @@ class Learner:
         self._data: tuple[Array, Array, Array, Array] | None = None
 
     def bind(self, x: Host, y: Host) -> None:
-        """Set the rows to train on: `x (n, *input_shape)`, `y (n, K)` with NaN where missing."""
+        """Set the rows to train on: `x (n, *input_shape)`, `y (n, K)` with NaN where missing.
+
+        Raises:
+            UserError: the first layer cannot take a value of `x`.
+        """
+        self._check(x)
         order = self.backend.zeros((len(x),), np.int32)
         cursor = self.backend.zeros((1,), np.int32)
         self._data = (self.backend.resident(x), self.backend.resident(y), order, cursor)
         self._steps.clear()
+
+    def _check(self, x: Host) -> None:
+        """Refuse values that the first layer cannot take, such as ids outside a table."""
+        check = self.layer.input_check()
+        if check is None:
+            return
+        try:
+            check(x)
+        except ValueError as error:
+            raise UserError(
+                f"arch: {error}; with data.scaling_method=none the columns arrive as they are"
+            ) from None
 
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
         """Set the noise of an epoch, counted from 0, and the running scores to zero or `scores`."""
@@ -146,7 +163,12 @@ class Learner:
         return {"count": count, "nll_sum": nll, "se_sum": squared}
 
     def predict(self, x: Host) -> Prediction:
-        """Predictive moments for `x (n, *input_shape)`, in scaled units."""
+        """Predictive moments for `x (n, *input_shape)`, in scaled units.
+
+        Raises:
+            UserError: the first layer cannot take a value of `x`.
+        """
+        self._check(x)
         n = len(x)
         K = self.noise.units * self.outputs
         mu, var = np.empty((n, K)), np.empty((n, K))
