@@ -1,4 +1,4 @@
-"""Compile every `kernels/*.cu` for two GPU generations without a GPU; fail on errors and spills.
+"""Compile every `kernels/**/*.cu` for two GPU generations without a GPU; fail on errors and spills.
 
 Needs NVRTC, the extra `kernels`. A cubin that compiles is not yet right or fast: the tests compare
 numbers. Counts of registers differ between NVRTC releases, so they are printed and not bounded.
@@ -14,10 +14,11 @@ from pathlib import Path
 
 import nvidia
 
-KERNELS = Path(__file__).parents[1] / "kernels"
-PREAMBLE = KERNELS / "tagi.cuh"
+from tagi_cli.backend.sources import CUDA_OPTIONS, cuda_source
+from tagi_cli.paths import resource_dir
+
 ARCHITECTURES = ("sm_80", "sm_90")
-PRECISIONS = {"float32": [], "float64": ["--define-macro=TAGI_DOUBLE"]}
+PRECISIONS = ("float32", "float64")
 REPORT = re.compile(
     r"properties for (\w+).*?(\d+) bytes spill stores, (\d+) bytes spill loads"
     r".*?Used (\d+) registers",
@@ -33,12 +34,13 @@ def load_nvrtc() -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def compile_one(nvrtc: ctypes.CDLL, path: Path, options: list[str]) -> tuple[bool, str]:
-    """Whether the file compiles behind its preamble, and the log, which holds ptxas' report."""
+def compile_one(
+    nvrtc: ctypes.CDLL, unit: str, double: bool, options: list[str]
+) -> tuple[bool, str]:
+    """Whether a unit compiles as the backend composes it, and the log: ptxas' report."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    preamble = f'{PREAMBLE.read_text()}\n#line 1 "{path.name}"\n'
-    source = (preamble + path.read_text()).encode()
-    nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, path.name.encode(), 0, None, None)
+    source = cuda_source(unit, double).encode()
+    nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, unit.encode(), 0, None, None)
     flags = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
     failed = nvrtc.nvrtcCompileProgram(program, len(options), flags)
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
@@ -52,16 +54,16 @@ def main() -> int:
     """Compile all, print the faults and a summary; the status is the number of faults."""
     nvrtc = load_nvrtc()
     faults, used = 0, {}
-    targets = itertools.product(sorted(KERNELS.rglob("*.cu")), ARCHITECTURES, PRECISIONS)
-    for path, architecture, precision in targets:
+    folder = resource_dir("kernels")
+    units = [p.relative_to(folder).with_suffix("").as_posix() for p in sorted(folder.rglob("*.cu"))]
+    for unit, architecture, precision in itertools.product(units, ARCHITECTURES, PRECISIONS):
         options = [
             f"--gpu-architecture={architecture}",
-            "--std=c++17",
+            *CUDA_OPTIONS,
             "--ptxas-options=-v",
-            *PRECISIONS[precision],
         ]
-        compiled, log = compile_one(nvrtc, path, options)
-        label = f"{path.relative_to(KERNELS)} {architecture} {precision}"
+        compiled, log = compile_one(nvrtc, unit, precision == "float64", options)
+        label = f"{unit} {architecture} {precision}"
         kernels = REPORT.findall(log)
         if not compiled or not kernels:
             print(f"{label}: {'holds no kernel' if compiled else 'does not compile'}\n{log}")

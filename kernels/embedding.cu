@@ -1,22 +1,24 @@
 // Rows of a table of Gaussian vectors, picked by ids. An id outside the table gives NaN, the padding
 // id zeros; neither is learnt from.
 
+#include "blocks.cuh"
+
 KERNEL embedding_forward(real *__restrict__ mu_z, real *__restrict__ var_z,
                          const real *__restrict__ ids, const real *__restrict__ mu_w,
                          const real *__restrict__ var_w, int padding, int n, int V, int D) {
-    GRID_STRIDE(r, n) {
+    EACH_ROW(r, n) {
         bool valid = ids[r] >= REAL(0.0) && ids[r] < (real)V;
         int id = valid ? (int)ids[r] : 0;
         const real *m = mu_w + (long long)id * D, *v = var_w + (long long)id * D;
         real *a = mu_z + (long long)r * D, *s = var_z + (long long)r * D;
         if (valid && id != padding) {
-            SIMD for (int d = 0; d < D; ++d) {
+            SIMD EACH_COLUMN(d, D) {
                 a[d] = m[d];
                 s[d] = v[d];
             }
         } else {
             real fill = valid ? REAL(0.0) : (ids[r] - ids[r]) / REAL(0.0);
-            SIMD for (int d = 0; d < D; ++d) a[d] = s[d] = fill;
+            SIMD EACH_COLUMN(d, D) a[d] = s[d] = fill;
         }
     }
 }

@@ -1,12 +1,14 @@
 // Observation noise learnt in closed form, one variance per output (batch AGVI).
 
+#include "blocks.cuh"
+
 KERNEL noise_statistics(double *__restrict__ sums, const real *__restrict__ mu,
                         const real *__restrict__ var, const real *__restrict__ y,
                         const real *__restrict__ mean, int B, int K) {
-    GRID_STRIDE(k, K) {
+    EACH_ROW(k, K) {
         double count = 0, first = 0, second = 0;
         double m = mean[k];
-        for (int b = 0; b < B; ++b) {
+        EACH_COLUMN(b, B) {
             int i = b * K + k;
             double residual = y[i] - mu[i], v = var[i];
             double total = v + m;
@@ -17,6 +19,10 @@ KERNEL noise_statistics(double *__restrict__ sums, const real *__restrict__ mu,
             first += error * error + spread;
             second += 2 * spread * spread + 4 * spread * error * error;
         }
+        count = TOTAL(count);
+        first = TOTAL(first);
+        second = TOTAL(second);
+        if (!LEADER) continue;
         sums[3 * k] = count;
         sums[3 * k + 1] = first;
         sums[3 * k + 2] = second;

@@ -1,6 +1,8 @@
 // Normalisation by statistics that are treated as constants. Activations are (B, C, P): C features or
 // channels, each with P positions. Statistics are per channel (batch norm) or per row (layer norm).
 
+#include "blocks.cuh"
+
 // Channels that one thread works through side by side.
 #ifdef TAGI_HOST
 #define STRIP 128
@@ -130,29 +132,31 @@ KERNEL row_statistics(real *__restrict__ mean, real *__restrict__ var, real *__r
                       const real *__restrict__ mu_a, const real *__restrict__ var_a, int rows,
                       int n, int centred, int unbiased, real eps) {
     real divisor = (real)(n - unbiased > 1 ? n - unbiased : 1);
-    GRID_STRIDE(r, rows) {
+    EACH_ROW(r, rows) {
         const real *m = mu_a + (long long)r * n, *v = var_a ? var_a + (long long)r * n : 0;
         real middle = 0;
         if (!centred) {
             real total = 0;
-            SIMD_SUM(total) for (int i = 0; i < n; ++i) total += m[i];
-            middle = total / (real)n;
+            SIMD_SUM(total) EACH_COLUMN(i, n) total += m[i];
+            middle = TOTAL(total) / (real)n;
         }
         real total = 0;
         if (v) {
-            SIMD_SUM(total) for (int i = 0; i < n; ++i) {
+            SIMD_SUM(total) EACH_COLUMN(i, n) {
                 real d = m[i] - middle;
                 total += d * d + v[i];
             }
         } else {
-            SIMD_SUM(total) for (int i = 0; i < n; ++i) {
+            SIMD_SUM(total) EACH_COLUMN(i, n) {
                 real d = m[i] - middle;
                 total += d * d;
             }
         }
+        total = TOTAL(total) / divisor;
+        if (!LEADER) continue;
         mean[r] = middle;
-        var[r] = total / divisor;
-        scale[r] = REAL(1.0) / SQRT(var[r] + eps);
+        var[r] = total;
+        scale[r] = REAL(1.0) / SQRT(total + eps);
     }
 }
 

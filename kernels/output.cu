@@ -1,5 +1,7 @@
 // Innovations of the outputs given observations. What is not finite teaches nothing.
 
+#include "blocks.cuh"
+
 KERNEL gaussian_update(real *__restrict__ d_mu, real *__restrict__ d_var,
                        const real *__restrict__ mu, const real *__restrict__ var,
                        const real *__restrict__ y, const real *__restrict__ var_v, int n,
@@ -39,16 +41,18 @@ KERNEL heteroscedastic_update(real *__restrict__ d_mu, real *__restrict__ d_var,
     }
 }
 
+// The indices of a row, from 1, are distinct; 0 stands for none.
 KERNEL indexed_update(real *__restrict__ d_mu, real *__restrict__ d_var,
                       const real *__restrict__ mu, const real *__restrict__ var,
                       const real *__restrict__ y, const real *__restrict__ var_v,
                       const int *__restrict__ index, int B, int K, int n_obs) {
-    GRID_STRIDE(b, B) {
-        for (int k = 0; k < K; ++k) {
+    EACH_ROW(b, B) {
+        EACH_COLUMN(k, K) {
             d_mu[b * K + k] = REAL(0.0);
             d_var[b * K + k] = REAL(0.0);
         }
-        for (int o = 0; o < n_obs; ++o) {
+        BARRIER
+        EACH_COLUMN(o, n_obs) {
             int p = b * n_obs + o;
             if (index[p] < 1) continue;
             int i = b * K + index[p] - 1;

@@ -1,11 +1,13 @@
 // Rows picked from the data in the order of an epoch.
 
+#include "blocks.cuh"
+
 KERNEL gather_rows(real *__restrict__ out, const real *__restrict__ table,
                    const int *__restrict__ order, const int *__restrict__ cursor, int B, int n) {
     int first = cursor[0];
-    GRID_STRIDE(b, B) {
+    EACH_ROW(b, B) {
         const real *row = table + (long long)order[first + b] * n;
-        SIMD for (int i = 0; i < n; ++i) out[b * n + i] = row[i];
+        SIMD EACH_COLUMN(i, n) out[b * n + i] = row[i];
     }
 }
 

@@ -1,26 +1,18 @@
 // Learnt Gaussian scale and offset. A row has groups * inner elements; element i belongs to group i / inner.
 
-#ifdef TAGI_HOST
-#define EACH_ROW(b, B) for (int b = 0; b < (B); ++b)
-#define EACH_COLUMN(i, n) SIMD for (int i = 0; i < (n); ++i)
-#define SUM _Pragma("omp simd reduction(+ : mean, variance)")
-#else
-#define EACH_ROW(b, B) for (int b = blockIdx.x; b < (B); b += gridDim.x)
-#define EACH_COLUMN(i, n) for (int i = threadIdx.x; i < (n); i += blockDim.x)
-#define SUM
-#endif
+#include "blocks.cuh"
 
 // Loops where i is an element and g its group, along the units or, where units share, along a group.
 #define EACH_ELEMENT(...)                                    \
     if (inner == 1) {                                        \
-        EACH_ROW(b, B) EACH_COLUMN(g, groups) {              \
+        EACH_ROW(b, B) SIMD EACH_COLUMN(g, groups) {         \
             int i = b * groups + g;                          \
             __VA_ARGS__                                      \
         }                                                    \
     } else {                                                 \
         EACH_ROW(row, B *groups) {                           \
             int g = row % groups, first = row * inner;       \
-            EACH_COLUMN(k, inner) {                          \
+            SIMD EACH_COLUMN(k, inner) {                     \
                 int i = first + k;                           \
                 __VA_ARGS__                                  \
             }                                                \
@@ -76,7 +68,7 @@ KERNEL scale_innovation(real *__restrict__ G, real *__restrict__ L, const real *
         real mean = accumulate ? G[g] : REAL(0.0), variance = accumulate ? L[g] : REAL(0.0);
         for (int b = 0; b < B; ++b) {
             int first = (b * groups + g) * inner;
-            SUM for (int i = first; i < first + inner; ++i) { ADD(i) }
+            SIMD_SUM(mean, variance) for (int i = first; i < first + inner; ++i) { ADD(i) }
         }
         G[g] = mean;
         L[g] = variance;

@@ -1,30 +1,44 @@
 // Running scores per output (K, 3): count, negative log-likelihood, squared error.
 
-DEVICE void add_score(double *__restrict__ scores, double error, double total) {
+#include "blocks.cuh"
+
+DEVICE void add_score(double *sums, double error, double total) {
     if (!(error - error == 0.0)) return;
-    scores[0] += 1;
-    scores[1] += 0.5 * (1.8378770664093453 + log(total) + error * error / total);
-    scores[2] += error * error;
+    sums[0] += 1;
+    sums[1] += 0.5 * (1.8378770664093453 + log(total) + error * error / total);
+    sums[2] += error * error;
+}
+
+// Adds what the threads of a row have found.
+DEVICE void add_scores(double *__restrict__ scores, const double *sums) {
+    for (int i = 0; i < 3; ++i) {
+        double total = TOTAL(sums[i]);
+        if (LEADER) scores[i] += total;
+    }
 }
 
 KERNEL gaussian_score(double *__restrict__ scores, const real *__restrict__ mu,
                       const real *__restrict__ var, const real *__restrict__ y,
                       const real *__restrict__ var_v, int B, int K) {
-    GRID_STRIDE(k, K) {
-        for (int b = 0; b < B; ++b) {
+    EACH_ROW(k, K) {
+        double sums[3] = {0, 0, 0};
+        EACH_COLUMN(b, B) {
             int i = b * K + k;
-            add_score(scores + 3 * k, y[i] - mu[i], var[i] + var_v[k]);
+            add_score(sums, y[i] - mu[i], var[i] + var_v[k]);
         }
+        add_scores(scores + 3 * k, sums);
     }
 }
 
 KERNEL heteroscedastic_score(double *__restrict__ scores, const real *__restrict__ mu,
                              const real *__restrict__ var, const real *__restrict__ y, int B,
                              int K) {
-    GRID_STRIDE(k, K) {
-        for (int b = 0; b < B; ++b) {
+    EACH_ROW(k, K) {
+        double sums[3] = {0, 0, 0};
+        EACH_COLUMN(b, B) {
             int i = 2 * (b * K + k);
-            add_score(scores + 3 * k, y[b * K + k] - mu[i], var[i] + mu[i + 1]);
+            add_score(sums, y[b * K + k] - mu[i], var[i] + mu[i + 1]);
         }
+        add_scores(scores + 3 * k, sums);
     }
 }

@@ -2,6 +2,8 @@
 // null together for certain logits. jac = cov(a_k, z_k) / var_z_k; the covariance with other logits is
 // not passed on, as all units are treated as independent.
 
+#include "blocks.cuh"
+
 // Logit variances enter the log-normal moments up to 20: beyond it these exceed exp(20), and say
 // nothing about a probability any more, but may overflow.
 #define LIMITED(v) ((v) > REAL(20.0) ? REAL(20.0) : (v))
@@ -9,30 +11,34 @@
 // The sum of a row without its largest element. OTHERS is then the sum without element k, which loses
 // no digits where one element outweighs all others, as sum - x[k] would.
 DEVICE void without_largest(const real *x, int K, int *largest, real *top, real *rest) {
-    int at = 0;
-    for (int k = 1; k < K; ++k) at = x[k] > x[at] ? k : at;
-    real before = 0, after = 0;
-    SIMD_SUM(before) for (int k = 0; k < at; ++k) before += x[k];
-    SIMD_SUM(after) for (int k = at + 1; k < K; ++k) after += x[k];
+    int at = FIRST_COLUMN < K ? FIRST_COLUMN : -1;
+    real best = at < 0 ? REAL(0.0) : x[at], others = 0;
+    EACH_COLUMN(k, K) {
+        at = x[k] > best ? k : at;
+        best = x[k] > best ? x[k] : best;
+    }
+    WINNER(best, at);
+    SIMD_SUM(others) EACH_COLUMN(k, K) others += k == at ? REAL(0.0) : x[k];
     *largest = at;
-    *top = x[at];
-    *rest = before + after;
+    *top = best;
+    *rest = TOTAL(others);
 }
 #define OTHERS(x, k, largest, top, rest) ((k) == (largest) ? (rest) : (rest) - (x)[k] + (top))
 
 KERNEL softmax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__restrict__ jac,
                        const real *__restrict__ mu_z, const real *__restrict__ var_z, int rows,
                        int K) {
-    GRID_STRIDE(r, rows) {
+    EACH_ROW(r, rows) {
         long long first = (long long)r * K;
         const real *m = mu_z + first;
         real *a = mu_a + first, *j = jac + first, highest = m[0], top, rest;
         int largest;
-        for (int k = 1; k < K; ++k) highest = m[k] > highest ? m[k] : highest;
-        SIMD for (int k = 0; k < K; ++k) a[k] = real_exp(m[k] - highest);
+        EACH_COLUMN(k, K) highest = m[k] > highest ? m[k] : highest;
+        highest = HIGHEST(highest);
+        SIMD EACH_COLUMN(k, K) a[k] = real_exp(m[k] - highest);
         without_largest(a, K, &largest, &top, &rest);
         real unit = REAL(1.0) / (top + rest);
-        SIMD for (int k = 0; k < K; ++k) {
+        SIMD EACH_COLUMN(k, K) {
             real p = a[k] * unit;
             j[k] = p * (OTHERS(a, k, largest, top, rest) * unit);
             a[k] = p;
@@ -40,9 +46,9 @@ KERNEL softmax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *
         if (!var_z) continue;
         const real *v = var_z + first;
         real *s = var_a + first;
-        SIMD for (int k = 0; k < K; ++k) s[k] = a[k] * a[k] * v[k];
+        SIMD EACH_COLUMN(k, K) s[k] = a[k] * a[k] * v[k];
         without_largest(s, K, &largest, &top, &rest);
-        SIMD for (int k = 0; k < K; ++k) {
+        SIMD EACH_COLUMN(k, K) {
             real others = OTHERS(s, k, largest, top, rest);
             s[k] = j[k] * j[k] * v[k] + a[k] * a[k] * others;
         }
@@ -52,30 +58,31 @@ KERNEL softmax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *
 KERNEL closed_form_softmax_forward(real *__restrict__ mu_a, real *__restrict__ var_a,
                                    real *__restrict__ jac, const real *__restrict__ mu_z,
                                    const real *__restrict__ var_z, int rows, int K) {
-    GRID_STRIDE(r, rows) {
+    EACH_ROW(r, rows) {
         long long first = (long long)r * K;
         const real *m = mu_z + first, *v = var_z ? var_z + first : 0;
         real *a = mu_a + first, *j = jac + first, *s = var_a ? var_a + first : 0;
-        real highest = 0, top, rest;
+        real highest = m[0] + (v ? REAL(0.5) * LIMITED(v[0]) : REAL(0.0)), top, rest;
         int largest;
-        SIMD for (int k = 0; k < K; ++k) {
+        SIMD EACH_COLUMN(k, K) {
             a[k] = m[k] + (v ? REAL(0.5) * LIMITED(v[k]) : REAL(0.0));
         }
-        for (int k = 0; k < K; ++k) highest = k == 0 || a[k] > highest ? a[k] : highest;
-        SIMD for (int k = 0; k < K; ++k) a[k] = real_exp(a[k] - highest);
+        EACH_COLUMN(k, K) highest = a[k] > highest ? a[k] : highest;
+        highest = HIGHEST(highest);
+        SIMD EACH_COLUMN(k, K) a[k] = real_exp(a[k] - highest);
         without_largest(a, K, &largest, &top, &rest);
         real unit = REAL(1.0) / (top + rest);
-        SIMD for (int k = 0; k < K; ++k) {
+        SIMD EACH_COLUMN(k, K) {
             j[k] = OTHERS(a, k, largest, top, rest) * unit;
             a[k] *= unit;
         }
         if (!v) {
-            SIMD for (int k = 0; k < K; ++k) j[k] *= a[k];
+            SIMD EACH_COLUMN(k, K) j[k] *= a[k];
             continue;
         }
-        SIMD for (int k = 0; k < K; ++k) s[k] = a[k] * a[k] * real_expm1(LIMITED(v[k]));
+        SIMD EACH_COLUMN(k, K) s[k] = a[k] * a[k] * real_expm1(LIMITED(v[k]));
         without_largest(s, K, &largest, &top, &rest);
-        SIMD for (int k = 0; k < K; ++k) {
+        SIMD EACH_COLUMN(k, K) {
             real p = a[k], left = j[k], variance = LIMITED(v[k]), c = real_expm1(variance);
             real others = OTHERS(s, k, largest, top, rest);
             real joint = REAL(1.0) + p * c;
@@ -96,7 +103,7 @@ KERNEL closed_form_softmax_forward(real *__restrict__ mu_a, real *__restrict__ v
 
 // A row of remax where all rectified logits vanish: nothing tells the classes apart.
 DEVICE void undecided(real *a, real *s, real *j, int K) {
-    for (int k = 0; k < K; ++k) {
+    EACH_COLUMN(k, K) {
         a[k] = REAL(1.0) / (real)K;
         j[k] = 0;
         if (s) s[k] = 0;
@@ -106,16 +113,16 @@ DEVICE void undecided(real *a, real *s, real *j, int K) {
 KERNEL remax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__restrict__ jac,
                      const real *__restrict__ mu_z, const real *__restrict__ var_z, int rows,
                      int K) {
-    GRID_STRIDE(r, rows) {
+    EACH_ROW(r, rows) {
         long long first = (long long)r * K;
         const real *m = mu_z + first, *v = var_z ? var_z + first : 0;
         real *a = mu_a + first, *j = jac + first, *s = var_a ? var_a + first : 0;
         real mean, top, rest, top_y = 0, rest_y = 0, heaviest = 0, sum = 0;
         int largest, largest_y = 0;
         if (v) {
-            SIMD for (int k = 0; k < K; ++k) rectified(m[k], v[k], a + k, s + k, j + k);
+            SIMD EACH_COLUMN(k, K) rectified(m[k], v[k], a + k, s + k, j + k);
         } else {
-            SIMD for (int k = 0; k < K; ++k) {
+            SIMD EACH_COLUMN(k, K) {
                 j[k] = m[k] > REAL(0.0) ? REAL(1.0) : REAL(0.0);
                 a[k] = m[k] * j[k];
             }
@@ -129,32 +136,34 @@ KERNEL remax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__
         real unit = REAL(1.0) / mean;
         top *= unit;
         rest *= unit;
-        SIMD for (int k = 0; k < K; ++k) a[k] *= unit;
+        SIMD EACH_COLUMN(k, K) a[k] *= unit;
         if (!v) {
-            SIMD for (int k = 0; k < K; ++k) j[k] *= OTHERS(a, k, largest, top, rest) * unit;
+            SIMD EACH_COLUMN(k, K) j[k] *= OTHERS(a, k, largest, top, rest) * unit;
             continue;
         }
         // From here on a holds the mean x and s the variance y of a rectified logit, in units of the
         // sum of the means, and j = var(M) / (var(z) P(z > 0)).
-        SIMD for (int k = 0; k < K; ++k) {
+        SIMD EACH_COLUMN(k, K) {
             j[k] = s[k] / (j[k] > REAL(0.0) ? j[k] : REAL(1.0));
             s[k] *= v[k] * unit * unit;
         }
         without_largest(s, K, &largest_y, &top_y, &rest_y);
         // Weights w = x / (x + y); only their ratios matter where all are tiny.
-        for (int k = 0; k < K; ++k) {
+        EACH_COLUMN(k, K) {
             real w = a[k] > REAL(0.0) ? a[k] / (a[k] + s[k]) : a[k];
             heaviest = w > heaviest ? w : heaviest;
         }
+        heaviest = HIGHEST(heaviest);
         if (heaviest == REAL(0.0) && mean == mean) {
             undecided(a, s, j, K);
             continue;
         }
-        for (int k = 0; k < K; ++k) {
+        EACH_COLUMN(k, K) {
             real w = a[k] > REAL(0.0) ? a[k] / (a[k] + s[k]) : a[k];
             sum += a[k] * (w / heaviest);
         }
-        SIMD for (int k = 0; k < K; ++k) {
+        sum = TOTAL(sum);
+        SIMD EACH_COLUMN(k, K) {
             real x = a[k], y = s[k], safe = x > REAL(0.0) ? x + y : REAL(1.0);
             real w = x / safe, both = x * (y / safe), f = w / heaviest / sum;
             real left = OTHERS(a, k, largest, top, rest);

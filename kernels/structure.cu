@@ -1,12 +1,6 @@
 // Moving moments and innovations between values without mixing them: sums of branches, blocks of columns.
 
-#ifdef TAGI_HOST
-#define EACH_ROW(b, B) for (int b = 0; b < (B); ++b)
-#define EACH_COLUMN(i, n) SIMD for (int i = 0; i < (n); ++i)
-#else
-#define EACH_ROW(b, B) for (int b = blockIdx.x; b < (B); b += gridDim.x)
-#define EACH_COLUMN(i, n) for (int i = threadIdx.x; i < (n); i += blockDim.x)
-#endif
+#include "blocks.cuh"
 
 // z may be a itself, so that a sum of several branches grows in place.
 KERNEL add_forward(real *mu_z, real *var_z, const real *mu_a, const real *var_a,
@@ -45,11 +39,11 @@ KERNEL copy_columns(real *__restrict__ first, real *__restrict__ second,
         real *q = second ? second + (long long)b * width + start : second;
         const real *q_in = second_in ? second_in + (long long)b * width_in + start_in : second_in;
         if (accumulate) {
-            if (p_in) EACH_COLUMN(i, n) p[i] += p_in[i];
-            if (q && q_in) EACH_COLUMN(i, n) q[i] += q_in[i];
+            if (p_in) SIMD EACH_COLUMN(i, n) p[i] += p_in[i];
+            if (q && q_in) SIMD EACH_COLUMN(i, n) q[i] += q_in[i];
         } else {
-            EACH_COLUMN(i, n) p[i] = p_in ? p_in[i] : REAL(0.0);
-            if (q) EACH_COLUMN(i, n) q[i] = q_in ? q_in[i] : REAL(0.0);
+            SIMD EACH_COLUMN(i, n) p[i] = p_in ? p_in[i] : REAL(0.0);
+            if (q) SIMD EACH_COLUMN(i, n) q[i] = q_in ? q_in[i] : REAL(0.0);
         }
     }
 }

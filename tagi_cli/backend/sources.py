@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tagi_cli.paths import resource_dir
 
+CUDA_OPTIONS = ("--std=c++17",)
+"""What NVRTC is told, besides the architecture."""
+
 
 def kernel_names(source: str) -> list[str]:
     """The kernels that a source defines."""
