@@ -179,6 +179,18 @@ def test_a_batch_may_grow_and_shrink(backend: Backend) -> None:
     assert none.mu.shape == (0, 3, 6, 6)
 
 
+def test_large_batches_get_scratch_for_the_squares_of_their_maps(backend: Backend) -> None:
+    layer = nn.ConvTranspose2d(3, 1, 1)
+    parameters = nn.Parameters(backend)
+    layer.build((3, 40, 40), parameters, np.random.default_rng(0))
+    parameters.allocate()
+    plan = nn.Plan(backend, parameters, 700, training=True, differentiable=True)
+    layer.trace(plan, plan.value((3, 40, 40))).send()
+    plan.emit_backward()
+    (innovation,) = (c for c in plan.take() if c.kernel.endswith("innovation"))
+    assert innovation.arguments[7].size >= 700 * 3 * 40 * 40
+
+
 def test_an_empty_batch_teaches_nothing(backend: Backend) -> None:
     layer = nn.Conv2d(1, 3, 3)
     net = network(layer, (1, 6, 6), backend)

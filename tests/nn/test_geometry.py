@@ -75,19 +75,33 @@ def test_an_image_painted_by_placements_has_as_many_placements(
         assert window.placements((size, size)) == ((count, count), (cut, cut))
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 0), (1, 0), (2, 3), (4, 1)])
-def test_padding_of_the_spread_out_input_is_less_cut_off_the_output(low: int, high: int) -> None:
+ROWS_AND_COLUMNS = [((0, 0), (0, 0)), ((1, 0), (0, 2)), ((2, 3), (1, 0)), ((4, 1), (0, 3))]
+
+
+@pytest.mark.parametrize("padding", ROWS_AND_COLUMNS)
+def test_padding_goes_to_the_sides_it_names(padding: tuple[tuple[int, int], ...]) -> None:
+    layer = nn.Conv2d(1, 1, (3, 2), padding=padding, bias=False)
+    net = nn.Network(layer, (1, 4, 5), backend=select(kernels="numpy", precision="float64"))
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    want = correlate2d(np.pad(x, padding), layer.weight.mu[0, 0], mode="valid")
+    np.testing.assert_allclose(net(x).mu[0, 0], want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("padding", ROWS_AND_COLUMNS)
+def test_padding_of_the_spread_out_input_is_less_cut_off_the_output(
+    padding: tuple[tuple[int, int], ...],
+) -> None:
     """Some libraries pad the input of a transposed convolution after putting zeros between its
     pixels; that is cutting `extent - 1 - padding` off the output, which may be negative."""
     kernel, stride = 3, 2
-    cut = (kernel - 1 - low, kernel - 1 - high)
-    layer = nn.ConvTranspose2d(1, 1, kernel, stride=stride, padding=(cut, cut), bias=False)
+    cut = tuple((kernel - 1 - low, kernel - 1 - high) for low, high in padding)
+    layer = nn.ConvTranspose2d(1, 1, kernel, stride=stride, padding=cut, bias=False)
     net = nn.Network(layer, (1, 4, 4), backend=select(kernels="numpy", precision="float64"))
     x = np.random.default_rng(0).normal(size=(4, 4))
     spread = np.zeros((7, 7))
     spread[::stride, ::stride] = x
     flipped = layer.weight.mu[0, 0, ::-1, ::-1]
-    want = correlate2d(np.pad(spread, (low, high)), flipped, mode="valid")
+    want = correlate2d(np.pad(spread, padding), flipped, mode="valid")
     np.testing.assert_allclose(net(x).mu[0, 0], want, rtol=1e-12, atol=1e-12)
 
 
