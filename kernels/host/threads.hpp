@@ -35,7 +35,7 @@ static inline void parallel(int n, double work, const Body &body) {
 #pragma omp parallel
         {
             FlushDenormals guard;
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
             for (int i = 0; i < n; ++i) body(i);
         }
         return;

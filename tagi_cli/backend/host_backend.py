@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,13 +13,16 @@ import numpy as np
 from tagi_cli.backend import compiler
 from tagi_cli.backend.base import Backend, Call, Segment
 
+# Kernels wait for each other for microseconds. libgomp would spin for milliseconds, which takes the
+# core from whoever has work on a busy machine; it reads this when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 
 class _Library:
     """Loaded kernels of one precision."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._double = dtype == np.float64
-        self._gemm = _blas_gemm("dgemm" if self._double else "sgemm")
         self._loaded: dict[str, ctypes.CDLL] = {}
         runtime = self._load(["runtime"])["runtime"]
         # No argtypes: exact ctypes objects pass fastest.
@@ -32,8 +36,6 @@ class _Library:
                 library = ctypes.CDLL(str(path))
             except OSError as error:
                 raise compiler.CompilerError(f"compiled kernels do not load: {error}") from None
-            if hasattr(library, "set_gemm"):
-                library.set_gemm(ctypes.c_void_p(self._gemm))
             self._loaded[unit] = library
         return self._loaded
 
@@ -48,18 +50,6 @@ class _Library:
 
 def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-def _blas_gemm(name: str) -> int:
-    """Address of SciPy's BLAS `sgemm` or `dgemm`, with 32-bit integers and Fortran conventions."""
-    from scipy.linalg import cython_blas
-
-    capsule: Any = vars(cython_blas)["__pyx_capi__"][name]
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return int(get(capsule, get_name(capsule)) or 0)
 
 
 class HostSegment(Segment):
@@ -106,7 +96,7 @@ _libraries: dict[np.dtype[Any], _Library] = {}
 
 
 class HostBackend(Backend):
-    """NumPy arrays, kernels in compiled C++ and matrix products from SciPy's BLAS.
+    """NumPy arrays and compiled C++ kernels.
 
     Raises:
         CompilerError: kernels cannot be compiled or loaded here.
