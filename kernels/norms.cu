@@ -2,13 +2,10 @@
 // channels, each with P positions. Statistics are per channel (batch norm) or per row (layer norm).
 
 #include "blocks.cuh"
+#include "norms.cuh"
 
-// Channels that one thread works through side by side.
-#ifdef TAGI_HOST
+// Channels that the host works through side by side.
 #define STRIP 128
-#else
-#define STRIP 1
-#endif
 
 // body(i, b, c) for every element; on the host the inner loop runs along memory.
 #ifdef TAGI_HOST
@@ -37,6 +34,8 @@
         body                                                                        \
     }
 #endif
+
+#ifdef TAGI_HOST
 
 // moments (1 + 2 C): number of elements per channel, then of each channel the mean of mu, and
 // sum (mu - mean)^2 + var. Shards of a batch are merged by batch_norm_statistics.
@@ -67,22 +66,17 @@ KERNEL channel_moments(double *__restrict__ moments, const real *__restrict__ mu
             const real *m = mu + start, *v = var ? var + start : 0;
             if (P == 1) {
                 SIMD for (int k = 0; k < width; ++k) {
-                    double d = m[k] - sum[k];
-                    square[k] += d * d + (v ? v[k] : REAL(0.0));
+                    ADD_SQUARES(square[k], sum[k], m[k], v ? v[k] : REAL(0.0))
                 }
             } else {
                 for (int k = 0; k < width; ++k) {
                     real total = 0, middle = (real)sum[k];
                     if (v) {
-                        SIMD_SUM(total) for (int p = 0; p < P; ++p) {
-                            real d = m[k * P + p] - middle;
-                            total += d * d + v[k * P + p];
-                        }
+                        SIMD_SUM(total) for (int p = 0; p < P; ++p)
+                            ADD_SQUARES(total, middle, m[k * P + p], v[k * P + p])
                     } else {
-                        SIMD_SUM(total) for (int p = 0; p < P; ++p) {
-                            real d = m[k * P + p] - middle;
-                            total += d * d;
-                        }
+                        SIMD_SUM(total) for (int p = 0; p < P; ++p)
+                            ADD_SQUARES(total, middle, m[k * P + p], REAL(0.0))
                     }
                     square[k] += total;
                 }
@@ -91,6 +85,8 @@ KERNEL channel_moments(double *__restrict__ moments, const real *__restrict__ mu
         for (int k = 0; k < width; ++k) squares[first + k] = square[k];
     }
 }
+
+#endif
 
 // Merges the moments (shards, 1 + 2 C) of all shards (Chan et al. 1979), and moves the running values.
 KERNEL batch_norm_statistics(real *__restrict__ mean, real *__restrict__ var,
@@ -206,6 +202,8 @@ KERNEL norm_backward(real *__restrict__ d_mu_a, real *__restrict__ d_var_a,
     }
 }
 
+#ifdef TAGI_HOST
+
 // Sums over batch and positions for one strip of channels; a, b: gain and bias, of mean and variance.
 KERNEL norm_innovation(real *__restrict__ G_w, real *__restrict__ L_w, real *__restrict__ G_b,
                        real *__restrict__ L_b, const real *__restrict__ mu_a,
@@ -225,10 +223,7 @@ KERNEL norm_innovation(real *__restrict__ G_w, real *__restrict__ L_w, real *__r
             if (P == 1) {
                 SIMD for (int k = 0; k < width; ++k) {
                     real t = s[k * step] * (m[k] - middle[k * step]);
-                    sums[0][k] += t * d[k];
-                    sums[1][k] += t * t * e[k];
-                    sums[2][k] += d[k];
-                    sums[3][k] += e[k];
+                    ADD_INNOVATIONS(sums[0][k], sums[1][k], sums[2][k], sums[3][k], t, d[k], e[k])
                 }
                 continue;
             }
@@ -237,10 +232,7 @@ KERNEL norm_innovation(real *__restrict__ G_w, real *__restrict__ L_w, real *__r
                 real gain = 0, gain_var = 0, bias = 0, bias_var = 0;
                 SIMD_SUM(gain, gain_var, bias, bias_var) for (int p = 0; p < P; ++p) {
                     real t = factor * (m[p] - centre);
-                    gain += t * d[p];
-                    gain_var += t * t * e[p];
-                    bias += d[p];
-                    bias_var += e[p];
+                    ADD_INNOVATIONS(gain, gain_var, bias, bias_var, t, d[p], e[p])
                 }
                 sums[0][k] += gain;
                 sums[1][k] += gain_var;
@@ -258,3 +250,5 @@ KERNEL norm_innovation(real *__restrict__ G_w, real *__restrict__ L_w, real *__r
         }
     }
 }
+
+#endif

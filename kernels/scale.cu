@@ -1,6 +1,7 @@
 // Learnt Gaussian scale and offset. A row has groups * inner elements; element i belongs to group i / inner.
 
 #include "blocks.cuh"
+#include "scale.cuh"
 
 // Loops where i is an element and g its group, along the units or, where units share, along a group.
 #define EACH_ELEMENT(...)                                    \
@@ -46,11 +47,7 @@ KERNEL offset_forward(real *__restrict__ mu_z, real *__restrict__ var_z,
     EACH_ELEMENT(var_z[i] = (var_a ? var_a[i] : REAL(0.0)) + (var_b ? var_b[g] : REAL(0.0));)
 }
 
-// Of a scale with the input's means mu_a, of an offset without.
-#define ADD(i)                                 \
-    real a = mu_a ? mu_a[i] : REAL(1.0);       \
-    mean += a * d_mu_z[i];                     \
-    variance += a * a * d_var_z[i];
+#ifdef TAGI_HOST
 
 KERNEL scale_innovation(real *__restrict__ G, real *__restrict__ L, const real *__restrict__ mu_a,
                         const real *__restrict__ d_mu_z, const real *__restrict__ d_var_z, int B,
@@ -58,7 +55,7 @@ KERNEL scale_innovation(real *__restrict__ G, real *__restrict__ L, const real *
     if (inner == 1) {
         SIMD GRID_STRIDE(g, groups) {
             real mean = accumulate ? G[g] : REAL(0.0), variance = accumulate ? L[g] : REAL(0.0);
-            for (int i = g; i < B * groups; i += groups) { ADD(i) }
+            for (int i = g; i < B * groups; i += groups) ADD(i)
             G[g] = mean;
             L[g] = variance;
         }
@@ -68,9 +65,11 @@ KERNEL scale_innovation(real *__restrict__ G, real *__restrict__ L, const real *
         real mean = accumulate ? G[g] : REAL(0.0), variance = accumulate ? L[g] : REAL(0.0);
         for (int b = 0; b < B; ++b) {
             int first = (b * groups + g) * inner;
-            SIMD_SUM(mean, variance) for (int i = first; i < first + inner; ++i) { ADD(i) }
+            SIMD_SUM(mean, variance) for (int i = first; i < first + inner; ++i) ADD(i)
         }
         G[g] = mean;
         L[g] = variance;
     }
 }
+
+#endif
