@@ -11,6 +11,9 @@ from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
 from tagi_cli.nn.parameters import Host, Parameter, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
+LARGEST = 2**24
+"""Most rows that a table can have."""
+
 
 class Embedding(Layer):
     """Table of Gaussian vectors: an input of ids `(L,)` becomes `(L, embedding_dim)`.
@@ -40,6 +43,11 @@ class Embedding(Layer):
         if num_embeddings < 1 or embedding_dim < 1 or input_size < 0 or not scale > 0:
             raise ValueError(
                 f"Embedding({num_embeddings}, {embedding_dim}): sizes and scale must be positive"
+            )
+        if num_embeddings > LARGEST:
+            raise ValueError(
+                f"Embedding({num_embeddings}, {embedding_dim}): ids are floats, which are exact up "
+                f"to {LARGEST} in single precision"
             )
         if not -1 <= padding_idx < num_embeddings:
             raise ValueError(

@@ -122,3 +122,5 @@ def test_wrong_sizes_and_options_are_refused() -> None:
         nn.Embedding(5, 2, padding_idx=5)
     with pytest.raises(ValueError, match="sizes and scale must be positive"):
         nn.Embedding(0, 2)
+    with pytest.raises(ValueError, match="exact up to 16777216"):
+        nn.Embedding(2**24 + 1, 1)
