@@ -82,7 +82,7 @@ class HRCSoftmax:
         Raises:
             ValueError: not a whole number of rows.
         """
-        mu, var = np.asarray(mu, np.float64), np.asarray(var, np.float64)
+        mu, var = np.asarray(mu, np.float64).ravel(), np.asarray(var, np.float64).ravel()
         if mu.size % self.len or mu.size != var.size:
             raise ValueError(
                 f"{mu.size} means and {var.size} variances: {self.classes} classes have "

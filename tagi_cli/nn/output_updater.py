@@ -102,7 +102,7 @@ class OutputUpdater:
         """
         passes = self.network.current
         B, units = passes.plan.batch, passes.plan.output.shape
-        y, var_v, index = np.ravel(y), np.ravel(var_v), np.ravel(index)
+        y, var_v, index = np.ravel(y), np.ravel(var_v), np.asarray(index, np.int32).ravel()
         n, K = y.size, int(np.prod(units))
         if n % max(B, 1) or index.size != n or var_v.size < n:
             raise ValueError(

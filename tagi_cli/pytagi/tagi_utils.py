@@ -206,9 +206,10 @@ class Utils:
 def _tree(given: HRCSoftmax, classes: int) -> nn.HRCSoftmax:
     """The tree of so many classes, after a look at whether it is the given one."""
     tree = nn.HRCSoftmax(classes)
-    if (given.len, given.num_obs) != (tree.len, tree.num_obs):
+    if (given.len, given.num_obs, len(given.idx)) != (tree.len, tree.num_obs, tree.idx.size):
         raise ValueError(
-            f"the tree has {given.len} units; that of {classes} classes has {tree.len}"
+            f"the tree has {given.len} units and {len(given.idx)} indices; that of {classes} "
+            f"classes has {tree.len} and {tree.idx.size}"
         )
     return tree
 
@@ -221,8 +222,8 @@ def _read(path: str) -> bytes:
 def _idx(path: str, magic: int, words: int) -> Host:
     """The items of an IDX file of bytes: `words` big-endian numbers, then the data."""
     data = _read(path)
-    head = np.frombuffer(data[: 4 * words], ">i4")
-    if head.size < words or head[0] != magic:
+    head = np.frombuffer(data[: 4 * words].ljust(4 * words, b"\0"), ">i4")
+    if head[0] != magic:
         raise ValueError(f"{path}: not an IDX file with magic number {magic}")
     shape = tuple(int(n) for n in head[1:])
     body = np.frombuffer(data, np.uint8, offset=4 * words)

@@ -142,7 +142,9 @@ def _found(data: bytes, position: int) -> str:
     if len(data) < position + 8:
         return f"ends at byte {len(data)}"
     (length,) = struct.unpack_from("<Q", data, position)
-    line = data[position + 8 : position + 8 + min(length, 80)]
-    if length > 256 or len(line) < length or not line.isascii() or not line.decode().isprintable():
+    line = data[position + 8 : position + 8 + length] if length <= 256 else b""
+    if not line.isascii() or not line.decode().isprintable() or not line:
         return f"no layer begins at byte {position}"
+    if len(line) < length:
+        return f"ends at byte {len(data)}"
     return f"found {line.decode()} at byte {position}"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Host = np.ndarray[Any, Any]
 
 
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
 def _flat(values: Any) -> Host:
     return np.asarray(values, np.float32).ravel()
 
@@ -221,8 +224,9 @@ class StateView(BaseHiddenStates):
         mu, var, jac = value.mu.reshape(-1), value.var, value.jac
         return {
             "mu_a": mu,
-            "var_a": np.zeros(mu.shape, np.float32) if var is None else var.reshape(-1),
-            "jcb": np.ones(mu.shape, np.float32) if jac is None else jac.reshape(-1),
+            # What no kernel reads cannot be written either.
+            "var_a": np.broadcast_to(_ZERO, mu.shape) if var is None else var.reshape(-1),
+            "jcb": np.broadcast_to(_ONE, mu.shape) if jac is None else jac.reshape(-1),
         }
 
     @property

@@ -1,0 +1,150 @@
+"""pytagi's binary file: its bytes, and what is said of files that do not fit."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagi_cli import nn
+from tagi_cli.errors import UserError
+from tagi_cli.nn import interop
+
+
+def network(*layers: nn.Layer, shape: tuple[int, ...] = (1, 6, 6), seed: int = 0) -> nn.Network:
+    net = nn.Network(nn.Sequential(*layers), shape, rng=np.random.default_rng(seed))
+    net(np.random.default_rng(1).normal(size=(4, *shape)))
+    return net
+
+
+def convolutional(seed: int = 0) -> nn.Network:
+    return network(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.ResNetBlock(
+            nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)),
+            nn.Conv2d(4, 4, 1),
+        ),
+        nn.MaxPool2d(2, 2),
+        nn.Flatten(),
+        nn.Linear(36, 2),
+        seed=seed,
+    )
+
+
+def normalised(seed: int = 0, last: bool = False) -> nn.Network:
+    layers = [nn.Linear(5, 3), nn.LayerNorm((3,))]
+    return network(*layers, *([] if last else [nn.ReLU(), nn.Linear(3, 2)]), shape=(5,), seed=seed)
+
+
+def record(line: str, *arrays: np.ndarray) -> bytes:
+    """What pytagi writes for a layer."""
+    head = struct.pack("<Q", len(line)) + line.encode()
+    return head + b"".join(np.asarray(a, "<f4").tobytes() for a in arrays)
+
+
+def as_pytagi_writes(net: nn.Network) -> bytes:
+    d = interop.state_dict(net.layer)
+    norm = d["BatchNorm2d.main.2.1"]
+    running = (norm.states["running_mean"], norm.states["running_var"])
+    return b"".join(
+        (
+            record("Conv2d(1,4,6,6,3)", *d["Conv2d.0"]),
+            record("Conv2d(4,4,6,6,3)", *d["Conv2d.main.2.0"]),
+            record("BatchNorm2d()", *norm, *running),
+            record("Conv2d(4,4,6,6,1)", *d["Conv2d.shortcut.2"]),
+            record("MaxPool2d(4,4,3,3,2)"),
+            record("Linear(36,2)", *d["Linear.5"]),
+        )
+    )
+
+
+def test_the_bytes_are_those_of_pytagi(tmp_path: Path) -> None:
+    net, path = convolutional(), tmp_path / "made" / "net.bin"
+    interop.write_binary(net.layer, path)
+    assert path.read_bytes() == as_pytagi_writes(net)
+
+
+def test_a_file_brings_parameters_and_running_statistics(tmp_path: Path) -> None:
+    net, other, path = convolutional(), convolutional(seed=1), tmp_path / "net.bin"
+    path.write_bytes(as_pytagi_writes(net))
+    interop.read_binary(other.layer, path)
+    x = np.random.default_rng(2).normal(size=(3, 1, 6, 6))
+    for one in (net, other):
+        one.eval()
+    np.testing.assert_array_equal(other(x).mu, net(x).mu)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_statistics_after_a_layer_normalisation_are_passed_over(
+    tmp_path: Path, rows: int, last: bool
+) -> None:
+    """pytagi writes those of the last batch and cannot read them back into a fresh network."""
+    net, other, path = normalised(last=last), normalised(seed=1, last=last), tmp_path / "net.bin"
+    d = interop.state_dict(net.layer)
+    data = record("Linear(5,3)", *d["Linear.0"])
+    data += record("LayerNorm()", *d["LayerNorm.1"], np.ones(rows), np.ones(rows))
+    if not last:
+        data += record("Linear(3,2)", *d["Linear.3"])
+    path.write_bytes(data)
+    interop.read_binary(other.layer, path)
+    x = np.random.default_rng(2).normal(size=(3, 5))
+    np.testing.assert_array_equal(other(x).mu, net(x).mu)
+
+
+def test_files_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> None:
+    net, path = convolutional(), tmp_path / "net.bin"
+    data = as_pytagi_writes(convolutional(seed=1))
+    begin = len(record("Conv2d(1,4,6,6,3)", np.zeros(80)))
+    x = np.ones((2, 1, 6, 6))
+    net.eval()
+    before = net(x).mu
+    bad_variance = bytearray(data)
+    bad_variance[begin - 4 : begin] = struct.pack("<f", -1.0)
+    huge = struct.pack("<Q", 2**63) + data[8:]
+    for wrong, message in (
+        (b"", "ends at byte 0; the network has Conv2d(1,4,6,6,3)"),
+        (data[:20], "ends at byte 20"),
+        (data[: begin - 5], f"ends at byte {begin - 5}, inside the parameters of Conv2d.0"),
+        (data[:-1], "inside the parameters of Linear.5"),
+        (data[: begin + 4], f"ends at byte {begin + 4}; the network has Conv2d(4,4,6,6,3)"),
+        (data[begin:], "found Conv2d(4,4,6,6,3) at byte 0; the network has Conv2d(1,4,6,6,3)"),
+        (huge, "no layer begins at byte 0"),
+        (data + b"\0" * 8, "8 bytes are left after the last layer"),
+        (bytes(bad_variance), "Conv2d.0: a variance of biases is negative or not a number"),
+    ):
+        path.write_bytes(wrong)
+        with pytest.raises(UserError) as raised:
+            interop.read_binary(net.layer, path)
+        assert message in str(raised.value)
+        np.testing.assert_array_equal(net(x).mu, before)
+    with pytest.raises(UserError, match="cannot be read"):
+        interop.read_binary(net.layer, tmp_path / "none.bin")
+
+
+def test_layers_that_pytagi_lacks_are_refused(tmp_path: Path) -> None:
+    for layer in (nn.Scale(), nn.ExponentialMovingAverage()):
+        net = network(layer, shape=(3,))
+        with pytest.raises(UserError, match="pytagi's files know no such layer"):
+            interop.write_binary(net.layer, tmp_path / "net.bin")
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "line"),
+    [
+        (nn.Linear(0, 2), (3,), "Linear(3,2)"),
+        (nn.ConvTranspose2d(1, 2, 3, stride=2), (1, 4, 5), "ConvTranspose2d(1,2,11,9,3)"),
+        (nn.AvgPool2d((2, 3)), (2, 4, 6), "AvgPool2d(2,2,2,2,2x3)"),
+        (nn.RMSNorm((3,)), (3,), "RMSNorm()"),
+        (nn.Embedding(7, 2), (3,), "Embedding(7->2)"),
+        (nn.LeakyReLU(), (3,), "leakyReLU()"),
+        (nn.Sequential(nn.Linear(0, 2)), (3,), "LayerBlock(3,2)"),
+        (nn.ResNetBlock(nn.Linear(0, 3)), (3,), "ResNetBlock(3,3)"),
+    ],
+)
+def test_info_lines(layer: nn.Layer, shape: tuple[int, ...], line: str) -> None:
+    nn.output_shape(layer, shape)
+    assert interop.info(layer) == line

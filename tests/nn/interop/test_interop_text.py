@@ -1,0 +1,66 @@
+"""pytagi's CSV files: their lines, and what is said of files that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagi_cli import nn
+from tagi_cli.errors import UserError
+from tagi_cli.nn import interop
+
+FILES = ("_1_mw.csv", "_2_Sw.csv", "_3_mb.csv", "_4_Sb.csv")
+
+
+def network(seed: int) -> nn.Network:
+    layers = (nn.Linear(3, 2), nn.ReLU(), nn.ResNetBlock(nn.Linear(2, 2, bias=False)))
+    return nn.Network(nn.Sequential(*layers), (3,), rng=np.random.default_rng(seed))
+
+
+def test_four_files_hold_all_layers_at_full_precision(tmp_path: Path) -> None:
+    net, prefix = network(0), tmp_path / "made" / "net"
+    interop.write_csv(net.layer, prefix)
+    d = interop.state_dict(net.layer)
+    for part, ending in enumerate(FILES):
+        want = np.concatenate([d["Linear.0"][part], d["Linear.main.2"][part]])
+        text = Path(f"{prefix}{ending}").read_text()
+        assert text.endswith("\n")
+        np.testing.assert_array_equal(np.array(text.split(), np.float32), want)
+    other = network(1)
+    interop.read_csv(other.layer, prefix)
+    for name, entry in interop.state_dict(other.layer).items():
+        for got, want in zip(entry, d[name], strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_files_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> None:
+    net, prefix = network(0), tmp_path / "net"
+    interop.write_csv(network(1).layer, prefix)
+    before = net.state_dict()
+    first = Path(f"{prefix}{FILES[0]}")
+    good = first.read_text()
+    lines = good.splitlines()
+    for text, message in (
+        ("\n".join(lines[:-4]), "6 numbers, the network needs 10"),
+        (good + "1\n", "11 numbers, the network needs 10"),
+        (good.replace(lines[2], "x"), "_1_mw.csv, line 3: found 'x', no number"),
+    ):
+        first.write_text(text)
+        with pytest.raises(UserError) as raised:
+            interop.read_csv(net.layer, prefix)
+        assert message in str(raised.value)
+    first.write_text(good)
+    variances = Path(f"{prefix}{FILES[1]}")
+    variances.write_text("-1\n" * 10)
+    with pytest.raises(UserError, match=r"Linear\.0: a variance of weights is negative"):
+        interop.read_csv(net.layer, prefix)
+    variances.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot be read"):
+        interop.read_csv(net.layer, prefix)
+    variances.unlink()
+    with pytest.raises(UserError, match=r"_2_Sw\.csv: cannot be read \(No such file"):
+        interop.read_csv(net.layer, prefix)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
