@@ -211,7 +211,12 @@ def main() -> None:
     )
     parser.add_argument("--save", type=Path, default=RESULTS / "uci.json")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--show", action="store_true", help="print the saved results and stop")
     options = parser.parse_intermixed_args()
+    if options.show:
+        for name, results in json.loads(options.save.read_text())["sets"].items():
+            show(name, results)
+        return
     if options.splits < 2:
         parser.error(f"--splits {options.splits}: a standard error needs at least 2")
     if options.data is None:
