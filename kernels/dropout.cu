@@ -1,5 +1,7 @@
 // Units dropped at random: as moments of the random mask, or with a drawn mask.
 
+#include "random.cuh"
+
 KERNEL dropout_moments_forward(real *__restrict__ var_z, const real *__restrict__ mu_a,
                                const real *__restrict__ var_a, real keep, int n) {
     real share = REAL(1.0) / keep, spread = (REAL(1.0) - keep) / keep;
@@ -10,37 +12,24 @@ KERNEL dropout_moments_forward(real *__restrict__ var_z, const real *__restrict_
     }
 }
 
-// A bijection of 32-bit words whose output bits each depend on all input bits (multiply, xor, shift).
-DEVICE unsigned int scramble(unsigned int x) {
-    x ^= x >> 16;
-    x *= 0x7feb352du;
-    x ^= x >> 15;
-    x *= 0x846ca68bu;
-    x ^= x >> 16;
-    return x;
-}
-
 // The mask is a function of (seed, batch, element): the same on every backend and in any order.
 KERNEL dropout_sample_forward(real *__restrict__ mu_z, real *__restrict__ var_z,
                               real *__restrict__ jac, const real *__restrict__ mu_a,
                               const real *__restrict__ var_a, const int *__restrict__ generator,
                               real keep, int n) {
-    unsigned int stream =
-        scramble((unsigned int)generator[1] + scramble((unsigned int)generator[0]));
+    unsigned int stream = random_stream(generator);
     int limit = (int)(keep * REAL(16777216.0));
     real share = REAL(1.0) / keep;
     if (var_a) {
         SIMD GRID_STRIDE(i, n) {
-            int draw = (int)(scramble((unsigned int)i ^ stream) >> 8);
-            real j = draw < limit ? share : REAL(0.0);
+            real j = random_bits(stream, i) < limit ? share : REAL(0.0);
             jac[i] = j;
             mu_z[i] = j * mu_a[i];
             var_z[i] = j * j * var_a[i];
         }
     } else {
         SIMD GRID_STRIDE(i, n) {
-            int draw = (int)(scramble((unsigned int)i ^ stream) >> 8);
-            real j = draw < limit ? share : REAL(0.0);
+            real j = random_bits(stream, i) < limit ? share : REAL(0.0);
             jac[i] = j;
             mu_z[i] = j * mu_a[i];
         }

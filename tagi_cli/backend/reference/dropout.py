@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tagi_cli.backend.base import Array
+from tagi_cli.backend.reference.random_bits import random_bits
 
 
 def dropout_moments_forward(
@@ -19,16 +20,6 @@ def dropout_moments_forward(
     if var_a is not None:
         np.add(var_z, var_a, out=var_z)
     np.divide(var_z, keep, out=var_z)
-
-
-def _scramble(x: Array) -> Array:
-    """A bijection of 32-bit words whose output bits each depend on all input bits."""
-    x = x ^ (x >> np.uint32(16))
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    return x
 
 
 def dropout_sample_forward(
@@ -46,10 +37,7 @@ def dropout_sample_forward(
     The mask is a function of `generator` (int32: seed, number of the batch) and the element: the
     same on every backend and in any order.
     """
-    seed, step = (generator[k : k + 1].astype(np.uint32) for k in (0, 1))
-    stream = _scramble(step + _scramble(seed))
-    draw = _scramble(np.arange(n, dtype=np.uint32) ^ stream) >> np.uint32(8)
-    kept = draw < np.uint32(int(keep * 16777216))
+    kept = random_bits(generator, n) < np.uint32(int(keep * 16777216))
     np.multiply(kept.reshape(jac.shape), 1 / keep, out=jac, casting="same_kind")
     np.multiply(jac, mu_a, out=mu_z)
     if var_z is not None and var_a is not None:
