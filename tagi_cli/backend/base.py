@@ -12,6 +12,21 @@ Array = np.ndarray[Any, Any]
 """An array of the backend's device: `numpy.ndarray`, or `cupy.ndarray` with the same interface."""
 
 
+def host_copy(array: Array) -> np.ndarray[Any, Any]:
+    """A copy of an array of any backend as a NumPy array."""
+    copied: np.ndarray[Any, Any] = np.array(array) if isinstance(array, np.ndarray) else array.get()
+    return copied
+
+
+def overwrite(array: Array, data: Any) -> None:
+    """Copy host data of the right size into an array of any backend, of any shape."""
+    values = np.ascontiguousarray(data, array.dtype).reshape(array.shape)
+    if isinstance(array, np.ndarray):
+        array[...] = values
+    else:
+        array.set(values)
+
+
 class Call(NamedTuple):
     """One kernel call: the kernel's name and its arguments in the kernel's order.
 

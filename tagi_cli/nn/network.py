@@ -105,6 +105,9 @@ class Network:
         preactivation: where the network ends in an activation, innovations of the output mean
             those of its pre-activation: `OutputUpdater` runs that activation's backward, too.
 
+    Attributes:
+        direct: whether arrays are NumPy's, so that inputs can be copied without the backend.
+
     Raises:
         ShapeError: layers do not fit together.
     """
@@ -134,7 +137,7 @@ class Network:
         self.rule = rule
         self.cap = cap
         self.preactivation = preactivation
-        self._direct = self.backend.xp is np
+        self.direct = self.backend.xp is np
         self._passes: dict[tuple[Any, ...], Passes] = {}
         self._entries: dict[tuple[bool, bool], dict[Any, _Entry]] = {}
         self._training, self._input_innovation = True, input_innovation
@@ -173,6 +176,14 @@ class Network:
     def eval(self) -> None:
         """Behave as in prediction from the next call on."""
         self.training = False
+
+    def move(self, backend: Backend) -> None:
+        """Run on another backend from the next call on, with the present parameters and states."""
+        self.parameters.move(backend)
+        self.backend = backend
+        self.direct = backend.xp is np
+        self._current = None
+        self.forget()
 
     def forget(self) -> None:
         """Trace anew from the next call on, after a change of what layers do."""
@@ -236,7 +247,7 @@ class Network:
             entry = self._mode.get(key) or self._enter(key, x, var_x)
         if self._check is not None:
             self._check(np.asarray(x))
-        if self._direct:
+        if self.direct:
             entry.mu[...] = x
             if var_x is not None:
                 entry.var[...] = var_x  # type: ignore[index]
@@ -340,8 +351,6 @@ class Network:
         if not source.wanted:
             raise RuntimeError("make the network with input_innovation=True")
         d_mu, d_var = source.innovation()
-        if not source.reached:
-            return np.zeros(d_mu.shape, d_mu.dtype), np.zeros(d_mu.shape, d_mu.dtype)
         return self.backend.to_host(d_mu), self.backend.to_host(d_var)
 
     def step(self) -> None:

@@ -33,7 +33,6 @@ class OutputUpdater:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._direct = network.backend.xp is np
 
     def update(self, y: Any, var_v: Any) -> None:
         """Observe `y = output + V`, `V ~ N(0, var_v)`.
@@ -51,7 +50,7 @@ class OutputUpdater:
         except (KeyError, AttributeError):
             y, var_v = np.asarray(y), np.asarray(var_v)
             bound = passes.bound.get((y.shape, var_v.shape)) or self._gaussian(passes, y, var_v)
-        if self._direct:
+        if self.network.direct:
             bound.y[...] = y
             bound.var_v[...] = var_v
             bound.once()

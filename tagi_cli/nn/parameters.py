@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend
+from tagi_cli.backend import Array, Backend, overwrite
 
 Host = np.ndarray[Any, Any]
 
@@ -48,8 +48,7 @@ class Parameter:
                 )
             if what == "variance" and not (new >= 0).all():
                 raise ValueError(f"{self.name}: a variance is negative or not a number")
-            xp_new = new.reshape(self.shape).astype(old.dtype)
-            old[...] = xp_new if isinstance(old, np.ndarray) else type(old)(xp_new)
+            overwrite(old, new)
 
 
 class State:
@@ -141,6 +140,23 @@ class Parameters:
             )
         self._allocated = len(tensors)
 
+    def move(self, backend: Backend) -> None:
+        """Keep all arrays on another backend from now on, with their present values.
+
+        Plans and views made before are of no use afterwards.
+        """
+        old, self.backend = self.backend, backend
+        for tensor in self.tensors.values():
+            tensor.mu, tensor.var = old.to_host(tensor.mu), old.to_host(tensor.var)
+        for state in self.states.values():
+            kept = old.to_host(state.value)
+            moments = kept.dtype == old.dtype
+            state.value = backend.asarray(kept, None if moments else kept.dtype)
+        floored = old.to_host(self.floored)
+        self._allocated = -1
+        self.allocate()
+        backend.write(self.floored, floored)
+
     def state_dict(self) -> dict[str, Host]:
         """Host copies: `<tensor>.mu` and `<tensor>.var` of parameters, `<state>` of states."""
         host = self.backend.to_host
@@ -172,7 +188,7 @@ class Parameters:
         for name, tensor in self.tensors.items():
             tensor.assign(values[f"{name}.mu"], values[f"{name}.var"])
         for name, state in self.states.items():
-            state.value[...] = self.backend.asarray(values[name], state.value.dtype)
+            overwrite(state.value, values[name])
 
 
 def flat_size(shape: Sequence[int]) -> int:

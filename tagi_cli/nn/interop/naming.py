@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tagi_cli.backend import host_copy, overwrite
 from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.parameters import Host, Parameter, State
@@ -65,7 +66,7 @@ class Leaf(NamedTuple):
 
     def entry(self) -> Entry:
         """Copies of the layer's parameters and states."""
-        states = {name: np.array(state.value) for name, state in self.states.items()}
+        states = {name: host_copy(state.value) for name, state in self.states.items()}
         return Entry((*_flat(self.weight), *_flat(self.bias)), states)
 
     def check(self, values: Sequence[Any]) -> None:
@@ -107,13 +108,13 @@ class Leaf(NamedTuple):
                 parameter.assign(*pair)
         if isinstance(values, Entry):
             for name, state in self.states.items():
-                state.value[...] = values.states[name]
+                overwrite(state.value, values.states[name])
 
 
 def _flat(parameter: Parameter | None) -> tuple[Host, Host]:
     if parameter is None:
         return np.empty(0, np.float32), np.empty(0, np.float32)
-    return np.array(parameter.mu).ravel(), np.array(parameter.var).ravel()
+    return host_copy(parameter.mu).ravel(), host_copy(parameter.var).ravel()
 
 
 def leaves(layer: Layer, branches: Sequence[str] = (), place: Sequence[int] = ()) -> Iterator[Leaf]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagi_cli.backend import threads
+from tagi_cli.backend import Backend, host_copy, overwrite, select, threads
 from tagi_cli.nn import Layer, Parameter, flat_size, interop
 from tagi_cli.pytagi import cuda
 from tagi_cli.pytagi.randomness import generator
@@ -44,8 +45,8 @@ def _moment(which: str, part: str, doc: str) -> Any:
     def set_(self: BaseLayer, value: Any) -> None:
         parameter = self._checked(which, part, value)
         if parameter is not None:
-            mu, var = (value, parameter.var) if part == "mu" else (parameter.mu, value)
-            parameter.assign(mu, var)
+            mu, var = (host_copy(a) for a in (parameter.mu, parameter.var))
+            parameter.assign(*((value, var) if part == "mu" else (mu, value)))
 
     return property(get, set_, doc=doc)
 
@@ -66,17 +67,17 @@ def _innovation(which: str, part: str, power: int, doc: str) -> Any:
             return
         if parameter.G is None:
             raise RuntimeError(f"{self._leaf.name} is not part of a network yet")
-        var = parameter.var**power
+        var = host_copy(parameter.var) ** power
         delta = np.asarray(value, var.dtype).reshape(var.shape)
         sums = parameter.G if part == "G" else parameter.L
         assert sums is not None
-        sums[...] = np.divide(delta, var, out=np.zeros_like(var), where=var > 0)
+        overwrite(sums, np.divide(delta, var, out=np.zeros_like(var), where=var > 0))
 
     return property(get, set_, doc=doc)
 
 
 def _copy(array: Any) -> Host:
-    return np.array(array, np.float32).ravel()
+    return host_copy(array).ravel()
 
 
 class BaseLayer:
@@ -306,16 +307,21 @@ class BaseLayer:
 def set_threads(num_threads: int) -> None:
     """Set the CPU threads of matrix products and kernels, for the whole process.
 
+    More than there are cores would only wait for each other: as many as cores are then used.
+
     Raises:
         ValueError: fewer than one.
     """
     if num_threads < 1:
         raise ValueError(f"{num_threads} threads: at least 1 is needed")
-    threads.limited(num_threads)
+    threads.limited(min(num_threads, len(os.sched_getaffinity(0))))
 
 
-def check_device(device: str) -> None:
+def check_device(device: str) -> Backend:
     """Make sure that layers can run on a device.
+
+    Returns:
+        What runs them there.
 
     Raises:
         ValueError: `device` is neither `cpu` nor `cuda` nor `cuda:<index>`.
@@ -324,10 +330,12 @@ def check_device(device: str) -> None:
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
         raise ValueError(f"device '{device}': allowed are cpu, cuda, cuda:<index>")
-    if kind == "cuda":
-        if not cuda.is_device_available(int(index or 0)):
-            raise RuntimeError(
-                f"device '{device}': found {cuda.get_device_count()} CUDA devices; "
-                "pytagi.cuda.is_available() tells beforehand"
-            )
+    if kind == "cuda" and not cuda.is_device_available(int(index or 0)):
+        raise RuntimeError(
+            f"device '{device}': found {cuda.get_device_count()} CUDA devices; "
+            "pytagi.cuda.is_available() tells beforehand"
+        )
+    backend = select(device)
+    if kind == "cuda" and backend.name != "cuda":
         raise RuntimeError(f"device '{device}': networks run on the CPU in this version")
+    return backend

@@ -1,6 +1,7 @@
 """Moments and innovations of a layer boundary: arrays of the user's own, or views of a network.
 
-Arrays are flat and in float32, `block_size` rows of `actual_size` units.
+Arrays are flat and in float32, `block_size` rows of `actual_size` units. What is read from a
+network on a GPU is a copy; setting it works in either case.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tagi_cli.backend import Array, host_copy, overwrite
 from tagi_cli.nn import Value
 from tagi_cli.nn.network import Passes
 from tagi_cli.pytagi.nn.hrc_softmax import HRCSoftmax as HRCSoftmax
@@ -45,20 +47,21 @@ class _States:
         if size is not None and block_size is not None:
             self.set_size(size, block_size)
 
-    def _arrays(self) -> dict[str, Host]:
+    def _arrays(self) -> dict[str, Array]:
         return self._kept
 
     def _get(self, name: str) -> Host:
-        return self._arrays()[name]
+        array = self._arrays()[name]
+        return array if isinstance(array, np.ndarray) else host_copy(array)
 
     def _set(self, name: str, values: Any) -> None:
-        values, old = _flat(values), self._get(name)
+        values, old = _flat(values), self._arrays()[name]
         if self.owner is None and not old.size:
             self._kept[name] = values.copy()
         elif values.size != old.size:
             raise ValueError(f"{name} has {old.size} values, {values.size} were given")
         else:
-            old[...] = values
+            overwrite(old, values)
 
     @property
     def size(self) -> int:
@@ -182,8 +185,7 @@ class BaseDeltaStates(_States):
 
     def reset_zeros(self) -> None:
         """Set all innovations to zero."""
-        for array in self._arrays().values():
-            array.fill(0)
+        self.delta_mu = self.delta_var = np.zeros(self.size)
 
     def copy_from(self, source: BaseDeltaStates, num_data: int = -1) -> None:
         """Take over the innovations of other states.
@@ -202,8 +204,8 @@ class BaseDeltaStates(_States):
             raise ValueError(
                 f"{count} values to copy: the source has {source.size}, these states {self.size}"
             )
-        self.delta_mu[:count] = source.delta_mu[:count]
-        self.delta_var[:count] = source.delta_var[:count]
+        self.delta_mu = np.concatenate([source.delta_mu[:count], self.delta_mu[count:]])
+        self.delta_var = np.concatenate([source.delta_var[:count], self.delta_var[count:]])
 
 
 class StateView(BaseHiddenStates):
@@ -219,7 +221,7 @@ class StateView(BaseHiddenStates):
         self.owner = owner
         self._passes, self._find = _latest(owner), find
 
-    def _arrays(self) -> dict[str, Host]:
+    def _arrays(self) -> dict[str, Array]:
         value = self._find(self._passes())
         mu, var, jac = value.mu.reshape(-1), value.var, value.jac
         return {
@@ -248,7 +250,7 @@ class InnovationView(BaseDeltaStates):
         self.owner = owner
         self._passes, self._find = _latest(owner), find
 
-    def _arrays(self) -> dict[str, Host]:
+    def _arrays(self) -> dict[str, Array]:
         value = self._find(self._passes())
         if not value.wanted:
             raise RuntimeError("set input_state_update = True before the forward call")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import nn
+from tagi_cli.backend import host_copy
 from tagi_cli.nn import interop
 from tagi_cli.pytagi import storage
 from tagi_cli.pytagi.nn.base_layer import BaseLayer
@@ -59,7 +60,7 @@ class Parameterised(ABC):
             if tensor is parameter:
                 break
         rows = slice(end - parameter.size, end)
-        return var[rows].copy(), (G if part == "G" else L)[rows].copy()
+        return host_copy(var[rows]), host_copy((G if part == "G" else L)[rows])
 
     def get_neg_var_w_counter(self) -> dict[str, int]:
         """Variances of weights that would not have stayed positive since the last time asked.
@@ -68,7 +69,7 @@ class Parameterised(ABC):
             Their number by the layer's info; layers with the same info are counted together.
         """
         store = self.network.parameters
-        floored = dict(zip(store.tensors.values(), store.floored.tolist(), strict=True))
+        floored = dict(zip(store.tensors.values(), host_copy(store.floored).tolist(), strict=True))
         store.floored.fill(0)
         result: dict[str, int] = {}
         for layer in self._all():
@@ -92,9 +93,9 @@ class Parameterised(ABC):
             if not isinstance(layer, nn.Normalisation):
                 continue
             place = leaf.name.partition(".")[2]
-            batch = [np.array(a) for a in statistics.get(layer, (np.empty(0, np.float32),) * 2)]
+            batch = [host_copy(a) for a in statistics.get(layer, (np.empty(0, np.float32),) * 2)]
             running = [
-                np.array(leaf.states[n].value) if n in leaf.states else np.empty(0, np.float32)
+                host_copy(leaf.states[n].value) if n in leaf.states else np.empty(0, np.float32)
                 for n in ("running_mean", "running_var")
             ]
             result[f"{interop.info(layer)}_{place}"] = (*batch, *running)

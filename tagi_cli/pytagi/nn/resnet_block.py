@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tagi_cli import nn
 from tagi_cli.nn.graph import INPUT
 from tagi_cli.pytagi.nn.base_layer import BaseLayer
@@ -124,5 +126,4 @@ def _copy_moments(buffer: BaseHiddenStates, value: BaseHiddenStates) -> None:
 
 
 def _clear(buffer: BaseHiddenStates) -> None:
-    buffer.mu_a.fill(0)
-    buffer.var_a.fill(0)
+    buffer.mu_a = buffer.var_a = np.zeros(buffer.size)

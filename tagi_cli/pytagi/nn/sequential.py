@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tagi_cli import nn
+from tagi_cli.backend import host_copy
 from tagi_cli.pytagi.nn.base_layer import BaseLayer, check_device, set_threads
 from tagi_cli.pytagi.nn.data_struct import (
     BaseDeltaStates,
@@ -49,6 +50,7 @@ class Sequential(Parameterised):
         self._layers = list(layers)
         self._chain = nn.Sequential(*(layer.layer for layer in layers))
         self._device = "cpu"
+        self._copy: Callable[[Any], Host] = np.array
         self._input_state_update = False
         self._training = True
         self._num_samples = 0
@@ -62,8 +64,8 @@ class Sequential(Parameterised):
 
     def _build(self, shape: tuple[int, ...]) -> nn.Network:
         self._network = nn.Network(
-            self._chain, shape, rng=generator(), preactivation=True,
-            input_innovation=self._input_state_update,
+            self._chain, shape, rng=generator(), backend=check_device(self._device),
+            preactivation=True, input_innovation=self._input_state_update,
         )  # fmt: skip
         self._network.training = self._training
         self.updater = nn.OutputUpdater(self._network)
@@ -112,7 +114,7 @@ class Sequential(Parameterised):
         if network is None or type(mu_x) is not np.ndarray:
             return self._forward_first(mu_x, var_x)
         passes = network.run(mu_x, var_x)
-        return passes.mu.copy(), passes.var.copy()
+        return self._copy(passes.mu), self._copy(passes.var)
 
     def _forward_first(self, mu_x: Any, var_x: Any) -> tuple[Host, Host]:
         """Forward of what is no array, or before the size of the input is known."""
@@ -268,8 +270,11 @@ class Sequential(Parameterised):
             ValueError: neither `cpu` nor `cuda` nor `cuda:<index>`.
             RuntimeError: there is no such GPU.
         """
-        check_device(device)
+        backend = check_device(device)
+        if device != self._device and self._network is not None:
+            self._network.move(backend)
         self._device = device
+        self._copy = np.array if backend.xp is np else host_copy
 
     def params_to_device(self) -> None:
         """Parameters live where the network runs: nothing needs to be moved."""
@@ -297,7 +302,7 @@ class Sequential(Parameterised):
     def get_outputs(self) -> tuple[Host, Host]:
         """Means and variances of the output of the latest call, flat."""
         passes = self.network.current
-        return passes.mu.copy(), passes.var.copy()
+        return self._copy(passes.mu), self._copy(passes.var)
 
     def output_to_host(self) -> list[float]:
         """Means of the output of the latest call."""
