@@ -13,6 +13,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -240,7 +241,9 @@ def main() -> None:
         "\nPublished: " + "; ".join(f"{name}: {source}" for name, source in SOURCES.items()) + "."
     )
     options.save.parent.mkdir(exist_ok=True)
-    options.save.write_text(json.dumps(record, indent=1) + "\n")
+    text = json.dumps(record, indent=1)
+    one_line_a_list = re.sub(r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text)
+    options.save.write_text(one_line_a_list + "\n")
 
 
 if __name__ == "__main__":
