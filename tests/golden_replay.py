@@ -40,6 +40,10 @@ def layer_of(name: str, arguments: dict[str, Any]) -> nn.Layer:
             chain(arguments["main"]), None if shortcut is None else chain(shortcut)
         )
     options = {key: value for key, value in arguments.items() if key != "_"}
+    if name == "LSTM":
+        # Without recurrence but from call to call, which are of one row and one step.
+        single = arguments["_"][2] == 1
+        options |= {"covariance": "peer", "recurrent": single, "tracking": single}
     return getattr(nn, name)(*arguments["_"], **options)  # type: ignore[no-any-return]
 
 
@@ -49,10 +53,12 @@ def chain(layers: list[tuple[str, dict[str, Any]]]) -> nn.Sequential:
 
 
 def input_shape(description: dict[str, Any]) -> tuple[int, ...]:
-    """Shape of one row: an image where the first layer is a convolution, else a vector."""
+    """Shape of one row: an image, a window of steps, or a vector."""
     name, arguments = description["layers"][0]
     if name.startswith("Conv"):
         return (arguments["_"][0], arguments["in_height"], arguments["in_width"])
+    if "seq_len" in description:
+        return (description["seq_len"], description["input_size"])
     return (description["input_size"],)
 
 

@@ -36,6 +36,7 @@ from tagi_cli.nn.layer import Layer as Layer
 from tagi_cli.nn.layer import ShapeError as ShapeError
 from tagi_cli.nn.layer_norm import LayerNorm as LayerNorm
 from tagi_cli.nn.linear import Linear as Linear
+from tagi_cli.nn.lstm import LSTM as LSTM
 from tagi_cli.nn.mixtures import MixtureLeakyReLU as MixtureLeakyReLU
 from tagi_cli.nn.mixtures import MixtureSigmoid as MixtureSigmoid
 from tagi_cli.nn.mixtures import MixtureTanh as MixtureTanh
@@ -53,6 +54,10 @@ from tagi_cli.nn.plan import Value as Value
 from tagi_cli.nn.pooling import AvgPool2d as AvgPool2d
 from tagi_cli.nn.pooling import MaxPool2d as MaxPool2d
 from tagi_cli.nn.positional_encoding import PositionalEncoding as PositionalEncoding
+from tagi_cli.nn.recurrent import Recurrence as Recurrence
+from tagi_cli.nn.recurrent_state import CellState as CellState
+from tagi_cli.nn.recurrent_state import RecurrentStates as RecurrentStates
+from tagi_cli.nn.recurrent_state import recurrences as recurrences
 from tagi_cli.nn.registry import build_layer as build_layer
 from tagi_cli.nn.registry import registry as registry
 from tagi_cli.nn.resnet_block import ResNetBlock as ResNetBlock

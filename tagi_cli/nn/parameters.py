@@ -65,10 +65,15 @@ class Parameters:
     Layers add their tensors while they are built; `allocate` then lays them out in the flat buffers
     `mu, var, G, L` of `size` elements, which the update rule steps through in one call, which are
     saved, and which data-parallel training sums over its ranks.
+
+    Args:
+        backend: where the arrays live.
+        rows: number of rows of a batch whose recurrent states are carried from call to call.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, rows: int = 1) -> None:
         self.backend = backend
+        self.rows = rows
         self.tensors: dict[str, Parameter] = {}
         self.states: dict[str, State] = {}
         self._scope: list[str] = []

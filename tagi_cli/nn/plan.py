@@ -17,6 +17,7 @@ from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 
 if TYPE_CHECKING:
     from tagi_cli.nn.layer import Layer
+    from tagi_cli.nn.recurrent import Recurrence, Window
 
 
 class Scratch(NamedTuple):
@@ -115,6 +116,7 @@ class Plan:
         output: the value the network ends in.
         statistics: mean and variance that each normalisation layer used in the latest run.
         nodes: the values in each graph, by the name of the node, those of its input among them.
+        recurrences: what each recurrent layer computed in the latest run.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Plan:
         self.output: Value
         self.statistics: dict[Layer, tuple[Array, Array]] = {}
         self.nodes: dict[Layer, dict[str, list[Value]]] = {}
+        self.recurrences: dict[Recurrence, Window] = {}
         self.bytes = 0
         self._calls: list[Call] = []
         self._backward: list[Callable[[], None]] = []

@@ -1,0 +1,206 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tagi_cli.nn.dropout import Dropout
+from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
+from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
+from tagi_cli.nn.plan import Plan, Value
+from tagi_cli.nn.recurrent import Cell, Recurrence
+
+OUTPUTS = ("all", "last")
+"""What a window gives: the hidden states of all steps, or that of the last."""
+
+
+class LSTM(Layer):
+    """Long short-term memory, recurrent through windows `(T, inputs)` of any length.
+
+    Hidden and cell states flow from step to step with their variances, and innovations flow back
+    through both. The output is `(T, units)`, or `(units,)` for the last step alone; where windows
+    run in both directions, the backward units follow the forward ones, and the last step of the
+    backward ones is the first of the window.
+
+    Args:
+        input_size: inputs of a step; 0 takes it from the layer before.
+        output_size: number of units `H` in each layer and direction.
+        seq_len: steps of a window; 0 takes it from the layer before.
+        bias: whether the gates have biases.
+        gain_weight: factor on the prior standard deviation of the weights (not on their means).
+        gain_bias: the same for the biases.
+        init_method: `He` or `Xavier`, from `inputs + H` inputs and `H` outputs.
+        forget_bias: added to the prior means of the forget gate's biases; larger values keep
+            longer memories.
+        depth: number of layers, one on top of the other.
+        bidirectional: whether each layer also runs from the last step to the first.
+        dropout: probability that a unit is dropped between two layers, as moments.
+        output: `all` steps, or the `last`.
+        covariance: `full` takes all covariances between gates; `peer` leaves those out that pytagi
+            leaves out.
+        recurrent: whether states flow from step to step; without, each step stands for itself.
+        internal_state: states before the first step: `zeros`; `random` means, drawn anew for each
+            batch in training, uniform with standard deviation 0.1, which in prediction is a
+            variance; or `given` ones, set through `RecurrentStates`.
+        state_var: variance of states that are `zeros` or `random`.
+        tracking: whether a batch starts from the states in which the one before ended.
+        carry: what tracking keeps: the `posterior` given the batch's observations, or the `prior`.
+        gain_mean: factor on the spread of the prior means.
+
+    Raises:
+        ValueError: sizes or options that do not fit together.
+    """
+
+    kind = "lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        seq_len: int = 0,
+        bias: bool = True,
+        gain_weight: float = 1.0,
+        gain_bias: float = 1.0,
+        init_method: str = "He",
+        forget_bias: float = 1.0,
+        depth: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        output: str = "all",
+        covariance: str = "full",
+        recurrent: bool = True,
+        internal_state: str = "zeros",
+        state_var: float = 0.0,
+        tracking: bool = False,
+        carry: str = "posterior",
+        gain_mean: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.output_size = output_size
+        self.seq_len = seq_len
+        self.bidirectional = bidirectional
+        self.output = output
+        if input_size < 0 or output_size < 1 or seq_len < 0 or depth < 1:
+            raise ValueError(f"{self.describe()}: sizes must be positive")
+        if output not in OUTPUTS:
+            raise ValueError(f"{self.describe()}: output '{output}': allowed are all, last")
+        if output == "last" and not recurrent:
+            raise ValueError(f"{self.describe()}: output 'last' wants recurrent steps")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{self.describe()}: dropout {dropout} must lie in 0 to 1, below 1")
+        if bidirectional and tracking:
+            raise ValueError(
+                f"{self.describe()}: the backward states of a window come from its end, so there "
+                "is nothing to track in both directions"
+            )
+        try:
+            cell = Cell(
+                output_size, bias, gain_weight, gain_bias, init_method, forget_bias, covariance,
+                recurrent, internal_state, state_var, tracking, carry, gain_mean,
+            )  # fmt: skip
+        except ValueError as error:
+            raise ValueError(f"{self.describe()}: {error}") from None
+        directions = (False, True) if bidirectional else (False,)
+        self.stack = [[Recurrence(cell, reverse) for reverse in directions] for _ in range(depth)]
+        self._dropout = Dropout(1 - dropout)
+
+    @property
+    def recurrences(self) -> list[Recurrence]:
+        """Each layer in each direction, from the input up, forward before backward."""
+        return [each for level in self.stack for each in level]
+
+    @property
+    def weight(self) -> Parameter | None:
+        """The weights `(4 H, inputs + H)` of a single layer in one direction, once drawn."""
+        return self._single("weight")
+
+    @property
+    def bias(self) -> Parameter | None:
+        """The biases `(4 H,)` of a single layer in one direction, once drawn."""
+        return self._single("bias")
+
+    def _single(self, name: str) -> Parameter | None:
+        each = self.recurrences
+        return getattr(each[0], name) if len(each) == 1 else None
+
+    def describe(self) -> str:
+        """Name and sizes."""
+        return f"{self.name}({self.input_size},{self.output_size})"
+
+    def draw(self, rng: np.random.Generator) -> None:
+        """Draw new prior means and set the prior variances; the input size must be known."""
+        inputs = self.input_size
+        for level in self.stack:
+            for each in level:
+                each.draw(inputs, rng)
+            inputs = self.output_size * len(level)
+
+    def _window(self, shape: Shape) -> tuple[int, int]:
+        """Steps and inputs of a step.
+
+        Raises:
+            ShapeError: the input is no window of these sizes.
+        """
+        size = flat_size(shape)
+        T, I = self.seq_len, self.input_size
+        if len(shape) == 2:
+            T, I = T or shape[0], I or shape[1]
+        elif T or I:
+            T, I = T or size // I, I or size // T
+        else:
+            T, I = 1, size
+        if size != T * I or (len(shape) == 2 and shape != (T, I)):
+            raise ShapeError(
+                f"{self.describe()} takes windows of {T} steps with {I} inputs each but gets "
+                f"{size} values {shape}"
+            )
+        return T, I
+
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
+        self.seq_len, self.input_size = self._window(shape)
+        inputs = self.input_size
+        for depth, level in enumerate(self.stack):
+            for each, direction in zip(level, ("forward", "backward"), strict=False):
+                if len(self.recurrences) == 1:
+                    each.build(inputs, parameters, rng)
+                else:
+                    with parameters.scope(f"{direction}_{depth}"):
+                        each.build(inputs, parameters, rng)
+            inputs = self.output_size * len(level)
+        return (self.seq_len, inputs) if self.output == "all" else (inputs,)
+
+    def trace(self, plan: Plan, x: Value) -> Value:
+        """See `Layer.trace`."""
+        x = x.reshape((self.seq_len, self.input_size))
+        for depth, level in enumerate(self.stack):
+            if depth:
+                x = self._dropout.trace(plan, x)
+            top = depth == len(self.stack) - 1
+            x = self._trace_level(plan, x, level, top and self.output == "last")
+        return x
+
+    def _trace_level(self, plan: Plan, x: Value, level: list[Recurrence], last: bool) -> Value:
+        H = self.output_size
+        width = H * len(level)
+        z = plan.value((width,) if last else (self.seq_len, width))
+        made = [each.forward(plan, x, z, k * H, last) for k, each in enumerate(level)]
+
+        def backward() -> None:
+            if z.reached:
+                for each, one in zip(level, made, strict=True):
+                    each.backward(plan, x, z, one)
+
+        plan.on_backward(backward)
+        return z
+
+    def costs(self) -> list[Cost]:
+        """Per step and layer 18 products of `2 H K` operations forward, 10 and 8 backward."""
+        assert self.output_shape is not None
+        H, inputs, count, flops = self.output_size, self.input_size, 0, 0
+        for level in self.stack:
+            K = inputs + H
+            count += len(level) * 4 * H * (K + (level[0].bias is not None))
+            flops += len(level) * self.seq_len * (2 * 36 * H * K + 150 * H)
+            inputs = H * len(level)
+        return [Cost(self.describe(), self.output_shape, count, flops)]
