@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -72,8 +75,11 @@ def test_plans_are_kept_for_a_few_batch_sizes(backend: Backend) -> None:
     net = network(backend)
     net.eval()
     first = net(rows(1))
+    plan = weakref.ref(net.current.plan)
     for count in range(2, 40):
         net(rows(count))
+    gc.collect()
+    assert plan() is None
     assert len(net._passes) <= 16
     np.testing.assert_array_equal(net(rows(1)).mu, first.mu)
 

@@ -121,7 +121,9 @@ def _entry(leaf: Leaf, arrays: list[Host]) -> Entry:
     states = dict(leaf.entry().states)
     if len(arrays) > 4:
         states |= dict(zip(_RUNNING, arrays[4:], strict=True))
-        states["seen"] = np.ones(1)
+        # A network that never saw a batch still has the initial values.
+        fresh = not arrays[4].any() and (arrays[5] == 1).all()
+        states["seen"] = np.array([0.0 if fresh else 1.0])
     return Entry(arrays[:4], states)
 
 

@@ -77,6 +77,24 @@ def test_a_file_brings_parameters_and_running_statistics(tmp_path: Path) -> None
     np.testing.assert_array_equal(other(x).mu, net(x).mu)
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_running_statistics_go_on_from_those_of_the_file(tmp_path: Path, trained: bool) -> None:
+    """Unless the network of the file never saw a batch: then the first one sets them."""
+    x = np.random.default_rng(3).normal(5, 2, size=(8, 3))
+    norm = nn.BatchNorm2d(momentum=0.5)
+    net = nn.Network(norm, (3,))
+    running = np.array([[1.0, 2, 3], [4, 5, 6]] if trained else [[0.0] * 3, [1.0] * 3])
+    path = tmp_path / "net.bin"
+    path.write_bytes(
+        record("BatchNorm2d()", *interop.state_dict(net.layer)["BatchNorm2d"], *running)
+    )
+    interop.read_binary(net.layer, path)
+    net(x)
+    now = x.mean(axis=0)
+    want = 0.5 * running[0] + 0.5 * now if trained else now
+    np.testing.assert_allclose(norm.running_mean.value, want, rtol=1e-5)
+
+
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("rows", [0, 1, 7])
 def test_statistics_after_a_layer_normalisation_are_passed_over(
