@@ -6,6 +6,7 @@ import json
 import sys
 
 from tagi_cli.cli.arguments import keyed
+from tagi_cli.errors import UserError
 
 HELP = """
 Score a trained model on a part of its data, or on another file.
@@ -28,6 +29,10 @@ examples:
 def run(arguments: list[str]) -> int:
     """Print the metrics."""
     given = keyed(arguments, ["run"], ["split", "checkpoint", "data.path"])
+    if "split" in given and "data.path" in given:
+        raise UserError(
+            "split: contradicts data.path, which is scored as a whole; give one of them"
+        )
     from tagi_cli.experiment.evaluation import evaluate
 
     found = evaluate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -63,6 +64,11 @@ def choose(
         if name in outputs or name == options.split_column:
             role = "a target" if name in outputs else "data.split_column"
             faults.append(f"data.in_components: column '{name}' is also {role}")
+        elif name == options.time and isinstance(table.column(name), TextColumn):
+            faults.append(
+                f"data.in_components: column '{name}' holds times as text, which cannot be an "
+                "input; add columns of numbers made from it, such as the hour or the day"
+            )
     if not options.in_components:
         inputs = _default_inputs(table, reserved, categorical, notices)
     for name in categorical:
@@ -113,6 +119,11 @@ def _default_inputs(
             if name not in categorical and bool(np.isnan(column.values).all()):
                 notices.append(f"column '{name}' has no value at all; left out of the inputs")
                 continue
+            if len(table) > 2 and bool((np.diff(column.values) == 1).all()):
+                notices.append(
+                    f"column '{name}' counts the rows and is used as an input; if it is only a "
+                    "number for each row, list the others in data.in_components"
+                )
         elif name not in categorical and not column.numeric_labels():
             different = len(column.labels)
             if {text.lower() for text in column.labels} <= set(PARTS) and different > 1:
@@ -121,13 +132,24 @@ def _default_inputs(
                     f"it is the split, set data.split_column={name}"
                 )
             if different > min(_MOST_CATEGORIES, max(2, len(table) // 2)):
+                use = "name it in data.categorical to use it"
+                if _is_time(column.labels[0]):
+                    use = f"data.time={name} would split by time"
                 notices.append(
                     f"column '{name}' has {different} different texts in {len(table)} rows; left "
-                    "out of the inputs (name it in data.categorical to use it)"
+                    f"out of the inputs ({use})"
                 )
                 continue
         inputs.append(name)
     return inputs
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_number(table: Table, name: str) -> bool:

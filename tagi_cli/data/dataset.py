@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from tagi_cli.data.components import Components, choose
 from tagi_cli.data.encoder import (
     Encoder,
     Input,
+    category_counts,
     checked_scaler,
+    filled_notice,
     fit_categories,
     fit_input,
     no_value,
@@ -25,7 +28,7 @@ from tagi_cli.data.scaling import Moments, fit, moments
 from tagi_cli.data.sources import read_table
 from tagi_cli.data.splits import PARTS, Split, split
 from tagi_cli.data.table import Table
-from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.errors import UserError, UserErrors, listing
 
 Rows = NDArray[np.int64]
 
@@ -90,18 +93,24 @@ def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
     components = choose(table, options, default_outputs, notices)
     rows = _usable_rows(table, components, options, notices)
     parts = split(table, rows, options)
-    _check_parts(table, components, parts, options)
-    encoder = _fit(table, components, parts.train, options)
-    encoded, filled = [], 0
-    for part_rows in (parts.train, parts.valid, parts.test):
-        x, count = encoder.encode_counting(table, part_rows)
-        filled += count
+    _check_parts(table, components, parts)
+    if options.batch_size > len(parts.train):
+        notices.append(
+            f"data.batch_size: {options.batch_size} is more than the {len(parts.train)} training "
+            "rows; they are one batch"
+        )
+    encoder = _fit(table, components, parts, options, notices)
+    encoded, filled = [], Counter[str]()
+    for part_rows in parts[:3]:
+        x, counts = encoder.encode_counting(table, part_rows)
+        filled += counts
         y, target = encoder.targets(table, part_rows), encoder.raw_targets(table, part_rows)
         assert y is not None  # the targets were found in this table
         assert target is not None
         encoded.append(Part(x, y, target, part_rows))
     if filled:
-        notices.append(f"{filled} missing inputs filled with the mean of the training part")
+        in_order = {name: filled[name] for name in encoder.inputs if filled[name]}
+        notices.append(filled_notice(in_order))
     summary = {
         "name": name,
         "source": table.source,
@@ -114,7 +123,7 @@ def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
         "split": {"method": parts.method, "seed": options.split_seed}
         | {part: len(rows) for part, rows in zip(PARTS, parts[:3], strict=True)},
         "rows_dropped": len(table) - len(rows),
-        "inputs_filled": filled,
+        "inputs_filled": filled.total(),
         "statistics": _statistics(table, components, parts.train, notices),
     }
     return Dataset(encoded[0], encoded[1], encoded[2], encoder, name, sha256, summary)
@@ -148,7 +157,10 @@ def _usable_rows(
     for name in components.inputs:
         missing = table.missing(name)
         if options.missing == "error" and missing.any():
-            raise no_value(table, name, rows[missing])
+            raise UserError(
+                f"{no_value(table, name, rows[missing])} Set data.missing=mean to use the mean of "
+                "the training part instead, or data.missing=drop to leave such rows out"
+            )
         complete &= ~missing
     dropped = len(table) - int(complete.sum())
     if dropped:
@@ -162,12 +174,7 @@ def _usable_rows(
     return rows[complete]
 
 
-def _check_parts(table: Table, components: Components, parts: Split, options: DataOptions) -> None:
-    if options.batch_size > len(parts.train):
-        raise UserError(
-            f"data.batch_size: {options.batch_size} is larger than the training part of "
-            f"{len(parts.train)} rows; allowed: 1 to {len(parts.train)}"
-        )
+def _check_parts(table: Table, components: Components, parts: Split) -> None:
     for name in components.outputs:
         values = table.numbers(name)
         if np.isnan(values).all():
@@ -179,14 +186,23 @@ def _check_parts(table: Table, components: Components, parts: Split, options: Da
                 )
 
 
-def _fit(table: Table, components: Components, train: Rows, options: DataOptions) -> Encoder:
+def _fit(
+    table: Table, components: Components, parts: Split, options: DataOptions, notices: list[str]
+) -> Encoder:
+    train, others = parts.train, np.concatenate(parts[1:3])
     method_x = options.scaling_method if options.scaling_tag != "none" else "none"
     method_y = options.scaling_method if options.scaling_tag == "full" else "none"
     keep_mean = options.missing == "mean"
     columns: list[Input] = []
     for name in components.inputs:
         if name in components.categorical:
-            columns.append(fit_categories(table, name, train, keep_mean))
+            columns.append(fit_categories(table, name, train, keep_mean, others))
+            unseen = _unseen(table, name, parts)
+            if unseen:
+                notices.append(
+                    f"column '{name}': {listing(unseen)} in no training row; predictions for "
+                    "rows like these will be unsure"
+                )
         else:
             columns.append(fit_input(table, name, train, method_x, keep_mean))
     scalers = [
@@ -195,6 +211,14 @@ def _fit(table: Table, components: Components, train: Rows, options: DataOptions
     ]
     center_y, scale_y = np.array(scalers, dtype=np.float64).T
     return Encoder(tuple(columns), components.outputs, center_y.copy(), scale_y.copy())
+
+
+def _unseen(table: Table, name: str, parts: Split) -> list[str]:
+    """Categories of the validation and test rows that no training row holds."""
+    column = table.categories(name)
+    others = category_counts(column, np.concatenate(parts[1:3]))
+    alone = np.flatnonzero((others > 0) & (category_counts(column, parts.train) == 0))
+    return sorted(column.labels[i] for i in alone)
 
 
 def _statistics(
@@ -209,8 +233,7 @@ def _statistics(
         }
         if name in components.categorical:
             column = table.categories(name)
-            codes = column.codes[train]
-            counts = np.bincount(codes[codes >= 0], minlength=len(column.labels))
+            counts = category_counts(column, train)
             pairs = zip(column.labels, counts.tolist(), strict=True)
             fact["categories"] = {text: count for text, count in sorted(pairs) if count}
             observed = int(counts.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ class NumberInput:
         count = int(missing.sum())
         if count:
             if self.fill is None:
-                raise no_value(table, self.name, np.arange(len(table))[rows][missing])
+                raise _not_filled(table, self.name, np.arange(len(table))[rows][missing])
             values = np.where(missing, self.fill, values)
         out[:, 0] = _scaled(table, rows, self.name, values, self.center, self.scale)
         return count
@@ -70,8 +71,8 @@ class CategoryInput:
         """Write the features of these rows to `out (rows, categories)`; gives the number filled.
 
         Raises:
-            UserError: a category that the training part does not hold, or a missing value
-                without `fill`.
+            UserError: a category that the table of the training does not hold, or a missing
+                value without `fill`.
         """
         column = table.categories(self.name)
         place = {category: i for i, category in enumerate(self.categories)}
@@ -80,14 +81,17 @@ class CategoryInput:
         if (codes == -2).any():
             row = _first(table, rows, codes == -2)
             text = column.labels[column.codes[row]]
+            count = int((codes == -2).sum())
+            others = f" ({count - 1} more row{'s' * (count > 2)} likewise)" if count > 1 else ""
+            way_out = " Leave the cell empty where it is not known." if self.fill else ""
             raise UserError(
-                f"{table.where(row, self.name)}: category '{text}' is in no training row."
-                f"{nearest(text, self.categories)} Known: {listing(self.categories)}"
+                f"{table.where(row, self.name)}: category '{text}' is in no training row{others}."
+                f"{nearest(text, self.categories)} Known: {listing(self.categories)}.{way_out}"
             )
         missing = codes == -1
         count = int(missing.sum())
         if count and self.fill is None:
-            raise no_value(table, self.name, np.arange(len(table))[rows][missing])
+            raise _not_filled(table, self.name, np.arange(len(table))[rows][missing])
         out[:] = codes[:, None] == np.arange(len(self.categories))
         if count:
             out[missing] = self.fill
@@ -130,12 +134,14 @@ class Encoder:
 
         Raises:
             UserError: an input column is absent (all of them are named), holds text or a missing
-                value where none is allowed, or a category unknown to the training part.
+                value where none is allowed, or a category unknown to the training.
         """
         return self.encode_counting(table, rows)[0]
 
-    def encode_counting(self, table: Table, rows: Rows | None = None) -> tuple[Floats, int]:
-        """As `encode`, with the number of missing values that were filled."""
+    def encode_counting(
+        self, table: Table, rows: Rows | None = None
+    ) -> tuple[Floats, Counter[str]]:
+        """As `encode`, with the number of missing values filled in each column that had some."""
         absent = [name for name in self.inputs if name not in table.columns]
         if absent:
             hint = "" if table.has_header else " (the file has no header)"
@@ -145,10 +151,11 @@ class Encoder:
             )
         chosen = slice(None) if rows is None else rows
         x = np.empty((len(table) if rows is None else len(rows), len(self.features)), np.float32)
-        filled = begin = 0
+        filled, begin = Counter[str](), 0
         for column in self.columns:
             end = begin + len(column.features)
-            filled += column.encode(table, chosen, x[:, begin:end])
+            if count := column.encode(table, chosen, x[:, begin:end]):
+                filled[column.name] = count
             begin = end
         return x, filled
 
@@ -251,26 +258,39 @@ def fit_input(table: Table, name: str, rows: Rows, method: str, keep_mean: bool)
     return NumberInput(name, center, scale, found.mean if keep_mean else None)
 
 
-def fit_categories(table: Table, name: str, rows: Rows, keep_mean: bool) -> CategoryInput:
-    """A categorical input fitted on the training rows.
+def fit_categories(
+    table: Table, name: str, rows: Rows, keep_mean: bool, others: Rows | None = None
+) -> CategoryInput:
+    """A categorical input of all categories in the training rows and in `others`.
+
+    The weights of a category that only `others` hold stay at their prior, and so its predictions
+    are as unsure as they should be. Frequencies are those in the training rows.
 
     Raises:
         UserError: no value in the training rows.
     """
     column: TextColumn = table.categories(name)
-    codes = column.codes[rows]
-    counts = np.bincount(codes[codes >= 0], minlength=len(column.labels))
-    present = sorted(
-        (text, count) for text, count in zip(column.labels, counts, strict=True) if count
-    )
-    if not present:
+    counts = category_counts(column, rows)
+    total = int(counts.sum())
+    if not total:
         raise UserError(
             f"{table.source}, column '{name}': no value in the training part, so it cannot be an "
             "input; leave it out of data.in_components"
         )
-    total = sum(int(count) for _, count in present)
-    fill = tuple(int(count) / total for _, count in present) if keep_mean else None
+    listed = counts if others is None else counts + category_counts(column, others)
+    present = sorted(
+        (text, int(count))
+        for text, count, known in zip(column.labels, counts, listed, strict=True)
+        if known
+    )
+    fill = tuple(count / total for _, count in present) if keep_mean else None
     return CategoryInput(name, tuple(text for text, _ in present), fill)
+
+
+def category_counts(column: TextColumn, rows: Rows) -> Rows:
+    """How many of these rows hold each label, `(labels,)`."""
+    codes = column.codes[rows]
+    return np.bincount(codes[codes >= 0], minlength=len(column.labels))
 
 
 def checked_scaler(table: Table, name: str, found: Moments, method: str) -> tuple[float, float]:
@@ -313,12 +333,24 @@ def _scaled(
     return scaled
 
 
-def no_value(table: Table, name: str, rows: Rows) -> UserError:
-    """The error for an input that is missing in these rows."""
+def filled_notice(filled: Mapping[str, int]) -> str:
+    """The remark on missing values that were filled, from their number in each column."""
+    return (
+        f"{sum(filled.values())} missing inputs filled with the mean of the training part: "
+        f"{listing(f'{name} {count}' for name, count in filled.items())}"
+    )
+
+
+def no_value(table: Table, name: str, rows: Rows) -> str:
+    """The beginning of a message on an input that is missing in these rows."""
     others = f" (and {len(rows) - 1} more in this column)" if len(rows) > 1 else ""
+    return f"{table.where(int(rows[0]), name)}: no value{others}."
+
+
+def _not_filled(table: Table, name: str, rows: Rows) -> UserError:
     return UserError(
-        f"{table.where(int(rows[0]), name)}: no value{others}. With data.missing: mean the "
-        "training mean would be used, with data.missing: drop such rows are left out of training"
+        f"{no_value(table, name, rows)} The model was trained without filling; fill the gaps, or "
+        "train with data.missing=mean"
     )
 
 

@@ -86,7 +86,9 @@ class DataOptions:
         "What is scaled: inputs and targets, inputs only, or nothing.",
         choices=("full", "in_only", "none"),
     )
-    batch_size: int = option(16, "Rows per update of the network.", minimum=1)
+    batch_size: int = option(
+        16, "Rows per update of the network; where there are fewer to train on, all.", minimum=1
+    )
     shuffle_train: bool = option(True, "Shuffle the training rows anew each epoch.")
 
     def faults(self) -> list[str]:

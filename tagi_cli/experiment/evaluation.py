@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tagi_cli import data
+from tagi_cli.data.encoder import filled_notice
 from tagi_cli.errors import UserError, nearest
 from tagi_cli.experiment import predictions
 from tagi_cli.experiment.folder import RunFolder
@@ -17,6 +19,9 @@ from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.training.metrics import regression_metrics
 
 SPLITS = ("train", "valid", "test")
+
+_CSV = (".csv", ".txt", "")
+"""Endings of the file that `predict` writes."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,17 @@ def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str
     return model.predict_encoded(part.x, part.rows, part.target)
 
 
+def _encode(model: Model, table: data.Table, notices: list[str] | None) -> NDArray[np.float32]:
+    x, filled = model.encoder.encode_counting(table)
+    if filled and notices is not None:
+        notices.append(filled_notice(filled))
+    return x
+
+
 def _predict_file(model: Model, path: str, notices: list[str]) -> Predictions:
     try:
         table = data.read_table(path, notices)
-        x = model.encoder.encode(table)
+        x = _encode(model, table, notices)
         y = model.encoder.raw_targets(table)
     except UserError as error:
         raise UserError(f"data.path: {error}") from None
@@ -144,6 +156,15 @@ def predict(
         UserError: a file is missing or does not fit, or `output` is there already.
     """
     path = Path(output).expanduser()
+    if path.suffix.lower() not in _CSV:
+        raise UserError(
+            f"output: {path} ends in {path.suffix}, but what is written is CSV. Allowed: a name "
+            f"that ends in {_CSV[0]}"
+        )
+    if not path.parent.is_dir():
+        raise UserError(f"output: there is no folder {path.parent}; make it, or name another")
+    if path.exists() and not path.is_file():
+        raise UserError(f"output: {path} is there and is not a plain file; name another")
     if path.exists() and not overwrite:
         raise UserError(
             f"output: {path} is there already; name another file, or set overwrite=true"
@@ -151,7 +172,7 @@ def predict(
     model = Model.load(run, checkpoint)
     try:
         table = data.read_table(input, notices)
-        x = model.encoder.encode(table)
+        x = _encode(model, table, notices)
     except UserError as error:
         raise UserError(f"input: {error}") from None
     law = model.predict_encoded(x, np.arange(len(table)), None)

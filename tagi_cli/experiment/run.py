@@ -76,7 +76,13 @@ class _Run:
         self.notices: list[str] = []
         self.dataset = data.load(settings.data, notices=self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
-        self.settings = dataclasses.replace(settings, name=self.name)
+        batch_size = min(settings.data.batch_size, len(self.dataset.train))
+        settings = dataclasses.replace(
+            settings,
+            name=self.name,
+            data=dataclasses.replace(settings.data, batch_size=batch_size),
+        )
+        self.settings = settings
         self.command = command
         self.console = console
         self.backend = make_backend(settings)

@@ -81,7 +81,7 @@ def test_check_goes_through_the_jobs_of_a_sweep(tagi: Tagi) -> None:
         "- arch.width=-1 seed=-1: arch.width: found -1. Allowed: whole number, at least 1\n"
     )
     assert tagi(*words, "arch.width=3,4").out == "2 jobs\nno fault found\n"
-    assert "data.batch_size=99: " in tagi(*words, "data.batch_size=9,99").err
+    assert "data.limit=1: " in tagi(*words, "data.limit=1,9").err
 
 
 def test_check_fits_layers_together(tagi: Tagi) -> None:
@@ -145,6 +145,10 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ("eval run", "2 faults:\n- run: not understood. Allowed: run=..., "),
         ("eval run=", "run: found nothing after ="),
         ("eval run=a run=b", "run: given twice, a and b"),
+        (
+            "eval run=nowhere split=test data.path=my.csv",
+            "split: contradicts data.path, which is scored as a whole; give one of them",
+        ),
         ("eval run=nowhere", "run folder 'nowhere' does not exist"),
         ("predict run=a", "2 faults:\n- input: must be given, as input=..."),
         (

@@ -71,6 +71,22 @@ def test_texts_like_identifiers_are_left_out_with_a_remark() -> None:
     assert chosen(in_components=("house",)).categorical == {"house"}
 
 
+def test_times_left_out_are_told_from_identifiers() -> None:
+    notices: list[str] = []
+    chosen(notices, categorical=("mixed",))
+    assert next(line for line in notices if "'when'" in line).endswith(
+        "left out of the inputs (data.time=when would split by time)"
+    )
+
+
+def test_a_column_that_counts_the_rows_is_remarked() -> None:
+    table = Table.from_columns({"id": [7.0, 8, 9], "a": [1.0, 3, 4], "y": [1.0, 2, 3]}, "t.csv")
+    notices: list[str] = []
+    assert chosen(notices, table).inputs == ("id", "a")
+    assert len(notices) == 1
+    assert notices[0].startswith("column 'id' counts the rows")
+
+
 def test_a_forgotten_split_column_is_remarked() -> None:
     notices: list[str] = []
     chosen(notices, categorical=("mixed",))
@@ -95,6 +111,7 @@ def test_a_column_without_values_is_left_out_with_a_remark() -> None:
         ({"instance": "hous"}, r"data\.instance: .* Did you mean 'house'\?"),
         ({"split_column": "prt"}, r"data\.split_column: .* Did you mean 'part'\?"),
         ({"in_components": ("y",)}, r"in_components: column 'y' is also a target"),
+        ({"in_components": ("when",), "time": "when"}, r"column 'when' holds times as text"),
         (
             {"in_components": ("part",), "split_column": "part"},
             r"'part' is also data\.split_column",

@@ -127,7 +127,7 @@ def test_missing_inputs(tmp_path: Path, columns: dict[str, Any]) -> None:
     columns["a"] = [*columns["a"][:-1], ""]
     columns["b"] = ["NA", *columns["b"][1:]]
     path = write(tmp_path, columns)
-    with pytest.raises(UserError, match=r"t\.csv, row 41, column 'a': no value\. With data"):
+    with pytest.raises(UserError, match=r"t\.csv, row 41, column 'a': no value\. Set data\.mis"):
         loaded(path)
     notices: list[str] = []
     dropped = loaded(path, notices, missing="drop")
@@ -136,7 +136,7 @@ def test_missing_inputs(tmp_path: Path, columns: dict[str, Any]) -> None:
     assert notices == ["2 of 40 rows dropped: an input is missing"]
     notices.clear()
     filled = loaded(path, notices, missing="mean")
-    assert notices == ["2 missing inputs filled with the mean of the training part"]
+    assert notices == ["2 missing inputs filled with the mean of the training part: a 1, b 1"]
     everything = np.concatenate([part.x for part in (filled.train, filled.valid, filled.test)])
     assert (np.abs(everything) < 1e-6).sum() == 2
 
@@ -182,7 +182,6 @@ def test_a_new_table_is_encoded_as_the_training_rows_were(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 33}, r"data\.batch_size: 33 is larger than the training part of 32 rows"),
         ({"limit": 1}, r"data\.split_portions: .* of 1 rows in t\.csv leave no training row"),
         ({"out_components": ("z",)}, r"data\.out_components: t\.csv has no column 'z'"),
     ],
@@ -192,6 +191,15 @@ def test_mistakes(
 ) -> None:
     with pytest.raises(UserError, match=message):
         loaded(write(tmp_path, columns), **options)
+
+
+def test_a_batch_of_more_rows_than_there_are(tmp_path: Path, columns: dict[str, Any]) -> None:
+    path = write(tmp_path, columns)
+    notices: list[str] = []
+    loaded(path, notices, batch_size=32)
+    assert not notices
+    loaded(path, notices, batch_size=33)
+    assert notices == ["data.batch_size: 33 is more than the 32 training rows; they are one batch"]
 
 
 def test_one_row(tmp_path: Path) -> None:
@@ -227,9 +235,18 @@ def test_dropping_every_row(tmp_path: Path, columns: dict[str, Any]) -> None:
 
 
 def test_a_category_that_only_the_test_part_holds(tmp_path: Path, columns: dict[str, Any]) -> None:
-    columns |= {"k": ["u", "v"] * 19 + ["u", "new"], "s": ["train"] * 36 + ["test"] * 4}
-    with pytest.raises(UserError, match=r"t\.csv, row 41, column 'k': category 'new' is in no tra"):
-        loaded(write(tmp_path, columns), split_column="s")
+    columns["a"] = [*columns["a"][:-2], "", ""]
+    columns |= {"k": ["u", "v"] * 19 + ["", "new"], "s": ["train"] * 36 + ["test"] * 4}
+    notices: list[str] = []
+    dataset = loaded(
+        write(tmp_path, columns), notices, split_column="s", valid_portion=0, missing="mean"
+    )
+    assert dataset.encoder.features == ("a", "b", "k=new", "k=u", "k=v")
+    assert not dataset.train.x[:, 2].any()
+    assert dataset.test.x[:, 2:].tolist() == [[0, 1, 0], [0, 0, 1], [0, 0.5, 0.5], [1, 0, 0]]
+    assert notices[0].startswith("column 'k': new in no training row; predictions for rows like")
+    (facts,) = (f for f in dataset.summary["statistics"] if f["name"] == "k")
+    assert sorted(facts["categories"]) == ["u", "v"]
 
 
 def test_faults_of_the_options_come_before_the_file() -> None:

@@ -61,7 +61,7 @@ def test_numbers_and_texts_name_the_same_categories() -> None:
 def test_missing_values_are_filled_with_training_means() -> None:
     x, filled = ENCODER.encode_counting(table(a=[np.nan], c=[None], b=[0]))
     assert x.tolist() == [[0.5, 0.5, 0.25, 0.25, 0]]
-    assert filled == 2
+    assert filled == {"a": 1, "c": 1}
 
 
 def test_arrays() -> None:
@@ -84,9 +84,16 @@ def test_arrays_of_another_shape(shape: tuple[int, ...]) -> None:
         ({"c": ["1"]}, r"new\.csv: no column for the inputs a, b\. Columns: c"),
         (
             {"a": [1], "b": [1], "c": ["rad"]},
-            r"row 1, column 'c': category 'rad' is in no .*'red'\?",
+            r"row 1, column 'c': category 'rad' is in no .*'red'\? .* Leave the cell empty",
         ),
-        ({"a": [1, 1], "b": [1, np.nan], "c": [1, 1]}, r"row 2, column 'b': no value\. With data"),
+        (
+            {"a": [1, 1], "b": [1, 1], "c": ["x", "y"]},
+            r"row 1, .*'x' is in no training row \(1 more row likewise\)",
+        ),
+        (
+            {"a": [1, 1], "b": [1, np.nan], "c": [1, 1]},
+            r"row 2, column 'b': no value\. .* train with data\.mi",
+        ),
         ({"a": [1, 1], "b": [np.nan] * 2, "c": [1, 1]}, r"row 1, .*\(and 1 more in this column\)"),
         ({"a": ["x"], "b": [1], "c": [1]}, r"row 1, column 'a': 'x' is not a number"),
         ({"a": [1e50], "b": [1], "c": [1]}, r"row 1, column 'a': 1e\+50 is too large beside"),

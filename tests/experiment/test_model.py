@@ -245,6 +245,22 @@ def test_predictions_overwrite_only_when_told(trained: Path, table: Path, tmp_pa
     assert len(rows(output)) == 200
 
 
+@pytest.mark.usefixtures("no_drawing")
+def test_filled_values_of_new_rows_are_told(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    made = run.train(
+        make_settings(**{"data.missing": "mean", "trainer.max_epochs": 1}), "", tmp_path
+    )
+    new = tmp_path / "new.csv"
+    new.write_text("a,kind,y\n,red,40\n1.0,,41\n,green,42\n", encoding="utf-8")
+    told = "3 missing inputs filled with the mean of the training part: a 2, kind 1"
+    notices: list[str] = []
+    evaluation.predict(made, new, tmp_path / "out.csv", notices=notices)
+    assert notices == [told]
+    assert evaluation.evaluate(made, data_path=str(new)).notices == (told,)
+
+
 def test_mistakes_in_a_prediction(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"input: .*no such file"):
         evaluation.predict(trained, "nope.csv", tmp_path / "out.csv")
@@ -253,6 +269,14 @@ def test_mistakes_in_a_prediction(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"input: .*no column for the input kind"):
         evaluation.predict(trained, short, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+    for output, message in {
+        "out.parquet": r"output: .*out\.parquet ends in \.parquet, but what is written is CSV",
+        "no/out.csv": r"output: there is no folder .*no; make it, or name another",
+        "folder": r"output: .*folder is there and is not a plain file",
+    }.items():
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match=message):
+            evaluation.predict(trained, short, tmp_path / output, overwrite=True)
 
 
 def test_a_summary_counts_parameters_memory_and_arithmetic(trained: Path) -> None:

@@ -384,3 +384,15 @@ def test_sigterm_from_outside_saves_and_ends(table: Path, tmp_path: Path) -> Non
         process.wait()
     (made,) = tmp_path.glob("runs/*")
     assert summary(made)["status"] == "interrupted"
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_fewer_rows_than_a_batch_are_one_batch(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    from .conftest import write_table
+
+    few = write_table(tmp_path / "few.csv", rows=12)
+    made = run.train(make_settings(**{"data.path": str(few)}), "tagi train", tmp_path)
+    settings = config.load(Settings, registries(), RunFolder.open(made).config)
+    assert settings.data.batch_size == 10
