@@ -15,10 +15,11 @@ format: ## rewrite the sources in the project's format and mend what ruff can me
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lint: ## format, lint and import contracts, changing nothing
+lint: ## format, lint, import contracts, generated pages up to date; changes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/reference.py --check
 
 types: ## static types, strict
 	$(BIN)/mypy
