@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tagi_cli.errors import UserError
 from tagi_cli.training import mixture
-from tagi_cli.training.interface import Floats, Prediction, Scores
+from tagi_cli.training.interface import Floats, NumericalError, Prediction, Scores
 
 
 class Validation(NamedTuple):
@@ -62,6 +62,7 @@ class RegressionTask:
 
         Raises:
             UserError: there is no observed value.
+            NumericalError: the NLL is not a number.
         """
         mu = np.stack([one.mu for one in predictions])
         var = np.stack([one.var_epistemic + one.var_noise for one in predictions])
@@ -75,6 +76,8 @@ class RegressionTask:
         # A missing value is put where it does no harm, and then left out of the means.
         density = mixture.log_density(np.where(known, targets, mu[0]), mu, var)
         score = -float(np.mean(density[known]))
+        if math.isnan(score):
+            raise NumericalError("the NLL is NaN")
         log_scale = np.broadcast_to(np.log(self.scale_y), targets.shape)[known]
         error = ((targets - mixture.mean(mu)) * self.scale_y)[known]
         metrics = {

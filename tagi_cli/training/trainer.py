@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from tagi_cli.training.prediction import predict
 from tagi_cli.training.resuming import DONE, Members, PhaseState, TrainingState, join_members
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.signals import Interruption
-from tagi_cli.training.task import Task
+from tagi_cli.training.task import Task, Validation
 from tagi_cli.training.time_limit import Stopwatch
 
 
@@ -284,25 +283,26 @@ class Trainer:
             return self._interruption.is_requested() or self._time_is_up(phase)
 
         through = phase.train(self._pace, self._clock, pause)
-        score: float | None = None
-        valid: dict[str, float] = {}
+        found: Validation | None = None
         if through and phase.name == SEARCH and len(self._dataset.valid):
-            predictions = predict(
-                phase.learners, self._dataset.valid.x, self._interruption.is_requested
-            )
-            if predictions is None:
-                through = False
-            else:
-                score, valid = self._task.validate(self._dataset.valid.y, predictions)
-                if math.isnan(score):
-                    raise NumericalError(f"epoch {phase.epoch + 1}: the validation NLL is NaN")
+            found = self._validate(phase)
+            through = found is not None
         seconds = self._clock() - begun
         phase.seconds += seconds
         if through:
             train = self._task.train_metrics(phase.scores())
             phase.finish_epoch()
-            self._finish_epoch(phase, epochs, seconds, train, valid, score)
+            self._finish_epoch(phase, epochs, seconds, train, found)
         return through
+
+    def _validate(self, phase: Phase) -> Validation | None:
+        """Score the validation rows; None if interrupted."""
+        rows = self._dataset.valid
+        try:
+            predictions = predict(phase.learners, rows.x, self._interruption.is_requested)
+            return None if predictions is None else self._task.validate(rows.y, predictions)
+        except NumericalError as error:
+            raise NumericalError(f"epoch {phase.epoch + 1}, validation part: {error}") from None
 
     def _finish_epoch(
         self,
@@ -310,13 +310,12 @@ class Trainer:
         epochs: int,
         seconds: float,
         train: dict[str, float],
-        valid: dict[str, float],
-        score: float | None,
+        valid: Validation | None,
     ) -> None:
         improved = False
         if phase.name == SEARCH:
             self._epochs = phase.epoch
-            improved = self._stopping.update(phase.epoch, score)
+            improved = self._stopping.update(phase.epoch, valid.score if valid else None)
             if improved:
                 self._best, self._best_is_saved = phase.tensors(), False
         event = events.EpochEnded(
@@ -326,7 +325,7 @@ class Trainer:
             seconds=self._stopwatch.seconds,
             epoch_seconds=seconds,
             train=train,
-            valid=valid,
+            valid=valid.metrics if valid else {},
             improved=improved,
             best_epoch=self._stopping.best_epoch,
             health=tuple(learner.health() for learner in phase.learners),

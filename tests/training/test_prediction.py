@@ -7,6 +7,7 @@ import pytest
 from linear_learner import LinearLearner
 
 from tagi_cli.training import prediction
+from tagi_cli.training.interface import NumericalError, Prediction
 
 LEARNERS = [LinearLearner(np.random.default_rng(seed)) for seed in (0, 1)]
 
@@ -34,3 +35,30 @@ def test_it_is_left_when_asked(monkeypatch: pytest.MonkeyPatch, after: int) -> N
 
     assert prediction.predict(LEARNERS, np.zeros((6, 2)), pause) is None
     assert len(asked) == after
+
+
+class Faulty:
+    """Predicts zero means and unit variances, but for one value in row 5."""
+
+    def __init__(self, field: str, value: float) -> None:
+        self.field, self.value = field, value
+
+    def predict(self, x: np.ndarray) -> Prediction:
+        moments = {"mu": 0.0 * x, "var_epistemic": 0.0 * x + 1, "var_noise": 0.0 * x}
+        moments[self.field][x == 5] = self.value
+        return Prediction(**moments)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mu", np.nan), ("mu", -np.inf), ("var_epistemic", np.inf), ("var_noise", -1e-9)],
+)
+def test_moments_out_of_range_name_their_row(
+    monkeypatch: pytest.MonkeyPatch, field: str, value: float
+) -> None:
+    monkeypatch.setattr(prediction, "_ROWS", 4)
+    x = np.arange(7.0)[:, None]
+    with pytest.raises(NumericalError, match=r"row 5 \(from 0\) is not finite"):
+        prediction.predict([Faulty(field, value)], x)
+    with pytest.raises(NumericalError, match="row 105 "):
+        prediction.predict([Faulty(field, value)], x, rows=np.arange(100, 107))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tagi_cli.training.interface import Prediction
+from tagi_cli.training.interface import NumericalError, Prediction
 from tagi_cli.training.task import RegressionTask
 
 RNG = np.random.default_rng(2)
@@ -49,3 +49,12 @@ def test_training_sums_of_two_outputs() -> None:
 def test_no_observed_training_target() -> None:
     scores = {name: np.zeros(2) for name in ("count", "nll_sum", "se_sum")}
     assert all(np.isnan(value) for value in TASK.train_metrics([scores]).values())
+
+
+def test_an_undefined_score_is_an_error() -> None:
+    """Point masses: one hit gives an infinite density, one missed none; their mean is no number."""
+    zero = np.zeros((2, 1))
+    with np.errstate(invalid="ignore"), pytest.raises(NumericalError, match="NLL is NaN"):
+        RegressionTask(np.zeros(1), np.ones(1)).validate(
+            np.array([[0.0], [1.0]]), [Prediction(zero, zero, zero)]
+        )
