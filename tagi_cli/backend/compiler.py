@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from tagi_cli.backend.sources import expanded, kernel_names
+from tagi_cli.errors import UserError
 from tagi_cli.paths import resource_dir
 
 FLAGS = (
@@ -37,7 +38,7 @@ FLAGS = (
 )
 
 
-class CompilerError(RuntimeError):
+class CompilerError(UserError):
     """Kernels cannot be compiled here; the text says why, in one line."""
 
 

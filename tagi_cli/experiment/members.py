@@ -8,7 +8,9 @@ import numpy as np
 
 from tagi_cli import arch
 from tagi_cli.backend import Backend, select
+from tagi_cli.backend.compiler import CompilerError
 from tagi_cli.data import Encoder
+from tagi_cli.errors import UserError
 from tagi_cli.training import noise
 from tagi_cli.training.learner import Learner
 
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
 
 
 def make_backend(settings: Settings) -> Backend:
-    """The backend that `device`, `kernels` and `precision` ask for."""
-    return select(settings.device, settings.kernels, settings.precision)
+    """The backend that `device`, `kernels` and `precision` ask for.
+
+    Raises:
+        UserError: `kernels: host`, and the kernels cannot be compiled here.
+    """
+    try:
+        return select(settings.device, settings.kernels, settings.precision)
+    except CompilerError as error:
+        raise UserError(
+            f"kernels: no compiled ones here: {error}. Allowed: numpy, or auto, which chooses it"
+        ) from None
 
 
 class MakeMember:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tagi_cli.backend import compiler, host_backend
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import report, run
 from tagi_cli.experiment.folder import RunFolder
@@ -34,3 +35,17 @@ def test_without_figures_the_report_can_be_had_later(
 def test_splits_are_checked(make_settings: MakeSettings) -> None:
     with pytest.raises(UserError, match=r"predictor.splits.*one of train, valid, test"):
         make_settings(**{"predictor.splits": ["tset"]})
+
+
+def test_compiled_kernels_without_a_compiler(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(host_backend, "_libraries", {})
+    compiler.compiler.cache_clear()
+    try:
+        with pytest.raises(UserError, match=r"kernels: .*no-such-compiler.*auto"):
+            run.train(make_settings(kernels="host"), "tagi train", tmp_path)
+    finally:
+        compiler.compiler.cache_clear()
+    assert not list(tmp_path.iterdir())
