@@ -38,7 +38,7 @@ def choose(
     """
     names = table.columns
     if not any(_has_number(table, name) for name in names):
-        raise UserError(f"{table.source}: no column holds numbers")
+        raise UserError(f"{table.source}: no column holds numbers. Columns: {listing(names, 30)}")
     wanted = options.out_components or tuple(default_outputs)
     if not wanted:
         raise UserError(

@@ -6,9 +6,11 @@ accepts a chunk only when the exact one would give the same values, else it hand
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import math
+import shlex
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from tagi_cli.data.dialect import Dialect, is_header, sniff
+from tagi_cli.data.dialect import Dialect, sniff
 from tagi_cli.data.table import (
     Column,
     NumberColumn,
@@ -25,6 +27,7 @@ from tagi_cli.data.table import (
     TextColumn,
     as_text,
     label,
+    parse_decimal_comma,
     parse_number,
 )
 from tagi_cli.errors import UserError, listing
@@ -44,7 +47,12 @@ def read_delimited(path: Path, source: str, notices: list[str] | None = None) ->
         with _open(path) as stream:
             return _read(stream, source, notices if notices is not None else [])
     except UnicodeDecodeError:
-        raise UserError(f"{source}, row {_undecodable(path)}: not UTF-8 text") from None
+        row, encoding = _undecodable(path)
+        cat = "zcat" if path.suffix.lower() == ".gz" else "cat"
+        raise UserError(
+            f"{source}, row {row}: not UTF-8 text. Save it as UTF-8, or try: "
+            f"{cat} {shlex.quote(source)} | iconv -f {encoding} -t UTF-8 > utf8.csv"
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{source}: not a complete gzip file ({error})") from None
 
@@ -55,15 +63,16 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig")
 
 
-def _undecodable(path: Path) -> int:
-    """Number of the first line that is not UTF-8."""
+def _undecodable(path: Path) -> tuple[int, str]:
+    """Number of the first line that is not UTF-8, and the encoding that the file may have."""
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 line.decode()
             except UnicodeDecodeError:
-                return number
-    return 1
+                wide = line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+                return number, "UTF-16" if wide else "WINDOWS-1252"
+    return 1, "WINDOWS-1252"
 
 
 def _read(stream: IO[str], source: str, notices: list[str]) -> Table:
@@ -75,7 +84,7 @@ def _read(stream: IO[str], source: str, notices: list[str]) -> Table:
     if first is None:
         raise UserError(f"{source}: the file is empty")
     begin, fields = first
-    has_header = is_header(fields)
+    has_header = dialect.is_header(fields)
     names = _names(fields, has_header, source, notices)
     reader = _Reader(source, dialect, names, f"row {begin + 1} has")
     next_line = begin + 1 if has_header else begin
@@ -87,7 +96,7 @@ def _read(stream: IO[str], source: str, notices: list[str]) -> Table:
         chunk = stream.readlines(_CHUNK)
     if not reader.lines:
         raise UserError(f"{source}: a header and no rows")
-    return Table(source, reader.finish(), np.concatenate(reader.lines), has_header)
+    return Table(source, reader.finish(notices), np.concatenate(reader.lines), has_header)
 
 
 def _names(fields: list[str], has_header: bool, source: str, notices: list[str]) -> list[str]:
@@ -183,6 +192,14 @@ class _Growing:
         return TextColumn(values.astype(np.int32), tuple(self.codes.labels))
 
 
+def _with_decimal_commas(column: TextColumn) -> NumberColumn | None:
+    """The numbers of a text column if all its texts are numbers with or without decimal comma."""
+    numbers = [parse_decimal_comma(text) for text in column.labels]
+    if any(number is None or not math.isfinite(number) for number in numbers):
+        return None
+    return NumberColumn(np.array([*numbers, np.nan], dtype=np.float64)[column.codes])
+
+
 class _Reader:
     """Columns that grow chunk by chunk; `lines` holds the line number of each row."""
 
@@ -255,5 +272,16 @@ class _Reader:
                 )
         self.lines.append(np.array(lines, dtype=np.int64))
 
-    def finish(self) -> dict[str, Column]:
-        return {name: g.finish() for name, g in zip(self.names, self.columns, strict=True)}
+    def finish(self, notices: list[str]) -> dict[str, Column]:
+        columns = {name: g.finish() for name, g in zip(self.names, self.columns, strict=True)}
+        if not self.dialect.has_decimal_comma:
+            return columns
+        with_commas = {
+            name: numbers
+            for name, column in columns.items()
+            if isinstance(column, TextColumn)
+            and (numbers := _with_decimal_commas(column)) is not None
+        }
+        if with_commas:
+            notices.append(f"{self.source}: decimal commas in {listing(with_commas)}")
+        return columns | with_commas

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tagi_cli.data.table import parse_number
+from tagi_cli.data.table import parse_decimal_comma, parse_number
 
 _WORD = re.compile(r'"(?:[^"]|"")*"|\S+')
 _SAMPLE = 100
@@ -18,10 +18,24 @@ _SAMPLE = 100
 class Dialect:
     """The delimiter of a file; None stands for any run of spaces or tabs.
 
-    Fields may be quoted with `"`, doubled inside; spaces before a field do not belong to it.
+    Fields may be quoted with `"`, doubled inside; spaces before a field do not belong to it. Where
+    semicolons separate, a comma may be the decimal mark of a column: `1,5;2,5`.
     """
 
     delimiter: str | None
+
+    @property
+    def has_decimal_comma(self) -> bool:
+        """Whether numbers may be written with a comma."""
+        return self.delimiter == ";"
+
+    def is_header(self, fields: Sequence[str]) -> bool:
+        """Whether a first record names the columns: any field is neither number nor missing."""
+        return any(
+            parse_number(field) is None
+            and (not self.has_decimal_comma or parse_decimal_comma(field) is None)
+            for field in fields
+        )
 
     def records(self, lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         """Each record with the index of its first line; blank lines are passed over.
@@ -66,11 +80,6 @@ def sniff(lines: Sequence[str]) -> Dialect:
         if most > (best_share + 0.05) * len(found):
             best, best_share = dialect, most / len(found)
     return best
-
-
-def is_header(fields: Sequence[str]) -> bool:
-    """Whether a first record names the columns: any field is neither a number nor missing."""
-    return any(parse_number(field) is None for field in fields)
 
 
 def _unquoted(field: str) -> str:

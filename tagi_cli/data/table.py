@@ -15,7 +15,7 @@ from tagi_cli.errors import UserError, listing, nearest
 MISSING_TOKENS = frozenset({"", "nan", "na", "null"})
 """Texts (any case) that stand for a missing value."""
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+$")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?\s*$", re.ASCII)
 
 
 def parse_number(text: str) -> float | None:
@@ -27,6 +27,13 @@ def parse_number(text: str) -> float | None:
         return None if "_" in text else float(text)
     except ValueError:
         return float("nan") if text.strip().lower() in MISSING_TOKENS else None
+
+
+def parse_decimal_comma(text: str) -> float | None:
+    """As `parse_number`, of text whose decimal mark is a comma (`1,5`); no thousands marks."""
+    if _DECIMAL_COMMA.match(text.lstrip()):
+        return float(text.replace(",", "."))
+    return float("nan") if text.strip().lower() in MISSING_TOKENS else None
 
 
 def label(value: float | str) -> str:
@@ -171,6 +178,8 @@ class Table:
         found = column.labels[column.codes[row]]
         if all(_DECIMAL_COMMA.match(column.labels[i]) for i in texts):
             hint = " Write decimals with a point."
+        elif all(parse_number(column.labels[i].replace(",", "")) is not None for i in texts):
+            hint = " Leave out the commas between thousands."
         mixture = " in a column that also holds numbers" if column.numeric_labels() else ""
         raise UserError(f"{self.where(row, name)}: '{found}' is not a number{mixture}{role}.{hint}")
 

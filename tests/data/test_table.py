@@ -87,6 +87,7 @@ def test_an_absent_column() -> None:
     [
         (["1", "x", "y"], r"t\.csv, row 2, column 'a': 'x' is not a number in a column that also"),
         (["u", "x", "y"], r"t\.csv, row 1, column 'a': 'u' is not a number \(why\)\."),
+        (["1,234.5", "999", "2,000,000"], r"'1,234\.5' is not .* commas between thousands"),
         (["1,5", "2,5", ""], r"row 1, column 'a': '1,5' is not .* Write decimals with a point"),
     ],
 )
