@@ -1,5 +1,7 @@
 """Runs a kernel on a compiled backend and compares it with its NumPy reference.
 
+The backend is the CPU's, or what `compiled` was set to.
+
 Every array lies between margins of NaN (or of a sentinel, for integers): a read past an end shows
 in the result, a write past an end in the margin.
 """
@@ -7,6 +9,7 @@ in the result, a write past an end in the margin.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,13 +26,26 @@ SIZES = (1, 2, 7, 16, 17, 64, 100, 1023)
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 
 
-def _guarded(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """A copy of an array inside a buffer with margins, and that buffer."""
+compiled: Callable[[str], Backend] = HostBackend
+
+
+def _guarded(array: np.ndarray[Any, Any], backend: Backend) -> tuple[Any, Any]:
+    """A copy of an array on the device, inside a buffer with margins, and that buffer."""
     buffer = np.full(array.size + 2 * MARGIN, np.nan if array.dtype.kind == "f" else -(2**30))
-    buffer = buffer.astype(array.dtype)
-    inner = buffer[MARGIN : MARGIN + array.size].reshape(array.shape)
-    inner[...] = array
-    return inner, buffer
+    buffer[MARGIN : MARGIN + array.size] = array.ravel()
+    device = backend.asarray(buffer, array.dtype)
+    return device[MARGIN : MARGIN + array.size].reshape(array.shape), device
+
+
+def run(kernel: str, *arguments: Any, precision: str = "float32") -> list[Any]:
+    """The arguments, arrays as the compiled kernel leaves them; none is changed in place."""
+    backend = compiled(precision)
+    values = [backend.asarray(a, a.dtype) if isinstance(a, np.ndarray) else a for a in arguments]
+    backend.bind([Call(kernel, tuple(values))]).run()
+    return [
+        backend.to_host(value) if isinstance(a, np.ndarray) else a
+        for value, a in zip(values, arguments, strict=True)
+    ]
 
 
 def check(
@@ -39,7 +55,6 @@ def check(
     rtol: float | None = None,
     atol: float | None = None,
     scratch: int | None = None,
-    backend: Backend | None = None,
 ) -> None:
     """Assert that the compiled kernel does to its arrays what the reference does.
 
@@ -51,9 +66,8 @@ def check(
         rtol: relative to the largest element of each array; by default 2e-5 and 1e-12.
         atol: absolute tolerance, added to it.
         scratch: position of the scratch argument, which is not compared.
-        backend: the compiled backend; default: the host's.
     """
-    backend = backend or HostBackend(precision)
+    backend = compiled(precision)
     real = np.dtype(precision)
     rtol = (2e-5 if precision == "float32" else 1e-12) if rtol is None else rtol
 
@@ -68,11 +82,13 @@ def check(
     expected = [a.copy() if isinstance(a, np.ndarray) else a for a in values]
     with np.errstate(all="ignore"):
         KERNELS[kernel](*expected)
-    guarded = [_guarded(a) if isinstance(a, np.ndarray) else (a, None) for a in values]
+    guarded = [_guarded(a, backend) if isinstance(a, np.ndarray) else (a, None) for a in values]
     backend.bind([Call(kernel, tuple(a for a, _ in guarded))]).run()
-    for position, ((got, buffer), want) in enumerate(zip(guarded, expected, strict=True)):
-        if buffer is None:
+    for position, ((_, device), want) in enumerate(zip(guarded, expected, strict=True)):
+        if device is None:
             continue
+        buffer = backend.to_host(device)
+        got = buffer[MARGIN:-MARGIN].reshape(want.shape)
         name = f"{kernel}, argument {position}"
         margins = np.concatenate((buffer[:MARGIN], buffer[-MARGIN:]))
         untouched = np.isnan(margins) if buffer.dtype.kind == "f" else margins == -(2**30)

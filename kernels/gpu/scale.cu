@@ -6,17 +6,18 @@
 #define LANES 32
 #define LAYERS 8
 
-// Units on their own: a block of LANES x LAYERS threads reads rows of LANES units side by side.
+// Units on their own: the warps of a block read rows of LANES units side by side, at most LAYERS at once.
 DEVICE void unit_sums(real *__restrict__ G, real *__restrict__ L, const real *__restrict__ mu_a,
                       const real *__restrict__ d_mu_z, const real *__restrict__ d_var_z, int B,
                       int n, int accumulate) {
     __shared__ real means[LAYERS][LANES], variances[LAYERS][LANES];
     int lane = threadIdx.x % LANES, layer = threadIdx.x / LANES;
+    int layers = blockDim.x / LANES;
     for (int first = blockIdx.x * LANES; first < n; first += gridDim.x * LANES) {
         int g = first + lane;
         real mean = 0, variance = 0;
         if (g < n) {
-            for (int b = layer; b < B; b += LAYERS) {
+            for (int b = layer; b < B; b += layers) {
                 long long i = (long long)b * n + g;
                 ADD(i)
             }
@@ -25,7 +26,7 @@ DEVICE void unit_sums(real *__restrict__ G, real *__restrict__ L, const real *__
         variances[layer][lane] = variance;
         BARRIER
         if (layer == 0 && g < n) {
-            for (int other = 1; other < LAYERS; ++other) {
+            for (int other = 1; other < layers; ++other) {
                 mean += means[other][lane];
                 variance += variances[other][lane];
             }
@@ -36,7 +37,6 @@ DEVICE void unit_sums(real *__restrict__ G, real *__restrict__ L, const real *__
     }
 }
 
-// Started with LANES * LAYERS threads a block.
 KERNEL scale_innovation(real *__restrict__ G, real *__restrict__ L, const real *__restrict__ mu_a,
                         const real *__restrict__ d_mu_z, const real *__restrict__ d_var_z, int B,
                         int groups, int inner, int accumulate) {

@@ -14,7 +14,12 @@ CUDA_OPTIONS = ("--std=c++17",)
 
 def kernel_names(source: str) -> list[str]:
     """The kernels that a source defines."""
-    return re.findall(r"^KERNEL (\w+)", source, re.M)
+    return re.findall(r"^KERNEL (?:BLOCK_OF\(.*?\) )?(\w+)", source, re.M)
+
+
+def without_host(source: str) -> str:
+    """A source without what stands in it for the host alone."""
+    return re.sub(r"^#ifdef TAGI_HOST$.*?^#(else|endif)$", "", source, flags=re.M | re.S)
 
 
 def expanded(path: Path) -> str:
@@ -51,5 +56,5 @@ def cuda_units() -> dict[str, str]:
     return {
         name: file.relative_to(folder).with_suffix("").as_posix()
         for file in files
-        for name in kernel_names(file.read_text())
+        for name in kernel_names(without_host(file.read_text()))
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import SIZES, Exact, check, needs_compiler
+from kernel_harness import SIZES, Exact, check, needs_compiler, run
 
 from tagi_cli.backend import compiler
 from tagi_cli.backend.reference import KERNELS
@@ -148,23 +148,17 @@ def test_step(rule: str, precision: str) -> None:
     var, L = rng.random(n), -rng.random(n) * 10.0 ** rng.integers(-2, 2, n)
     floored = np.zeros(3, np.int32)
     # G and L are spent by the step: the reference works in place, the compiled one leaves them.
-    from tagi_cli.backend import Call
-    from tagi_cli.backend.host_backend import HostBackend
-
     want = [np.array(a, precision) for a in (mu, var, G, L)]
-    got = [a.copy() for a in want]
-    counts = [floored.copy(), floored.copy()]
     rest = (ends.astype(np.int32), np.array([4.0], precision))
-    KERNELS[f"step_{rule}"](*want, counts[0], *rest, np.dtype(precision).type(2), 3, n)
-    call = Call(f"step_{rule}", (*got, counts[1], *rest, np.dtype(precision).type(2),
-                                 np.int32(3), np.int32(n)))  # fmt: skip
-    HostBackend(precision).bind([call]).run()
+    sizes = (np.dtype(precision).type(2), np.int32(3), np.int32(n))
+    got = run(f"step_{rule}", *want, floored, *rest, *sizes, precision=precision)
+    KERNELS[f"step_{rule}"](*want, floored, *rest, *sizes)
     rtol = 1e-5 if precision == "float32" else 1e-12
     np.testing.assert_allclose(got[0], want[0], rtol=rtol, atol=rtol)
     np.testing.assert_allclose(got[1], want[1], rtol=rtol, atol=rtol)
-    np.testing.assert_array_equal(*counts)
+    np.testing.assert_array_equal(got[4], floored)
     if rule in ("sum", "capped"):
-        assert counts[0].sum() > 0, "the case does not reach the floor"
+        assert floored.sum() > 0, "the case does not reach the floor"
 
 
 @pytest.mark.parametrize(("B", "K"), [(1, 1), (16, 1), (33, 3)])

@@ -1,0 +1,167 @@
+// Runs CUDA kernels on the CPU, so that tests see them without a GPU: threads one after the other, or, where
+// a kernel has barriers, in turns from barrier to barrier.
+
+#include <cmath>
+#include <csetjmp>
+#include <cstring>
+#include <type_traits>
+#include <ucontext.h>
+#include <vector>
+
+// Hidden: the C library has an `advance` of its own.
+#define __global__ __attribute__((visibility("hidden")))
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+#define __shared__ static
+
+using std::erfc;
+using std::exp;
+using std::expm1;
+using std::log;
+using std::log1p;
+using std::sqrt;
+using std::tanh;
+
+struct Index {
+    unsigned x, y, z;
+};
+static Index threadIdx, blockIdx, blockDim, gridDim;
+
+static inline int atomicAdd(int *target, int amount) {
+    int before = *target;
+    *target += amount;
+    return before;
+}
+
+namespace fibers {
+
+// A thread of a block; it runs until it meets a barrier or returns.
+struct Fiber {
+    ucontext_t start;
+    jmp_buf place;
+    bool begun, done, met;
+    std::vector<char> stack = std::vector<char>(1 << 15);
+};
+static std::vector<Fiber> all;
+static unsigned current;
+static jmp_buf scheduler;
+static void (*body)();
+static double lanes[1024];
+
+static void enter() {
+    body();
+    all[current].done = true;
+    _longjmp(scheduler, 1);
+}
+
+static void barrier() {
+    all[current].met = true;
+    if (!_setjmp(all[current].place)) _longjmp(scheduler, 1);
+}
+
+static Index index_of(unsigned thread) {
+    return {thread % blockDim.x, thread / blockDim.x % blockDim.y,
+            thread / blockDim.x / blockDim.y};
+}
+
+static void resume(unsigned thread) {
+    Fiber &fiber = all[thread];
+    current = thread;
+    threadIdx = index_of(thread);
+    fiber.met = false;
+    if (_setjmp(scheduler)) return;
+    if (fiber.begun) _longjmp(fiber.place, 1);
+    fiber.begun = true;
+    getcontext(&fiber.start);
+    fiber.start.uc_stack.ss_sp = fiber.stack.data();
+    fiber.start.uc_stack.ss_size = fiber.stack.size();
+    fiber.start.uc_link = nullptr;
+    makecontext(&fiber.start, enter, 0);
+    setcontext(&fiber.start);
+}
+
+// All threads of a block; false where some wait at a barrier that others never reach.
+static bool block(unsigned threads, bool backwards) {
+    if (all.size() < threads) all.resize(threads);
+    for (unsigned t = 0; t < threads; ++t) all[t].begun = all[t].done = false;
+    for (unsigned left = threads; left > 0;) {
+        unsigned waiting = 0;
+        for (unsigned i = 0; i < threads; ++i) {
+            unsigned t = backwards ? threads - 1 - i : i;
+            if (all[t].done) continue;
+            resume(t);
+            all[t].done ? --left : ++waiting;
+        }
+        if (waiting && waiting != threads) return false;
+    }
+    return true;
+}
+
+}  // namespace fibers
+
+static inline void __syncthreads() { fibers::barrier(); }
+
+// All threads of the block take part, in the kernels that use it.
+template <typename T>
+static inline T __shfl_xor_sync(unsigned, T value, int lanes) {
+    fibers::lanes[fibers::current] = (double)value;
+    fibers::barrier();
+    T other = (T)fibers::lanes[fibers::current ^ (unsigned)lanes];
+    fibers::barrier();
+    return other;
+}
+
+// What a kernel takes, one letter an argument: f d i are numbers, F D I arrays of them.
+template <typename T>
+constexpr char letter() {
+    typedef std::remove_cv_t<std::remove_pointer_t<T>> Value;
+    constexpr bool array = std::is_pointer_v<T>;
+    if (std::is_same_v<Value, float>) return array ? 'F' : 'f';
+    if (std::is_same_v<Value, double>) return array ? 'D' : 'd';
+    if (std::is_same_v<Value, int>) return array ? 'I' : 'i';
+    return '?';
+}
+
+template <typename... A>
+static const char *letters(void (*)(A...)) {
+    static const char text[] = {letter<A>()..., 0};
+    return text;
+}
+
+template <typename... A, std::size_t... I>
+static inline void apply(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
+    kernel(*(A *)arguments[I]...);
+}
+
+template <typename... A>
+static inline void apply(void (*kernel)(A...), void **arguments) {
+    apply(kernel, arguments, std::index_sequence_for<A...>());
+}
+
+static void **the_arguments;
+
+// `launch` gives 0 where a barrier was not met by all threads.
+#define LAUNCHER(kernel, barriers)                                                              \
+    static void kernel##_once() { apply(kernel, the_arguments); }                               \
+    extern "C" const char *kernel##_letters() { return letters(kernel); }                       \
+    extern "C" int kernel##_launch(const unsigned *grid, const unsigned *threads, int backwards, \
+                                   void **arguments) {                                          \
+        gridDim = {grid[0], grid[1], grid[2]};                                                  \
+        blockDim = {threads[0], threads[1], threads[2]};                                        \
+        the_arguments = arguments;                                                              \
+        fibers::body = kernel##_once;                                                           \
+        const unsigned count = threads[0] * threads[1] * threads[2];                            \
+        for (unsigned b = 0; b < grid[0] * grid[1] * grid[2]; ++b) {                            \
+            blockIdx = {b % grid[0], b / grid[0] % grid[1], b / grid[0] / grid[1]};             \
+            if (barriers) {                                                                     \
+                if (!fibers::block(count, backwards)) return 0;                                 \
+                continue;                                                                       \
+            }                                                                                   \
+            for (unsigned t = 0; t < count; ++t) {                                              \
+                threadIdx = fibers::index_of(t);                                                \
+                kernel##_once();                                                                \
+            }                                                                                   \
+        }                                                                                       \
+        return 1;                                                                               \
+    }

@@ -1,0 +1,484 @@
+"""The part of CuPy that the GPU backend uses, on the CPU: `install(monkeypatch, folder)`.
+
+Kernels are the very text that NVRTC would get, compiled by the C++ compiler (`cuda_host.hpp`); the
+products of cuBLAS are NumPy reading memory column by column; a captured graph is a list of what was launched. What CuPy
+or CUDA would refuse, or take wrongly without a word, raises here: an array where the host's is
+meant, a number of another type than the kernel's, an operand that leaves its memory, a copy while
+a graph is captured, a barrier that not all threads meet. A kernel with barriers runs twice, threads
+in opposite order, and both results must be the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagi_cli.backend.sources import kernel_names, without_host
+
+_HEADER = Path(__file__).parent / "cuda_host.hpp"
+_LETTERS = {"float32": "f", "float64": "d", "int32": "i"}
+_CAPTURED: list[list[Callable[[], None]]] = []
+_LIVE: dict[int, int] = {}
+_state: dict[str, Any] = {}
+
+
+def _submit(work: Callable[[], None]) -> None:
+    """Run what would go to the stream, or note it where a graph is captured."""
+    if _CAPTURED:
+        _CAPTURED[-1].append(work)
+    else:
+        work()
+
+
+def _not_while_capturing(what: str) -> None:
+    if _CAPTURED:
+        raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
+
+
+class Data:
+    """`ndarray.data`: an address on the device."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._array = array
+        self.ptr = array.ctypes.data
+
+    def copy_from_host_async(self, address: int, nbytes: int) -> None:
+        _not_while_capturing("copy from the host")
+        assert type(address) is int
+        assert nbytes == self._array.nbytes
+        assert self._array.flags.c_contiguous
+        ctypes.memmove(self.ptr, address, nbytes)
+
+
+class DeviceArray:
+    """`cupy.ndarray`: memory that NumPy cannot see."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, array: np.ndarray[Any, Any], base: DeviceArray | None = None) -> None:
+        self.host = array
+        self.base = base
+        self.shape, self.dtype, self.size = array.shape, array.dtype, array.size
+        self.ndim, self.nbytes, self.flags = array.ndim, array.nbytes, array.flags
+        if base is None:
+            _LIVE[array.ctypes.data] = array.nbytes
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+    @property
+    def data(self) -> Data:
+        return Data(self.host)
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def _view(self, array: Any) -> DeviceArray:
+        return DeviceArray(np.asarray(array), self)
+
+    def reshape(self, *shape: Any) -> DeviceArray:
+        view = self.host.reshape(*shape)
+        assert not self.size or np.shares_memory(view, self.host), "a copy, not a view"
+        return self._view(view)
+
+    def ravel(self) -> DeviceArray:
+        return self.reshape(-1)
+
+    def __getitem__(self, key: Any) -> DeviceArray:
+        return self._view(self.host[key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        _not_while_capturing("assignment")
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        self.host[key] = value.host if isinstance(value, DeviceArray) else value
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def get(self) -> np.ndarray[Any, Any]:
+        _not_while_capturing("copy to the host")
+        return self.host.copy()
+
+    def set(self, array: Any) -> None:
+        _not_while_capturing("copy from the host")
+        if not isinstance(array, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if array.dtype != self.dtype:
+            raise TypeError(f"{array.dtype} array cannot be set to {self.dtype} array")
+        if array.shape != self.shape:
+            raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {array.shape}")
+        self.host[...] = array
+
+    def astype(self, dtype: Any) -> DeviceArray:
+        return DeviceArray(self.host.astype(dtype))
+
+    def _reduce(self, name: str) -> DeviceArray:
+        return DeviceArray(np.asarray(getattr(self.host, name)()))
+
+    def mean(self) -> DeviceArray:
+        return self._reduce("mean")
+
+    def sum(self) -> DeviceArray:
+        return self._reduce("sum")
+
+    def all(self) -> DeviceArray:
+        return self._reduce("all")
+
+    def _with(self, other: Any, operation: str) -> DeviceArray:
+        if isinstance(other, np.ndarray) and other.ndim:
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        value = other.host if isinstance(other, DeviceArray) else other
+        return DeviceArray(np.asarray(getattr(self.host, operation)(value)))
+
+    def __and__(self, other: Any) -> DeviceArray:
+        return self._with(other, "__and__")
+
+    def __lt__(self, other: Any) -> DeviceArray:
+        return self._with(other, "__lt__")
+
+    def __ge__(self, other: Any) -> DeviceArray:
+        return self._with(other, "__ge__")
+
+    def __mul__(self, other: Any) -> DeviceArray:
+        return self._with(other, "__mul__")
+
+    def __invert__(self) -> DeviceArray:
+        return DeviceArray(~self.host)
+
+    def __float__(self) -> float:
+        return float(self.get())
+
+    def __int__(self) -> int:
+        return int(self.get())
+
+    def __bool__(self) -> bool:
+        return bool(self.get())
+
+
+class Library:
+    """One source, compiled for the CPU; the folder keeps what is compiled."""
+
+    def __init__(self, code: str) -> None:
+        names = kernel_names(without_host(code))
+        barriers = int("__syncthreads" in code)
+        launchers = "\n".join(f"LAUNCHER({name}, {barriers})" for name in names)
+        text = f"{_HEADER.read_text()}\n{code}\n{launchers}\n"
+        key = hashlib.sha256(text.encode()).hexdigest()[:24]
+        path = _state["folder"] / f"{key}.so"
+        if not path.exists():
+            scratch = path.with_name(f"{key}.{os.getpid()}")
+            source = scratch.with_suffix(".cpp")
+            source.write_text(text)
+            command = ["c++", "-std=c++17", "-O1", "-w", "-U_FORTIFY_SOURCE", "-fPIC", "-shared"]
+            subprocess.run([*command, "-o", str(scratch), str(source)], check=True, timeout=110)
+            source.unlink()
+            os.replace(scratch, path)
+        self.library = ctypes.CDLL(str(path))
+        self.barriers = bool(barriers)
+
+
+class RawKernel:
+    """A compiled kernel: `kernel(grid, block, arguments)`."""
+
+    def __init__(self, library: Library, name: str) -> None:
+        self._name, self._library = name, library
+        self._launch = getattr(library.library, f"{name}_launch")
+        letters = getattr(library.library, f"{name}_letters")
+        letters.restype = ctypes.c_char_p
+        self._letters = letters().decode()
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], arguments: Any) -> None:
+        grid, block = ((*map(int, sizes), 1, 1)[:3] for sizes in (grid, block))
+        assert all(size > 0 for size in (*grid, *block)), f"{self._name}: {grid}, {block}"
+        assert block[0] * block[1] * block[2] <= 1024
+        assert max(grid[1:]) < 65536
+        if self._library.barriers:
+            assert block[0] * block[1] * block[2] % 32 == 0
+        words = self._words(arguments)
+        arrays = [a for a in arguments if isinstance(a, DeviceArray)]
+        _submit(lambda: self._run(grid, block, words, arrays))
+
+    def _words(self, arguments: Any) -> list[Any]:
+        """Arguments as they lie in memory, each checked against the kernel's signature."""
+        name = self._name
+        assert len(arguments) == len(self._letters), f"{name}: {self._letters}, {arguments}"
+        words = []
+        for position, (argument, letter) in enumerate(zip(arguments, self._letters, strict=True)):
+            where = f"{name}, argument {position}: {type(argument)} for {letter}"
+            if letter.isupper():
+                if isinstance(argument, DeviceArray):
+                    assert _LETTERS[argument.dtype.name].upper() == letter, where
+                    assert argument.flags.c_contiguous, where
+                    words.append(np.uint64(argument.data.ptr))
+                else:
+                    assert type(argument) is np.uint64, where
+                    assert argument == 0, where
+                    words.append(argument)
+            else:
+                assert isinstance(argument, np.generic), where
+                assert _LETTERS[argument.dtype.name] == letter, where
+                words.append(argument)
+        return words
+
+    def _run(
+        self, grid: tuple[int, ...], block: tuple[int, ...], words: list[Any], arrays: list[Any]
+    ) -> None:
+        memory = [np.frombuffer(word.tobytes().ljust(8, b"\0"), np.uint8).copy() for word in words]
+        pointers = (ctypes.c_void_p * len(memory))(*(m.ctypes.data for m in memory))
+        sizes = ((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block))
+        before = [a.host.copy() for a in arrays] if self._library.barriers else []
+        met = self._launch(*sizes, 0, pointers)
+        if before:
+            first = [a.host.copy() for a in arrays]
+            for array, old in zip(arrays, before, strict=True):
+                array.host[...] = old
+            met &= self._launch(*sizes, 1, pointers)
+            for array, value in zip(arrays, first, strict=True):
+                same = np.array_equal(array.host, value, equal_nan=value.dtype.kind == "f")
+                assert same, f"{self._name}: the result depends on the order of threads"
+        assert met, f"{self._name}: a barrier is not met by all threads"
+
+
+class RawModule:
+    """A source whose kernels are compiled on first use."""
+
+    def __init__(self, *, code: str, options: tuple[str, ...]) -> None:
+        assert isinstance(options, tuple)
+        assert "#include" not in code
+        self._library = Library(code)
+
+    def get_function(self, name: str) -> RawKernel:
+        return RawKernel(self._library, name)
+
+
+class Graph:
+    """A captured graph."""
+
+    def __init__(self, work: list[Callable[[], None]]) -> None:
+        self.work = work
+
+    def launch(self, stream: Any = None) -> None:
+        _state["launched"] = _state.get("launched", 0) + 1
+        for work in self.work:
+            work()
+
+
+class Stream:
+    """A stream, where what is submitted runs at once."""
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        self._non_blocking = non_blocking
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def begin_capture(self) -> None:
+        assert self._non_blocking, "the default stream cannot be captured"
+        if _state.get("no_graphs"):
+            raise RuntimeError("cudaErrorNotSupported")
+        _CAPTURED.append([])
+
+    def end_capture(self) -> Graph:
+        return Graph(_CAPTURED.pop())
+
+    def synchronize(self) -> None:
+        _not_while_capturing("synchronize")
+
+
+class Event:
+    """An event, always reached."""
+
+    def __init__(self, disable_timing: bool = False) -> None:
+        pass
+
+    def record(self) -> None:
+        _not_while_capturing("record")
+
+    def synchronize(self) -> None:
+        _not_while_capturing("synchronize")
+
+
+class Device:
+    """A GPU."""
+
+    def __init__(self, index: int) -> None:
+        assert 0 <= index < _state["devices"]
+        self.attributes = {"MultiProcessorCount": 4}
+
+    def use(self) -> None:
+        pass
+
+
+class MemoryPool:
+    """A pool that counts what it gave."""
+
+    def __init__(self) -> None:
+        self._total = 0
+
+    def malloc(self, nbytes: int) -> None:
+        self._total += nbytes
+
+    def total_bytes(self) -> int:
+        return self._total
+
+
+@contextlib.contextmanager
+def using_allocator(malloc: Callable[[int], None]) -> Iterator[None]:
+    _state["malloc"] = malloc
+    try:
+        yield
+    finally:
+        _state["malloc"] = None
+
+
+def _allocated(array: np.ndarray[Any, Any]) -> DeviceArray:
+    _not_while_capturing("allocation")
+    assert _state.get("malloc"), "memory outside the backend's pool"
+    _state["malloc"](array.nbytes)
+    return DeviceArray(array)
+
+
+def _empty(shape: Any, dtype: Any) -> DeviceArray:
+    array = np.empty(shape, dtype)
+    array.fill(np.nan if array.dtype.kind == "f" else -(2**30))
+    return _allocated(array)
+
+
+def _array(array: Any, dtype: Any = None, order: str = "C") -> DeviceArray:
+    source = array.host if isinstance(array, DeviceArray) else array
+    return _allocated(np.array(source, dtype=dtype, order=order))  # type: ignore[call-overload]
+
+
+def _tf32(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Rounded to ten bits of mantissa."""
+    return ((np.ascontiguousarray(x).view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32)
+
+
+class Cublas(types.ModuleType):
+    """Column-major products on raw addresses."""
+
+    CUBLAS_OP_N, CUBLAS_OP_T = 0, 1
+
+    def __init__(self) -> None:
+        super().__init__("cupy.cuda.cublas")
+        self._math: dict[int, int] = {}
+        self.products: list[tuple[str, int]] = []
+
+    def create(self) -> int:
+        self._math[len(self._math) + 1] = 0
+        return len(self._math)
+
+    def setMathMode(self, handle: int, mode: int) -> None:
+        self._math[handle] = mode
+
+    @staticmethod
+    def _matrix(address: int, rows: int, columns: int, stride: int, dtype: Any) -> Any:
+        assert type(address) is int
+        assert stride >= max(1, rows)
+        size = ((columns - 1) * stride + rows) * np.dtype(dtype).itemsize
+        inside = any(a <= address and address + size <= a + n for a, n in _LIVE.items())
+        assert inside, "a product leaves the memory of its operand"
+        buffer = (ctypes.c_char * size).from_address(address)
+        flat = np.frombuffer(buffer, dtype)
+        step = flat.itemsize
+        shape, strides = (rows, columns), (step, step * stride)
+        return np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=True)
+
+    def _gemm(self, dtype: Any, handle: int, *arguments: Any) -> None:
+        at, bt, m, n, k, alpha, A, lda, B, ldb, beta, C, ldc = arguments
+        assert all(isinstance(a, int) for a in arguments)
+        assert min(m, n, k) > 0
+        one, factor = (np.ctypeslib.as_array((ctypes.c_char * np.dtype(dtype).itemsize)
+                       .from_address(p)).view(dtype)[0] for p in (alpha, beta))  # fmt: skip
+        assert one == 1
+        mode = self._math[handle]
+        self.products.append((np.dtype(dtype).name, mode))
+
+        def work() -> None:
+            a = self._matrix(A, *((k, m) if at else (m, k)), lda, dtype)
+            b = self._matrix(B, *((n, k) if bt else (k, n)), ldb, dtype)
+            c = self._matrix(C, m, n, ldc, dtype)
+            left, right = a.T if at else a, b.T if bt else b
+            if mode:
+                assert dtype == np.float32
+                left, right = _tf32(left), _tf32(right)
+            # With a factor 0, cuBLAS does not read C.
+            c[...] = left @ right + (factor * c if factor else 0)
+
+        _submit(work)
+
+    def _batched(self, dtype: Any, handle: int, *arguments: Any) -> None:
+        (at, bt, m, n, k, alpha, A, lda, a_step, B, ldb, b_step, beta, C, ldc, c_step, count) = (
+            arguments
+        )
+        size = np.dtype(dtype).itemsize
+        for i in range(count):
+            operands = (A + i * a_step * size, lda, B + i * b_step * size, ldb, beta)
+            self._gemm(dtype, handle, at, bt, m, n, k, alpha, *operands, C + i * c_step * size, ldc)
+
+    def sgemm(self, *arguments: Any) -> None:
+        self._gemm(np.float32, *arguments)
+
+    def dgemm(self, *arguments: Any) -> None:
+        self._gemm(np.float64, *arguments)
+
+    def sgemmStridedBatched(self, *arguments: Any) -> None:
+        self._batched(np.float32, *arguments)
+
+    def dgemmStridedBatched(self, *arguments: Any) -> None:
+        self._batched(np.float64, *arguments)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> Any:
+    """Make `import cupy` give this for the length of a test; compiled kernels go to `folder`."""
+    _LIVE.clear()
+    _state.clear()
+    _state.update(folder=folder, devices=devices)
+    cupy = types.ModuleType("cupy")
+    cuda = types.ModuleType("cupy.cuda")
+    runtime = types.ModuleType("cupy.cuda.runtime")
+    vars(cupy).update(
+        __version__="0",
+        ndarray=DeviceArray,
+        empty=_empty,
+        zeros=lambda shape, dtype: _array(np.zeros(shape, dtype)),
+        array=_array,
+        isfinite=lambda a: DeviceArray(np.isfinite(a.host)),
+        RawModule=RawModule,
+        cuda=cuda,
+        state=_state,
+    )
+    vars(cuda).update(
+        is_available=lambda: devices > 0,
+        Device=Device,
+        Stream=Stream,
+        Event=Event,
+        MemoryPool=MemoryPool,
+        using_allocator=using_allocator,
+        alloc_pinned_memory=bytearray,
+        get_current_stream=Stream,
+        cublas=Cublas(),
+        runtime=runtime,
+    )
+    vars(runtime).update(
+        getDeviceCount=lambda: devices,
+        getDeviceProperties=lambda index: {"name": b"GPU of the tests"},
+    )
+    for name, module in (("cupy", cupy), ("cupy.cuda", cuda)):
+        monkeypatch.setitem(sys.modules, name, module)
+    return cupy
