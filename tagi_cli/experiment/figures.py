@@ -37,6 +37,7 @@ COLOURS = {
 
 _SIZE = (4.2, 3.1)
 _PLACE = (0.15, 0.155, 0.805, 0.72)
+_EDGE = 0.01
 
 Curves = Sequence[Mapping[str, float | str | None]]
 
@@ -61,10 +62,25 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Axes], None]) -> 
         axes = canvas.add_axes(_PLACE)
         axes.set_title(title, loc="left", pad=11)
         paint(axes)
+        _make_room(axes)
         svg, png = io.StringIO(), io.BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
     return Figure(name, title, caption, svg.getvalue(), png.getvalue())
+
+
+def _make_room(axes: Axes) -> None:
+    """Shrink the axes until long tick labels and what stands above them are on the canvas."""
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    drawn = axes.get_tightbbox()
+    assert drawn is not None
+    width, height = canvas.bbox.width, canvas.bbox.height
+    left = max(0.0, _EDGE - drawn.x0 / width)
+    right = max(0.0, drawn.x1 / width - 1 + _EDGE)
+    top = max(0.0, drawn.y1 / height - 1 + _EDGE)
+    x, y, w, h = _PLACE
+    axes.set_position((x + left, y, w - left - right, h - top))
 
 
 @contextmanager

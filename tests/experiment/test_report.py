@@ -234,3 +234,22 @@ def test_curves_with_a_huge_first_epoch_stay_readable() -> None:
 def test_importing_the_module_does_not_import_matplotlib() -> None:
     code = "import sys, tagi_cli.experiment.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("limits", [(0, 1), (0, 59_000), (-99_999, -90_000), (0, 9e9), (-0.03, 0)])
+def test_labels_of_any_length_are_on_the_canvas(limits: tuple[float, float]) -> None:
+    painted = []
+
+    def paint(axes: Any) -> None:
+        axes.set_ylim(*limits)
+        axes.set_xlim(*limits)
+        axes.set_xlabel("predicted standard deviation")
+        axes.set_ylabel("root mean squared error")
+        painted.append(axes)
+
+    figures.draw("name", "A title", "", paint)
+    drawn, canvas = painted[0].get_tightbbox(), painted[0].figure.bbox
+    assert drawn.x0 >= 0
+    assert drawn.y0 >= 0
+    assert drawn.x1 <= canvas.width
+    assert drawn.y1 <= canvas.height
