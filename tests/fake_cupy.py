@@ -1,11 +1,12 @@
 """The part of CuPy that the GPU backend uses, on the CPU: `install(monkeypatch, folder)`.
 
 Kernels are the very text that NVRTC would get, compiled by the C++ compiler (`cuda_host.hpp`); the
-products of cuBLAS are NumPy reading memory column by column; a captured graph is a list of what was launched. What CuPy
-or CUDA would refuse, or take wrongly without a word, raises here: an array where the host's is
-meant, a number of another type than the kernel's, an operand that leaves its memory, a copy while
-a graph is captured, a barrier that not all threads meet. A kernel with barriers runs twice, threads
-in opposite order, and both results must be the same.
+products of cuBLAS are NumPy reading memory column by column; a captured graph is a list of what was
+launched. What CuPy or CUDA would refuse, or take wrongly without a word, raises here: an array
+where the host's is meant, a number of another type than the kernel's, an operand that leaves its
+memory, a copy while a graph is captured, a barrier that not all threads meet. A kernel with
+barriers runs twice, threads in opposite order, and both results must be the
+same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import subprocess
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,8 +73,10 @@ class DeviceArray:
         self.base = base
         self.shape, self.dtype, self.size = array.shape, array.dtype, array.size
         self.ndim, self.nbytes, self.flags = array.ndim, array.nbytes, array.flags
+        self.strides, self.itemsize = array.strides, array.itemsize
         if base is None:
             _LIVE[array.ctypes.data] = array.nbytes
+            weakref.finalize(self, _LIVE.pop, array.ctypes.data, None)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("implicit conversion to a NumPy array is not allowed")

@@ -1,10 +1,11 @@
 // What stands between matrix products.
 
-// out = mu^2 + var; without var the plain square.
+// out = mu^2 + var; without var the plain square. out (rows, n); rows of mu and var lie `stride` apart.
 KERNEL second_moment(real *__restrict__ out, const real *__restrict__ mu,
-                     const real *__restrict__ var, int n) {
-    GRID_STRIDE(i, n) {
-        out[i] = mu[i] * mu[i] + (var ? var[i] : REAL(0.0));
+                     const real *__restrict__ var, int rows, int n, int stride) {
+    GRID_STRIDE(i, rows * n) {
+        long long at = stride == n ? i : (long long)(i / n) * stride + i % n;
+        out[i] = mu[at] * mu[at] + (var ? var[at] : REAL(0.0));
     }
 }
 

@@ -16,6 +16,7 @@ from tagi_cli.backend.base import Array, Backend, Call, Segment
 from tagi_cli.backend.cuda_conv import ConvDriver
 from tagi_cli.backend.cuda_kernels import Kernels, Launch
 from tagi_cli.backend.cuda_linear import LinearDriver
+from tagi_cli.backend.cuda_lstm import LstmDriver
 from tagi_cli.backend.cuda_products import Products
 from tagi_cli.backend.cuda_transfer import Staging
 
@@ -111,9 +112,11 @@ class CudaBackend(Backend):
         products = Products(cupy.cuda.cublas, self._kernels, self.dtype, precision == "tf32")
         linear = LinearDriver(self._kernels, products)
         conv = ConvDriver(self._kernels, products, self._workspace)
+        lstm = LstmDriver(self._kernels, products)
         self._drivers: dict[str, Callable[..., list[Launch]]] = {
             **linear.drivers,
             **conv.drivers,
+            **lstm.drivers,
             "embedding_innovation": self._embedding_innovation,
         }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tagi_cli.backend.base import Array
 from tagi_cli.backend.cuda_kernels import Kernels, Launch, part
-from tagi_cli.backend.cuda_linear import Driver, bias_sums
+from tagi_cli.backend.cuda_linear import Driver, bias_sums, second_moment
 from tagi_cli.backend.cuda_products import Products
 from tagi_cli.backend.window import Window
 
@@ -107,9 +107,6 @@ class ConvDriver:
         ]
         return tiles, part(memory, 0, w.groups, w.O // w.groups, w.depth)
 
-    def _square(self, out: Array, weights: Array) -> Launch:
-        return self._kernels.launch("second_moment", out, weights, None, out.size)
-
     def _zeros(self, *arrays: Array) -> list[Launch]:
         return [self._kernels.launch("fill", a, a.dtype.type(0), a.size) for a in arrays]
 
@@ -117,7 +114,7 @@ class ConvDriver:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, _, B, *window = call
         w = Window(*map(int, window))
         tiles, squared = self._tiles(w, int(B))
-        launches = [] if var_a is None else [self._square(squared, mu_w)]
+        launches = [] if var_a is None else [second_moment(self._kernels, squared, mu_w)]
         mean, variance = _grouped(mu_w, w), _grouped(var_w, w)
         for tile in tiles:
             (x, second, more), (z, s, _) = tile.unfolded, tile.maps
@@ -136,7 +133,7 @@ class ConvDriver:
         d_mu_a, d_var_a, d_mu_z, d_var_z, mu_w, _, B, *window, accumulate = call
         w = Window(*map(int, window))
         tiles, squared = self._tiles(w, int(B))
-        launches = [self._square(squared, mu_w)]
+        launches = [second_moment(self._kernels, squared, mu_w)]
         for tile in tiles:
             (x, s, _), (d, e, _) = tile.unfolded, tile.maps
             launches += [
@@ -175,7 +172,7 @@ class ConvDriver:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, _, B, *window = call
         w = Window(*map(int, window))
         tiles, squared = self._tiles(w, int(B))
-        launches = [] if var_a is None else [self._square(squared, mu_w)]
+        launches = [] if var_a is None else [second_moment(self._kernels, squared, mu_w)]
         mean, variance = _grouped(mu_w, w), _grouped(var_w, w)
         for tile in tiles:
             (x, s, _), (a, second, more) = tile.unfolded, tile.maps
@@ -196,7 +193,7 @@ class ConvDriver:
         d_mu_a, d_var_a, d_mu_z, d_var_z, mu_w, _, B, *window, accumulate = call
         w = Window(*map(int, window))
         tiles, squared = self._tiles(w, int(B))
-        launches = [self._square(squared, mu_w)]
+        launches = [second_moment(self._kernels, squared, mu_w)]
         for tile in tiles:
             (x, s, _), (d, e, _) = tile.unfolded, tile.maps
             launches += [

@@ -46,9 +46,6 @@ class LinearDriver:
         grid = (max(-(-columns // _SIDE), 1), max(-(-rows // _SIDE), 1))
         return [self._kernels.start(name, grid, (_SIDE, _SIDE, _SLICES), *arguments)]
 
-    def _square(self, out: Array, mu: Array, var: Array | None = None) -> Launch:
-        return self._kernels.launch("second_moment", out, mu, var, out.size)
-
     def _forward(self, *call: Any) -> list[Launch]:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, scratch, *sizes = call
         B, I, O = map(int, sizes)
@@ -59,13 +56,13 @@ class LinearDriver:
         second, squared = part(scratch, 0, B, I), part(scratch, B * I, O, I)
         launches = [
             *product(mean, mu_a.reshape(B, I), mu_w.reshape(O, I), B_transposed=True),
-            self._square(second, mu_a, var_a),
+            second_moment(self._kernels, second, mu_a, var_a),
             *product(variance, second, var_w.reshape(O, I), B_transposed=True, is_variance=True),
         ]
         if var_a is not None:
             var_a = var_a.reshape(B, I)
             launches += [
-                self._square(squared, mu_w),
+                second_moment(self._kernels, squared, mu_w),
                 *product(variance, var_a, squared, B_transposed=True, add=1, is_variance=True),
             ]
         if mu_b is not None:
@@ -81,7 +78,7 @@ class LinearDriver:
         d_mu_z, d_var_z = d_mu_z.reshape(B, O), d_var_z.reshape(B, O)
         return [
             *product(d_mu_a.reshape(B, I), d_mu_z, mu_w.reshape(O, I), add=accumulate),
-            self._square(squared, mu_w),
+            second_moment(self._kernels, squared, mu_w),
             *product(d_var_a.reshape(B, I), d_var_z, squared, add=accumulate, is_variance=True),
         ]
 
@@ -95,7 +92,7 @@ class LinearDriver:
         d_mu_z, d_var_z = d_mu_z.reshape(B, O), d_var_z.reshape(B, O)
         launches = [
             *product(G_w, d_mu_z, mu_a, A_transposed=True, add=accumulate),
-            self._square(second, mu_a),
+            second_moment(self._kernels, second, mu_a),
             *product(L_w, d_var_z, second, A_transposed=True, add=accumulate, is_variance=True),
         ]
         if G_b is not None:
@@ -103,6 +100,11 @@ class LinearDriver:
                 bias_sums(self._kernels, G_b, L_b, d_mu_z, d_var_z, (B, O, 1), accumulate)
             )
         return launches
+
+
+def second_moment(kernels: Kernels, out: Array, mu: Array, var: Array | None = None) -> Launch:
+    """Write `mu^2 + var`, without `var` the square, to `out`; all of the same size."""
+    return kernels.launch("second_moment", out, mu, var, 1, out.size, out.size)
 
 
 def bias_sums(

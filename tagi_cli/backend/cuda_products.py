@@ -15,7 +15,7 @@ _DEFAULT_MATH, _TF32_MATH = 0, 3
 
 
 class Products:
-    """Products `C = A B` of row-major matrices, for one device and precision.
+    """Products `C = A B` of matrices whose rows are contiguous, for one device and precision.
 
     Args:
         cublas: `cupy.cuda.cublas`.
@@ -74,17 +74,21 @@ class Products:
         groups = C.shape[0] if C.ndim > 2 else 1
         one, factor = self._factor[1], self._factor[1 if add else 0]
         # cuBLAS counts columns first: it sees all three transposed, and C' = B' A'. Each operand is
-        # its address, the length of a stored row and, with groups, the distance to the next.
-        b, a, c = (
-            (x.data.ptr, x.shape[-1], *((x.shape[-1] * x.shape[-2],) if groups > 1 else ()))  # type: ignore[attr-defined]
-            for x in (B, A, C)
-        )
+        # its address, the distance of its rows and, with groups, of its matrices.
+        b, a, c = (self._operand(x, groups) for x in (B, A, C))
         product = partial(
             self._batched if groups > 1 else self._plain,
             self._handle, operation[B_transposed], operation[A_transposed], N, M, K,
             one, *b, *a, factor, *c, *((groups,) if groups > 1 else ()),
         )  # fmt: skip
         return [partial(self._rounded, product)] if is_variance and self._tf32 else [product]
+
+    @staticmethod
+    def _operand(x: Any, groups: int) -> tuple[int, ...]:
+        if x.strides[-1] != x.itemsize and x.shape[-1] > 1:
+            raise ValueError(f"rows of a matrix {x.shape} are not contiguous: {x.strides}")
+        row = max(x.strides[-2] // x.itemsize, x.shape[-1])
+        return (x.data.ptr, row, *((x.strides[0] // x.itemsize,) if groups > 1 else ()))
 
     def _rounded(self, product: Launch) -> None:
         self._cublas.setMathMode(self._handle, _TF32_MATH)
