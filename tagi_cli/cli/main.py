@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Protocol, cast
 
 from tagi_cli.errors import UserError, nearest
@@ -45,9 +49,13 @@ class Verb(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code."""
+    """Run one command line and return its exit code. SIGTERM does what Ctrl-C does."""
     words = list(sys.argv[1:] if argv is None else argv)
-    name = words[0] if words else "--help"
+    with _sigterm_interrupts():
+        return _run(words, words[0] if words else "--help")
+
+
+def _run(words: Sequence[str], name: str) -> int:
     try:
         if name in ("-h", "--help", "help"):
             return _help(words[1:])
@@ -63,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if any(word in ("-h", "--help") for word in words[1:]):
             print(verb.HELP.strip())
             return DONE
-        return verb.run(words[1:])
+        return verb.run(list(words[1:]))
     except UserError as error:
         return _complain(f"tagi {name}", str(error))
     except KeyboardInterrupt:
@@ -73,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has seen enough (`tagi ls | head`); let nothing be flushed into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except MemoryError as error:
+        return _complain(f"tagi {name}", f"out of memory ({error}). Use a smaller network or batch")
     except Exception:
         traceback.print_exc()
         print(
@@ -81,6 +91,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return BUG
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """While entered, SIGTERM raises KeyboardInterrupt, so that what is at work can clean up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def load_verb(name: str) -> Verb:

@@ -135,8 +135,12 @@ class Model:
     def predict_encoded(
         self, x: NDArray[Any], rows: NDArray[np.int64], y: Floats | None
     ) -> Predictions:
-        """Predictions for encoded inputs `x (n, features)`; `rows`, `y` are passed on."""
-        members = prediction.predict(self._learners, x)
+        """Predictions for encoded inputs `x (n, features)`; `rows`, `y` are passed on.
+
+        Raises:
+            NumericalError: a predicted moment is not finite; names the row by its number in `rows`.
+        """
+        members = prediction.predict(self._learners, x, rows=rows)
         assert members is not None  # nothing asked it to pause
         return in_original_units(self.encoder, members, rows, y)
 

@@ -21,9 +21,10 @@ from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
-from tagi_cli.training import checkpoint
+from tagi_cli.training import checkpoint as checkpoint_file
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED, Observer
+from tagi_cli.training.interface import NumericalError, Prediction
 from tagi_cli.training.progress import progress_observer
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.task import RegressionTask
@@ -41,6 +42,7 @@ def train(
     parent: Path | None = None,
     *,
     console: Console | None = None,
+    checkpoint: str = "last",
 ) -> Path:
     """Train as `settings` say, and leave a run folder behind.
 
@@ -50,6 +52,8 @@ def train(
         command: the command line, for the record.
         parent: folder to make the run folder in (of a sweep); default `outputs/<name>`.
         console: where to show what happens; None shows nothing.
+        checkpoint: what an earlier run is continued from: `last`, or a copy of it, as a file or a
+            CSV folder.
 
     Returns:
         the run folder. Its summary.json has the status: `completed` or `interrupted`.
@@ -62,11 +66,11 @@ def train(
         folder = RunFolder.open(settings.trainer.resume)
         with folder.locked():
             settings = resume.continued(settings, folder)
-            return _Run(settings, command, console).into(folder, resumed=True)
+            return _Run(settings, command, console).into(folder, folder.checkpoint(checkpoint))
     run = _Run(settings, command, console)
     folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
     with folder.locked():
-        return run.into(folder, resumed=False)
+        return run.into(folder, None)
 
 
 class _Run:
@@ -87,25 +91,26 @@ class _Run:
         self.console = console
         self.backend = make_backend(settings)
         self.network: Summary = summarise(settings, self.dataset.encoder)
+        self._summary: dict[str, Any] = {}
 
-    def into(self, folder: RunFolder, *, resumed: bool) -> Path:
-        """Train into `folder`, which is locked."""
+    def into(self, folder: RunFolder, last: Path | None) -> Path:
+        """Train into `folder`, which is locked; on from the checkpoint `last` if there is one."""
         with threads.limited(self.settings.trainer.threads):
-            return self._into(folder, resumed)
+            return self._into(folder, last)
 
-    def _into(self, folder: RunFolder, resumed: bool) -> Path:
+    def _into(self, folder: RunFolder, last: Path | None) -> Path:
         started = time.monotonic()
         log, health = Log(folder), HealthRecord()
         trainer = self._trainer(folder, [MetricsTable(folder), log, health])
         origin = self._origin()
-        if resumed:
+        if last is not None:
             # Before anything is written: a mistake here leaves the earlier results as they are.
             origin = self._continued_origin(origin, folder)
-            trainer.restore(*checkpoint.read(folder.checkpoint("last"), "training"))
+            trainer.restore(*checkpoint_file.read(last, "training"))
         try:
             atomic.write_text(folder.config, config.dump(self.settings, registries()))
             atomic.write_json(folder.environment, origin)
-            log.write(f"{'resumed' if resumed else 'started'}: {self.command}")
+            log.write(f"{'started' if last is None else 'resumed'}: {self.command}")
             log.write("\n".join(f"note: {notice}" for notice in self.notices))
             if self.console is not None:
                 preamble.opening(
@@ -177,11 +182,12 @@ class _Run:
             "valid": evaluation.metrics(laws["valid"]) if "valid" in laws else {},
             "test": evaluation.metrics(laws["test"]) if "test" in laws else {},
         }
+        atomic.write_json(folder.summary, summary)
+        self._summary = summary
+        log.write(f"summary: {json.dumps(summary)}")
         for split in self.settings.predictor.splits:
             if split in laws:
                 predictions.write_csv(folder.predictions / f"{split}.csv", laws[split])
-        atomic.write_json(folder.summary, summary)
-        log.write(f"summary: {json.dumps(summary)}")
         if result.status == COMPLETED:
             shown = "test" if "test" in laws else "valid"
             numbers = {
@@ -207,29 +213,32 @@ class _Run:
         for split, members in wanted.items():
             part = getattr(dataset, split)
             if len(part):
-                members = trainer.predict(part.x) if members is None else members
+                members = self._predict(trainer, split) if members is None else members
                 laws[split] = in_original_units(dataset.encoder, members, part.rows, part.target)
         return laws
+
+    def _predict(self, trainer: Trainer, split: str) -> list[Prediction]:
+        part = getattr(self.dataset, split)
+        try:
+            return trainer.predict(part.x, part.rows)
+        except NumericalError as error:
+            raise NumericalError(f"{split} part: {error}") from None
 
     def _record_failure(
         self, folder: RunFolder, log: Log, error: BaseException, seconds: float
     ) -> None:
-        """Leave a summary that says how it ended; where even that fails, the first error counts."""
+        """Leave a summary that says how it ended, with the metrics if they were already found.
+
+        Where even that fails, the first error counts.
+        """
         status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
         with suppress(UserError):
             log.write(f"{status}: {type(error).__name__}: {error}")
         with suppress(UserError):
             epochs = _epochs_recorded(folder)
-            atomic.write_json(
-                folder.summary,
-                {
-                    "status": status,
-                    "epochs": epochs,
-                    "seconds": round(seconds, 3),
-                    "valid": {},
-                    "test": {},
-                },
-            )
+            bare = {"epochs": epochs, "seconds": round(seconds, 3), "valid": {}, "test": {}}
+            summary = {"status": status} | bare | self._summary
+            atomic.write_json(folder.summary, summary | {"status": status})
 
 
 def _epochs_recorded(folder: RunFolder) -> int:

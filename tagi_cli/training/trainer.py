@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.backend import threads
@@ -176,9 +177,13 @@ class Trainer:
             self._notify(ended)
         return ended
 
-    def predict(self, x: NDArray[Any]) -> list[Prediction]:
-        """What each member of `best` predicts for inputs `(n, ...)`, once `fit` is completed."""
-        predictions = predict(self._final, x)
+    def predict(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> list[Prediction]:
+        """What each member of `best` predicts for inputs `(n, ...)`, once `fit` is completed.
+
+        Raises:
+            NumericalError: moments out of range; `rows (n,)` names the row.
+        """
+        predictions = predict(self._final, x, rows=rows)
         assert predictions is not None
         return predictions
 

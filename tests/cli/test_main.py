@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,6 +104,30 @@ def test_an_interruption_ends_with_130(
     verb(KeyboardInterrupt())
     assert main(["train"]) == 130
     assert capsys.readouterr().err == "tagi train: interrupted\n"
+
+
+def test_sigterm_is_an_interruption_whatever_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: list[str]) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(front, "load_verb", lambda name: SimpleNamespace(HELP="", run=run))
+    assert main(["train"]) == 130
+    assert capsys.readouterr().err == "tagi train: interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_network_too_large_for_the_memory_is_the_users_matter(
+    verb: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb(MemoryError("Unable to allocate 45 GiB"))
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == (
+        "tagi train: out of memory (Unable to allocate 45 GiB). Use a smaller network or batch\n"
+    )
 
 
 def test_a_closed_pipe_is_no_fault() -> None:
