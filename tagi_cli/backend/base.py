@@ -32,10 +32,15 @@ class Call(NamedTuple):
 
     Arguments are contiguous arrays of the backend, None for an absent array, or NumPy scalars. The
     scalars are constant for the life of the segment; what changes lives in one-element arrays.
+
+    Attributes:
+        layer: the layer that asked for it, by its name in the network, as parameters carry it;
+            empty for what no layer asked for.
     """
 
     kernel: str
     arguments: tuple[Any, ...]
+    layer: str = ""
 
 
 class Segment(ABC):
@@ -96,6 +101,9 @@ class Backend(ABC):
     def write(self, array: Array, data: Any) -> None:
         """Copy host data of the right size into a device array of any shape."""
         array[...] = self.xp.asarray(data).reshape(array.shape)
+
+    def wait(self) -> None:  # noqa: B027 (what runs in this thread is done at once)
+        """Return once the device has done all that it was asked to."""
 
     @abstractmethod
     def bind(self, calls: Sequence[Call]) -> Segment:

@@ -162,13 +162,17 @@ class CudaBackend(Backend):
         """Make a segment of calls."""
         launches: list[Launch] = []
         self._used = []
-        for kernel, arguments in calls:
+        for kernel, arguments, _ in calls:
             driver = self._drivers.get(kernel)
             if driver is None:
                 launches.append(self._kernels.launch(kernel, *arguments))
             else:
                 launches += driver(*arguments)
         return CudaSegment(self._cupy, launches, (self, list(calls), self._used))
+
+    def wait(self) -> None:
+        """Return once the GPU has done all that it was asked to."""
+        self._cupy.cuda.get_current_stream().synchronize()
 
     def describe(self) -> str:
         """One line for people."""

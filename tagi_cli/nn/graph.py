@@ -162,13 +162,18 @@ class Graph(Layer):
         for node, references in zip(self.nodes, self._references, strict=True):
             inputs = [values[name][k] for name, k in references]
             layer = node.layer
-            values[node.name] = (
-                layer.join(plan, inputs)
-                if isinstance(layer, Junction)
-                else [layer.trace_in_mode(plan, inputs[0])]
-            )
+            with plan.inside(node.name):
+                values[node.name] = (
+                    layer.join(plan, inputs)
+                    if isinstance(layer, Junction)
+                    else [layer.trace_in_mode(plan, inputs[0])]
+                )
         plan.nodes[self] = values
         return values[self.nodes[-1].name][0]
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """The layers of the nodes, by the nodes' names."""
+        return [(node.name, node.layer) for node in self.nodes]
 
     def costs(self) -> list[Cost]:
         """Entries of all nodes."""

@@ -105,6 +105,10 @@ class Layer(ABC):
         finally:
             plan.training = outer
 
+    def children(self) -> list[tuple[str, Layer]]:
+        """The layers inside, with the names that their parameters carry; none in a leaf."""
+        return []
+
     def costs(self) -> list[Cost]:
         """One entry per leaf layer; floating-point operations of a training step per row."""
         assert self.output_shape is not None

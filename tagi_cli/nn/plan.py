@@ -7,7 +7,8 @@ first time or added to is known when a call is emitted: nothing is ever cleared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -140,7 +141,8 @@ class Plan:
         self.recurrences: dict[Recurrence, Window] = {}
         self.bytes = 0
         self._calls: list[Call] = []
-        self._backward: list[Callable[[], None]] = []
+        self._backward: list[tuple[str, Callable[[], None]]] = []
+        self._layer = ""
         self._used: set[str] = set()
         self._arena: Array | None = None
 
@@ -156,6 +158,15 @@ class Plan:
         var = None if certain else self.empty(full)
         return Value(self, self.empty(full), var, wanted and self.differentiable)
 
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Calls emitted inside, and by backwards handed over inside, are those of this layer."""
+        outer, self._layer = self._layer, f"{self._layer}.{name}".lstrip(".")
+        try:
+            yield
+        finally:
+            self._layer = outer
+
     def call(self, kernel: str, *arguments: Any) -> None:
         """Emit a kernel call. Python numbers become the kernel's `int` and `real`."""
         real = self.backend.dtype.type
@@ -163,7 +174,7 @@ class Plan:
             np.int32(a) if isinstance(a, int) else real(a) if isinstance(a, float) else a
             for a in arguments
         )
-        self._calls.append(Call(kernel, typed))
+        self._calls.append(Call(kernel, typed, self._layer))
 
     def scratch(self, size: int) -> Scratch:
         """Ask for `size` elements that are free between calls."""
@@ -172,7 +183,7 @@ class Plan:
     def on_backward(self, emit: Callable[[], None]) -> None:
         """Hand over the emitter of a backward pass; only kept where innovations are wanted."""
         if self.differentiable:
-            self._backward.append(emit)
+            self._backward.append((self._layer, emit))
 
     def accumulators(self, parameter: Parameter) -> tuple[Array, Array, int]:
         """`G` and `L` of a parameter, and 1 if this backward call must add to an earlier one."""
@@ -190,16 +201,30 @@ class Plan:
         )
         if need and (self._arena is None or self._arena.size < need):
             self._arena = self.empty((need,))
+        arena = self._arena
         return [
-            Call(c.kernel, tuple(self._arena if isinstance(a, Scratch) else a for a in c.arguments))
+            c._replace(arguments=tuple(arena if isinstance(a, Scratch) else a for a in c.arguments))
             for c in calls
         ]
+
+    @property
+    def emitted(self) -> int:
+        """Number of calls emitted since the last `take`."""
+        return len(self._calls)
+
+    @property
+    def arena(self) -> Array | None:
+        """The scratch memory that calls share, as far as `take` has needed any."""
+        return self._arena
 
     def emit_backward(self, steps: int | None = None) -> None:
         """Emit the backward calls of the last `steps` traced layers, by default of all left."""
         count = len(self._backward) if steps is None else steps
+        outer = self._layer
         for _ in range(count):
-            self._backward.pop()()
+            self._layer, emit = self._backward.pop()
+            emit()
+        self._layer = outer
 
     @property
     def pending(self) -> int:

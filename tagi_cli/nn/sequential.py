@@ -35,8 +35,8 @@ class Sequential(Layer):
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         before = f"the input {shape}"
-        for i, layer in enumerate(self.layers):
-            with parameters.scope(f"{layer.kind}_{i}"):
+        for i, (name, layer) in enumerate(self.children()):
+            with parameters.scope(name):
                 try:
                     shape = layer.build(shape, parameters, rng)
                 except ShapeError as error:
@@ -46,13 +46,18 @@ class Sequential(Layer):
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
-        for layer in self.layers:
-            x = layer.trace_in_mode(plan, x)
+        for name, layer in self.children():
+            with plan.inside(name):
+                x = layer.trace_in_mode(plan, x)
         return x
 
     def input_check(self) -> Callable[[Host], None] | None:
         """That of the first layer."""
         return self.layers[0].input_check() if self.layers else None
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """The layers, each named by its kind and position."""
+        return [(f"{layer.kind}_{i}", layer) for i, layer in enumerate(self.layers)]
 
     def costs(self) -> list[Cost]:
         """Entries of all layers."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tagi_cli import nn
-from tagi_cli.backend import Array, Backend, Segment
+from tagi_cli.backend import Array, Backend, Call, Segment
 from tagi_cli.errors import UserError
 from tagi_cli.nn.rules import default_cap, emit_step
 from tagi_cli.options import Kind
@@ -18,6 +19,32 @@ Host = np.ndarray[Any, Any]
 
 # Rows per call when predicting: large enough for full speed, small enough to stay in cache.
 _CHUNK = 1024
+
+
+class StepCalls(NamedTuple):
+    """The calls of a training step, in order.
+
+    Attributes:
+        plan: what was traced.
+        load: brings the rows of the batch.
+        forward: of the network.
+        condition: scores the output, conditions it on the targets and learns the noise.
+        backward: of the network, with what parameters accumulate.
+        update: turns that into the posterior.
+        advance: moves on to the next batch.
+    """
+
+    plan: nn.Plan
+    load: list[Call]
+    forward: list[Call]
+    condition: list[Call]
+    backward: list[Call]
+    update: list[Call]
+    advance: list[Call]
+
+    def all(self) -> list[Call]:
+        """All calls in order."""
+        return [call for part in self[1:] for call in part]
 
 
 class LayerHealth(NamedTuple):
@@ -119,38 +146,63 @@ class Learner:
         Where an epoch is cut into such calls does not matter as long as the cuts are multiples of
         the batch size.
         """
-        if self._data is None:
-            raise RuntimeError("bind the data first")
-        _, _, buffer, cursor = self._data
-        count = end - begin
-        buffer[:count] = self.backend.asarray(order[begin:end], np.int32)
-        cursor.fill(0)
-        full, rest = divmod(count, self.batch_size)
+        self.load(order, begin, end)
+        full, rest = divmod(end - begin, self.batch_size)
         if full:
             self._step(self.batch_size).run(full)
         if rest:
             self._step(rest).run()
 
+    def load(self, order: Host, begin: int, end: int) -> None:
+        """Make rows `order[begin:end]` the ones that the next steps learn.
+
+        Raises:
+            RuntimeError: no data are bound.
+        """
+        _, _, buffer, cursor = self._bound()
+        buffer[: end - begin] = self.backend.asarray(order[begin:end], np.int32)
+        cursor.fill(0)
+
+    def _bound(self) -> tuple[Array, Array, Array, Array]:
+        if self._data is None:
+            raise RuntimeError("bind the data first")
+        return self._data
+
     def _step(self, batch: int) -> Segment:
-        """The bound step for a batch size: gather, forward, condition, backward, update."""
+        """The bound step for a batch size."""
         if batch not in self._steps:
-            assert self._data is not None
-            x_data, y_data, order, cursor = self._data
-            plan = nn.Plan(self.backend, self.parameters, batch, training=True, differentiable=True)
-            plan.input = plan.value(self.input_shape, certain=True, wanted=False)
-            y = plan.empty((batch, self.outputs))
-            columns = nn.flat_size(self.input_shape)
-            plan.call("gather_rows", plan.input.mu, x_data, order, cursor, batch, columns)
-            plan.call("gather_rows", y, y_data, order, cursor, batch, self.outputs)
-            plan.output = self.layer.trace(plan, plan.input)
-            self.noise.emit(plan, y, self._scores)
-            plan.emit_backward()
-            plan.clear_unused()
-            rows = self.backend.asarray([batch])
-            emit_step(plan, self.parameters, self._rule, self._cap, rows)
-            plan.call("advance", cursor, batch)
-            self._steps[batch] = self.backend.bind(plan.take())
+            self._steps[batch] = self.backend.bind(self.step_calls(batch).all())
         return self._steps[batch]
+
+    def step_calls(self, batch: int) -> StepCalls:
+        """The calls of a step that learns the next `batch` rows, traced anew.
+
+        Raises:
+            RuntimeError: no data are bound.
+        """
+        x_data, y_data, order, cursor = self._bound()
+        plan = nn.Plan(self.backend, self.parameters, batch, training=True, differentiable=True)
+        ends = [0]
+        plan.input = plan.value(self.input_shape, certain=True, wanted=False)
+        y = plan.empty((batch, self.outputs))
+        columns = nn.flat_size(self.input_shape)
+        plan.call("gather_rows", plan.input.mu, x_data, order, cursor, batch, columns)
+        plan.call("gather_rows", y, y_data, order, cursor, batch, self.outputs)
+        ends.append(plan.emitted)
+        plan.output = self.layer.trace(plan, plan.input)
+        ends.append(plan.emitted)
+        self.noise.emit(plan, y, self._scores)
+        ends.append(plan.emitted)
+        plan.emit_backward()
+        plan.clear_unused()
+        ends.append(plan.emitted)
+        rows = self.backend.asarray([batch])
+        emit_step(plan, self.parameters, self._rule, self._cap, rows)
+        ends.append(plan.emitted)
+        plan.call("advance", cursor, batch)
+        ends.append(plan.emitted)
+        calls = plan.take()
+        return StepCalls(plan, *(calls[a:b] for a, b in pairwise(ends)))
 
     def scores(self) -> Scores:
         """Sums since `start_epoch` per output, each batch scored before it is learnt.
