@@ -31,10 +31,9 @@ examples:
 def run(arguments: list[str]) -> int:
     """Report all faults, or what was found."""
     given, rest = flags(arguments, SWEEP)
-    from tagi_cli import config
-    from tagi_cli.experiment.settings import registries
+    from tagi_cli.cli.configuration import jobs_from
 
-    jobs = config.jobs(registries(), rest, bool(given))
+    jobs = jobs_from(rest, bool(given))
     if jobs is None:
         for line in _Check()(rest):
             print(line)
@@ -66,12 +65,17 @@ class _Check:
         Raises:
             UserError: a fault, or all of them.
         """
-        from tagi_cli.cli.configuration import settings_from
+        from tagi_cli.cli.configuration import settings_from, take_checkpoint
 
+        arguments, checkpoint = take_checkpoint(arguments)
         try:
             settings = settings_from(arguments)
         except UserErrors as error:
             raise UserErrors([*error.faults, *self._data_faults(arguments)]) from None
+        if settings.trainer.resume is not None:
+            from tagi_cli.experiment import resume
+
+            resume.check(settings, settings.trainer.resume, checkpoint)
         return self._whole(settings)
 
     def _whole(self, settings: Settings) -> list[str]:

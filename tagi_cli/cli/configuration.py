@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tagi_cli.errors import UserError
 
 if TYPE_CHECKING:
-    from tagi_cli.config import Composed
+    from tagi_cli.config import Composed, Job
     from tagi_cli.experiment.settings import Settings
 
 RESUME = "trainer.resume"
@@ -44,6 +44,45 @@ def _name(composed: Composed, settings: Settings) -> str:
     return settings.data.name or stem or "run"
 
 
+def jobs_from(arguments: Sequence[str], multirun: bool) -> list[Job] | None:
+    """The jobs of a sweep; None where no sweep was asked for. See `config.jobs`.
+
+    Raises:
+        UserError: the sweep is mistaken, or would continue a run.
+    """
+    from tagi_cli import config
+    from tagi_cli.experiment.settings import registries
+
+    jobs = config.jobs(registries(), arguments, multirun)
+    if any(_run_to_resume(job.arguments) for job in jobs or []):
+        raise UserError(f"{RESUME}: a sweep begins new runs; continue its runs one by one")
+    return jobs
+
+
+def take_checkpoint(arguments: Sequence[str]) -> tuple[list[str], str]:
+    """Where a run is resumed, `checkpoint=` names what from: the other arguments, and that name.
+
+    Elsewhere `checkpoint` is the group of options.
+    """
+    if not _run_to_resume(arguments):
+        return list(arguments), "last"
+    rest, name = [], "last"
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "checkpoint" and not value.startswith("{"):
+            name = value
+        else:
+            rest.append(argument)
+    return rest, name
+
+
+def _run_to_resume(arguments: Sequence[str]) -> str:
+    """The run folder that `trainer.resume` names last; empty if none."""
+    given = (argument.lstrip("+").partition("=") for argument in reversed(arguments))
+    run = next((value for key, _, value in given if key == RESUME), "")
+    return "" if run == "null" else run
+
+
 def _resumed(arguments: Sequence[str]) -> list[str]:
     """The arguments; those that resume a run are laid over the config of that run.
 
@@ -52,11 +91,10 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     """
     from tagi_cli.experiment import resume
 
-    given = [argument.lstrip("+").partition("=") for argument in arguments]
-    run = next((value for key, _, value in reversed(given) if key == RESUME), "")
-    if run in ("", "null"):
+    run = _run_to_resume(arguments)
+    if not run:
         return list(arguments)
-    if any(key == "config" for key, _, _ in given):
+    if any(argument.lstrip("+").partition("=")[0] == "config" for argument in arguments):
         raise UserError(
             f"{RESUME}: takes the config of the run that it continues; leave out config="
         )

@@ -20,7 +20,8 @@ usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] 
   --cfg job        print the composed config and stop
 
 The run lands in outputs/<name>/<date>_<time>-<id>/. Ctrl-C saves where it stands, and
-trainer.resume=<run folder> goes on from there.
+trainer.resume=<run folder> goes on from there; or, with checkpoint=<file or CSV
+folder>, from an earlier copy of the run's checkpoints/last.safetensors.
 
 examples:
   tagi train config=quickstart
@@ -39,16 +40,16 @@ _SHOW = "--cfg=job"
 def run(arguments: list[str]) -> int:
     """Train once, or sweep; 130 where the user interrupted."""
     given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
-    from tagi_cli import config
-    from tagi_cli.cli.configuration import settings_from
-    from tagi_cli.experiment.settings import dump_settings, registries
+    from tagi_cli.cli.configuration import jobs_from, settings_from, take_checkpoint
+    from tagi_cli.experiment.settings import dump_settings
 
     command = shlex.join(["tagi", "train", *arguments])
-    jobs = config.jobs(registries(), rest, bool(given & set(SWEEP)))
+    jobs = jobs_from(rest, bool(given & set(SWEEP)))
     if jobs is not None:
         from tagi_cli.cli.sweep import run_sweep, show_sweep
 
         return show_sweep(jobs) if _SHOW in given else run_sweep(jobs, command)
+    rest, checkpoint = take_checkpoint(rest)
     settings = settings_from(rest)
     if _SHOW in given:
         print(dump_settings(settings), end="")
@@ -57,7 +58,8 @@ def run(arguments: list[str]) -> int:
 
     from tagi_cli.experiment.run import train
 
-    return 130 if was_interrupted(train(settings, command, console=Console())) else 0
+    folder = train(settings, command, console=Console(), checkpoint=checkpoint)
+    return 130 if was_interrupted(folder) else 0
 
 
 def was_interrupted(folder: Path) -> bool:

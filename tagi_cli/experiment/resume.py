@@ -9,6 +9,7 @@ from tagi_cli import config
 from tagi_cli.errors import UserErrors
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.training import checkpoint
 
 CHANGEABLE = ("trainer.max_epochs", "trainer.max_seconds")
 """Options that may differ from those of the run that is continued."""
@@ -43,6 +44,17 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
         raise UserErrors(faults)
     limits = {path.rpartition(".")[2]: now[path] for path in CHANGEABLE}
     return dataclasses.replace(own, trainer=dataclasses.replace(own.trainer, **limits))
+
+
+def check(settings: Settings, run: str, which: str = "last") -> None:
+    """Make sure that `run` can be continued with these settings, without reading its data.
+
+    Raises:
+        UserError: other options differ, or the checkpoint `which` cannot be continued from.
+    """
+    folder = RunFolder.open(run)
+    continued(settings, folder)
+    checkpoint.read(folder.checkpoint(which), "training")
 
 
 def _flatten(options: Any, prefix: str = "") -> dict[str, Any]:

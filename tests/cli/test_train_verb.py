@@ -24,6 +24,7 @@ class Call(NamedTuple):
     settings: Any
     command: str
     parent: Path | None
+    checkpoint: str
 
 
 @pytest.fixture
@@ -34,8 +35,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     """
     made: list[Call] = []
 
-    def train(settings: Any, command: str, parent: Path | None = None, **_: Any) -> Path:
-        made.append(Call(settings, command, parent))
+    def train(
+        settings: Any, command: str, parent: Path | None = None, checkpoint: str = "", **_: Any
+    ) -> Path:
+        made.append(Call(settings, command, parent, checkpoint))
         folder = (parent or Path("outputs") / settings.name) / f"run-{len(made)}"
         folder.mkdir(parents=True)
         if settings.seed == 13:
@@ -131,7 +134,30 @@ def test_a_run_is_resumed_with_its_own_config(
     assert call.settings.trainer.max_epochs == 9
     assert call.settings.arch.width == 3
     assert call.settings.name == "my"
+    assert call.checkpoint == "last"
     assert tagi("train", "config=quickstart", "trainer.resume=null").code == 0
+
+
+def test_a_run_is_resumed_from_the_checkpoint_that_is_named(
+    tagi: Callable[..., Any], calls: list[Call], finished: Path
+) -> None:
+    copy = "my copy.safetensors"
+    assert tagi("train", f"trainer.resume={finished}", f"checkpoint={copy}").code == 0
+    assert calls[0].checkpoint == copy
+    assert tagi("train", "config=quickstart", "checkpoint={every: 3}").code == 0
+    assert calls[1].settings.checkpoint.every == 3
+
+
+def test_a_sweep_does_not_resume(
+    tagi: Callable[..., Any], calls: list[Call], finished: Path
+) -> None:
+    words = ("-m", f"trainer.resume={finished}", "trainer.max_epochs=5,6")
+    for verb in ("train", "check"):
+        answer = tagi(verb, *words)
+        assert answer.code == 2
+        assert "trainer.resume: a sweep begins new runs" in answer.err
+    assert not calls
+    assert not Path("outputs").exists()
 
 
 def test_a_sweep_leaves_one_run_per_job_and_a_table(

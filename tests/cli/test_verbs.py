@@ -91,6 +91,15 @@ def test_check_fits_layers_together(tagi: Tagi) -> None:
     assert "arch.layers: the last layer gives 4 units" in answer.err
 
 
+def test_check_of_a_run_to_resume(tagi: Tagi, finished: Path) -> None:
+    resume = f"trainer.resume={finished}"
+    assert tagi("check", resume, "trainer.max_epochs=9").code == 0
+    answer = tagi("check", resume, "arch.width=9")
+    assert answer.code == 2
+    assert "arch.width: cannot change while a run is continued" in answer.err
+    assert "holds a model only" in tagi("check", resume, "checkpoint=best").err
+
+
 def test_ls_shows_presets_groups_kinds_and_options(tagi: Tagi) -> None:
     out = tagi("ls").out
     for word in ("quickstart", "mlp, sequential", "seed", "leaky_relu"):
