@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
 
@@ -18,11 +19,16 @@ def keyed(
     known = [*required, *optional]
     found: dict[str, str] = {}
     faults = []
+    plain = [argument for argument in arguments if "=" not in argument]
+    if plain:
+        run = next((word for word in plain if "run" in known and Path(word).is_dir()), None)
+        hint = f" Did you mean run={run}?" if run else ""
+        faults.append(f"{' '.join(plain)}: not understood.{hint} Allowed: {_forms(known)}")
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
-            faults.append(f"{argument}: not understood. Allowed: {_forms(known)}")
-        elif key not in known:
+            continue
+        if key not in known:
             faults.append(f"{key}: unknown.{nearest(key, known)} Allowed: {_forms(known)}")
         elif key in found:
             faults.append(f"{key}: given twice, {found[key]} and {value}")
@@ -30,11 +36,12 @@ def keyed(
             faults.append(f"{key}: found nothing after =")
         else:
             found[key] = value
-    faults += [
-        f"{key}: must be given, as {key}=..."
-        for key in required
-        if not any(argument.startswith(f"{key}=") for argument in arguments)
+    absent = [
+        key for key in required if not any(argument.startswith(f"{key}=") for argument in arguments)
     ]
+    if absent:
+        forms = " ".join(f"{key}=..." for key in absent)
+        faults.append(f"{', '.join(absent)}: must be given, as {forms}")
     if faults:
         raise UserErrors(faults)
     return found
@@ -53,7 +60,7 @@ def words(arguments: Sequence[str], names: Sequence[str], least: int | None = No
     if not least <= len(arguments) <= len(names):
         form = " ".join(f"<{name}>" if i < least else f"[{name}]" for i, name in enumerate(names))
         count = len(arguments)
-        raise UserError(f"found {count} word{'s' * (count != 1)}. Allowed: {form}")
+        raise UserError(f"found {count} word{'s' * (count != 1)}. Allowed: {form or 'none'}")
     return list(arguments)
 
 
@@ -70,9 +77,12 @@ def flags(arguments: Sequence[str], known: Collection[str]) -> tuple[set[str], l
         elif argument in known:
             found.add(argument)
         else:
+            hint = nearest(argument, known)
+            if not hint and "=" in argument:
+                hint = f" Did you mean {argument.lstrip('-')}?"
+            hint = hint or " Settings are written key=value, without dashes."
             raise UserError(
-                f"{argument}: unknown option.{nearest(argument, known)} "
-                f"Allowed: {listing([*known, '--help'])}"
+                f"{argument}: unknown option.{hint} Allowed: {listing([*known, '--help'])}"
             )
     return found, rest
 

@@ -10,6 +10,7 @@ from typing import Any
 from tagi_cli.errors import UserError
 
 _KEY = re.compile(r"[+~]*[A-Za-z_]\w*([./]\w+)*", re.ASCII)
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 _STRUCTURE = set("[]{}(),='\"$\\")
 
 
@@ -46,9 +47,12 @@ def parse(text: str) -> Argument:
 
     key, equals, raw = text.partition("=")
     if not equals and not text.startswith("~"):
-        path = Path(text)
-        hint = f" Did you mean config={text}?" if path.suffix in (".yaml", ".yml") else ""
+        suffix = Path(text.removesuffix(".gz")).suffix.lower()
+        key = "config" if suffix in (".yaml", ".yml") else "data.path" if suffix in _TABLES else ""
+        hint = f" Did you mean {key}={text}?" if key else ""
         raise UserError(f"{text}: not understood.{hint} Allowed: key=value")
+    if not key:
+        raise UserError(f"{text}: no name before the =. Allowed: key=value, without spaces")
     if raw and _names_file(raw):
         text = f"{key}={_quoted(raw)}"
     try:

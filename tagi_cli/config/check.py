@@ -77,9 +77,11 @@ class _Checker:
     ) -> Any:
         """An object of the options class `cls`, or _BAD."""
         if not isinstance(found, Mapping):
+            names = [option.name for option in options_of(cls)]
+            hint = f" Did you mean '{where}.{names[0]}'?" if len(names) == 1 else ""
             self.faults.append(
-                f"{where}: found {shown(found)}. Allowed: a mapping of options, "
-                f"{listing(option.name for option in options_of(cls))}"
+                f"{where}: found {shown(found)}.{hint} Allowed: a mapping of options, "
+                f"{listing(names)}"
             )
             return _BAD
         options = {option.name: option for option in options_of(cls)}
@@ -205,8 +207,10 @@ class _Checker:
         )
 
     def _elsewhere(self, path: str, key: str) -> str:
-        same = [known for known in self.paths if known.rpartition(".")[2] == key]
-        close = same or difflib.get_close_matches(path, self.paths, n=1, cutoff=0.8)
+        names = {known.rpartition(".")[2]: known for known in reversed(self.paths)}
+        close = difflib.get_close_matches(path, self.paths, n=1, cutoff=0.8)
+        close = close or difflib.get_close_matches(key, names, n=1, cutoff=0.7)
+        close = [names[key]] if key in names else [names.get(name, name) for name in close]
         return f" Did you mean '{close[0]}'?" if close else ""
 
 

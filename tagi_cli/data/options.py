@@ -96,7 +96,8 @@ class DataOptions:
         found = []
         if self.path is None and self.name is None:
             found.append(
-                "data.path: no data given; set data.path to a file, or data.name to a bundled set"
+                "data.path: no data given. Set data.path to a file (and data.out_components to the "
+                "column to predict), or data.name to a bundled set; config=quickstart is an example"
             )
         portions = list(self.split_portions)
         if len(portions) != 3 or abs(sum(portions) - 1) > 1e-6:

@@ -107,7 +107,7 @@ def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
     for given in paths:
         path = Path(given).expanduser().resolve()
         if not path.is_dir():
-            raise UserError(f"compare: folder '{given}' does not exist")
+            raise UserError(f"folder '{given}' does not exist")
         inside = [RunFolder(path)] if (path / "config.yaml").is_file() else runs_below(path)
         if not inside:
             inside = [
@@ -117,10 +117,10 @@ def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
                 for run in runs_below(child)
             ]
         if not inside:
-            raise UserError(f"compare: no run folder in '{given}' (none holds a config.yaml)")
+            raise UserError(f"no run folder in '{given}' (none holds a config.yaml)")
         found |= {run.path: run for run in inside}
     if not found:
-        raise UserError("compare: name at least one run folder or sweep folder")
+        raise UserError("name at least one run folder or sweep folder")
     return list(found.values())
 
 

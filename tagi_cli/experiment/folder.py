@@ -65,9 +65,10 @@ class RunFolder:
             raise UserError(f"run folder '{path}' does not exist{_latest_hint(folder.path)}")
         if not folder.config.is_file() or not folder.environment.is_file():
             if is_sweep(folder.path):
+                runs = runs_below(folder.path)
                 raise UserError(
-                    f"'{path}' is a sweep folder; name one of its runs, e.g. "
-                    f"{runs_below(folder.path)[0].path}"
+                    f"'{path}' holds {len(runs)} run{'s' * (len(runs) != 1)} and is none itself; "
+                    f"name one, e.g. the newest, {from_here(runs[-1].path)}"
                 )
             missing = folder.environment if folder.config.is_file() else folder.config
             raise UserError(f"'{path}' is not a run folder: it has no {missing.name}")
@@ -216,6 +217,14 @@ def is_sweep(path: Path) -> bool:
     return path.is_dir() and not (path / "config.yaml").is_file() and bool(runs_below(path))
 
 
+def from_here(path: Path) -> str:
+    """The path from the working directory where it lies below that."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 @contextmanager
 def _as_user_error(path: Path) -> Iterator[None]:
     try:
@@ -228,6 +237,9 @@ def _latest_hint(path: Path) -> str:
     """The newest run near a path that does not exist, for the error message."""
     for parent in path.parents:
         if parent.is_dir():
-            found = sorted(parent.glob("*/config.yaml")) or sorted(parent.glob("*/*/config.yaml"))
-            return f". The newest run near it: {found[-1].parent}" if found else ""
+            found = [*parent.glob("*/config.yaml")] or [*parent.glob("*/*/config.yaml")]
+            if not found:
+                return ""
+            newest = max((path.parent for path in found), key=lambda run: run.name)
+            return f". The newest run near it: {from_here(newest)}"
     return ""

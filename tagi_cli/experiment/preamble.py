@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli.data import Dataset
-from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.folder import RunFolder, from_here
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import Summary
 from tagi_cli.training.events import COMPLETED
@@ -43,7 +43,7 @@ def opening(
         "network": f"{summary.members} network{plural} {layers}, "
         f"{summary.members * summary.parameters:,} parameters",
         "runs on": summary.backend,
-        "results": _short(folder.path),
+        "results": from_here(folder.path),
     }
     _panel(console, f"tagi train {settings.name or ''}".strip(), lines)
     for notice in notices:
@@ -57,9 +57,9 @@ def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> 
         if summary.get(split):
             lines[split] = metrics_line(summary[split])
     if summary["status"] == COMPLETED and folder.report.exists():
-        lines["report"] = _short(folder.report)
+        lines["report"] = from_here(folder.report)
     else:
-        lines["continue"] = f"tagi train trainer.resume={shlex.quote(_short(folder.path))}"
+        lines["continue"] = f"tagi train trainer.resume={shlex.quote(from_here(folder.path))}"
     _panel(console, "result", lines)
 
 
@@ -107,11 +107,3 @@ def _widths(dataset: Dataset, summary: Summary) -> list[int]:
 def _time(summary: Mapping[str, Any]) -> str:
     seconds = float(summary["seconds"])
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-def _short(path: Path) -> str:
-    """The path from the working directory where it lies below that."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

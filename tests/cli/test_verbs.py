@@ -159,7 +159,13 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
             "split: contradicts data.path, which is scored as a whole; give one of them",
         ),
         ("eval run=nowhere", "run folder 'nowhere' does not exist"),
-        ("predict run=a", "2 faults:\n- input: must be given, as input=..."),
+        ("eval .", "2 faults:\n- .: not understood. Did you mean run=.? Allowed: run=..., "),
+        ("predict run=a", "input, output: must be given, as input=... output=..."),
+        (
+            "predict a b",
+            "2 faults:\n- a b: not understood. Allowed: run=..., input=..., output=..., checkpoint="
+            "..., overwrite=...\n- run, input, output: must be given, as run=... input=... out",
+        ),
         (
             "predict run=a input=b output=c overwrite=yes",
             "overwrite: found 'yes'. Allowed: true or false",
@@ -177,11 +183,12 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ("cp quickstart old.yaml", "old.yaml: is there already; nothing is overwritten"),
         ("cp quickstart no/such/a.yaml", "no/such/a.yaml: cannot be written ("),
         ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]"),
+        ("compare nowhere", "folder 'nowhere' does not exist"),
         ("compare --all", "--all: unknown option. Allowed: sort=..., output=..., --help"),
         ("compare . output=old.yaml", "output: old.yaml is there already; nothing is overwritten"),
         ("report run=nowhere", "run folder 'nowhere' does not exist"),
         ("convert a", "found 1 word. Allowed: <source> <target>"),
-        ("doctor now", "found 1 word. Allowed: "),
+        ("doctor now", "found 1 word. Allowed: none"),
         ("completion fish", "found 'fish'. Allowed: bash"),
         ("completion bsh", "found 'bsh'. Did you mean 'bash'? Allowed: bash"),
     ],

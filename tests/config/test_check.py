@@ -164,6 +164,11 @@ def test_kinds_become_objects_of_their_options_class() -> None:
             "data, shape, trainer",
         ),
         (
+            {"portion": 3},
+            "portion: unknown option. Did you mean 'data.portions'? Allowed: name, seed, data, "
+            "shape, trainer",
+        ),
+        (
             {"trainer.epochs": 3},
             "trainer.epochs: unknown option. Write it nested: trainer: {epochs: ...}. Allowed: "
             "name, seed, data, shape, trainer",

@@ -186,6 +186,11 @@ def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here:
         (["config=x.csv"], "config: x.csv is no .yaml file. Allowed: a preset, or a .yaml file"),
         (["seed"], "seed: not understood. Allowed: key=value"),
         (["my.yaml"], "my.yaml: not understood. Did you mean config=my.yaml? Allowed: key=value"),
+        (
+            ["a.b.CSV.gz"],
+            "a.b.CSV.gz: not understood. Did you mean data.path=a.b.CSV.gz? Allowed: ",
+        ),
+        (["="], "=: no name before the =. Allowed: key=value, without spaces"),
         (["seed=[1"], "seed: found [1, where a bracket is not closed"),
         (
             ["name=a (b)"],

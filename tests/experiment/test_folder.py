@@ -66,8 +66,21 @@ def test_a_sweep_folder_points_at_its_runs(tmp_path: Path) -> None:
     first, second = sorted(finished(tmp_path).path for _ in range(2))
     assert is_sweep(tmp_path)
     assert [run.path for run in runs_below(tmp_path)] == [first, second]
-    with pytest.raises(UserError, match=f"sweep folder; name one of its runs, e.g. {first}"):
+    with pytest.raises(UserError, match=f"holds 2 runs and is none itself; .*newest, {second}$"):
         RunFolder.open(tmp_path)
+
+
+def test_the_newest_run_is_that_of_the_latest_time_and_told_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in ("b/2026-01-01_00-00-00-0000", "a/2026-01-02_00-00-00-0000"):
+        folder = tmp_path / "outputs" / run
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    newest = "outputs/a/2026-01-02_00-00-00-0000"
+    with pytest.raises(UserError, match=f"'outputs/c' does not exist. The newest .*: {newest}$"):
+        RunFolder.open("outputs/c")
 
 
 def test_checkpoints_by_word_file_and_mistake(tmp_path: Path) -> None:
