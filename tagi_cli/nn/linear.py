@@ -6,8 +6,50 @@ import numpy as np
 
 from tagi_cli.nn import init
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameter, Parameters
+from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
+
+
+def affine(plan: Plan, x: Value, weight: Parameter, bias: Parameter | None) -> Value:
+    """Emit the passes of `z = W a + b` along the last axis of `x`, alike at all others.
+
+    Args:
+        plan: where the calls go.
+        x: the input, `(..., I)` behind the batch.
+        weight: `(O, I)`.
+        bias: `(O,)`, or None.
+
+    Returns:
+        The output, `(..., O)` behind the batch.
+    """
+    O, I = weight.shape
+    B = plan.batch * flat_size(x.shape[:-1])
+    mu_b, var_b = (None, None) if bias is None else (bias.mu, bias.var)
+    z = plan.value((*x.shape[:-1], O))
+    plan.call(
+        "linear_forward", z.mu, z.var, x.mu, x.var, weight.mu, weight.var, mu_b, var_b,
+        plan.scratch(B * I + O * I + B * O), B, I, O,
+    )  # fmt: skip
+
+    def backward() -> None:
+        if not z.reached:
+            return
+        d_mu, d_var = z.innovation()
+        if x.wanted:
+            d_mu_x, d_var_x, add = x.send()
+            plan.call(
+                "linear_backward", d_mu_x, d_var_x, d_mu, d_var, weight.mu,
+                plan.scratch(O * I + B * I), B, I, O, add,
+            )  # fmt: skip
+        G, L, add = plan.accumulators(weight)
+        G_b, L_b, _ = (None, None, 0) if bias is None else plan.accumulators(bias)
+        plan.call(
+            "linear_innovation", G, L, G_b, L_b, x.mu, d_mu, d_var,
+            plan.scratch(B * I + O * I), B, I, O, add,
+        )  # fmt: skip
+
+    plan.on_backward(backward)
+    return z
 
 
 class Linear(Layer):
@@ -87,36 +129,8 @@ class Linear(Layer):
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
-        B, I, O = plan.batch, self.input_size, self.output_size
-        weight, bias = self.weight, self.bias
-        assert weight is not None
-        mu_b, var_b = (None, None) if bias is None else (bias.mu, bias.var)
-        x = x.reshape((I,))
-        z = plan.value((O,))
-        plan.call(
-            "linear_forward", z.mu, z.var, x.mu, x.var, weight.mu, weight.var, mu_b, var_b,
-            plan.scratch(B * I + O * I + B * O), B, I, O,
-        )  # fmt: skip
-
-        def backward() -> None:
-            if not z.reached:
-                return
-            d_mu, d_var = z.innovation()
-            if x.wanted:
-                d_mu_x, d_var_x, add = x.send()
-                plan.call(
-                    "linear_backward", d_mu_x, d_var_x, d_mu, d_var, weight.mu,
-                    plan.scratch(O * I + B * I), B, I, O, add,
-                )  # fmt: skip
-            G, L, add = plan.accumulators(weight)
-            G_b, L_b, _ = (None, None, 0) if bias is None else plan.accumulators(bias)
-            plan.call(
-                "linear_innovation", G, L, G_b, L_b, x.mu, d_mu, d_var,
-                plan.scratch(B * I + O * I), B, I, O, add,
-            )  # fmt: skip
-
-        plan.on_backward(backward)
-        return z
+        assert self.weight is not None
+        return affine(plan, x.reshape((self.input_size,)), self.weight, self.bias)
 
     def costs(self) -> list[Cost]:
         """Seven products of `2 I O` operations per row: three forward, two and two backward."""
