@@ -32,6 +32,9 @@ from tagi_cli.errors import UserError, UserErrors, listing
 
 Rows = NDArray[np.int64]
 
+# Squares of errors, and sums of them, in the unit of the target stay within float64.
+_LARGEST_TARGET = 1e100
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -205,12 +208,25 @@ def _fit(
                 )
         else:
             columns.append(fit_input(table, name, train, method_x, keep_mean))
-    scalers = [
-        checked_scaler(table, name, moments(table.numbers(name)[train]), method_y)
-        for name in components.outputs
-    ]
+    scalers = [_target_scaler(table, name, train, method_y) for name in components.outputs]
     center_y, scale_y = np.array(scalers, dtype=np.float64).T
     return Encoder(tuple(columns), components.outputs, center_y.copy(), scale_y.copy())
+
+
+def _target_scaler(table: Table, name: str, train: Rows, method: str) -> tuple[float, float]:
+    """Centre and scale of a target.
+
+    Raises:
+        UserError: its values are so large or small that variances in their unit are no numbers.
+    """
+    found = moments(table.numbers(name)[train])
+    center, scale = checked_scaler(table, name, found, method)
+    if abs(center) > _LARGEST_TARGET or not 1 / _LARGEST_TARGET < scale < _LARGEST_TARGET:
+        raise UserError(
+            f"{table.source}, column '{name}': values between {found.minimum:g} and "
+            f"{found.maximum:g} have no variance in float64; give the target in another unit"
+        )
+    return center, scale
 
 
 def _unseen(table: Table, name: str, parts: Split) -> list[str]:

@@ -14,6 +14,9 @@ from tagi_cli.data.scaling import Moments, fit, moments
 from tagi_cli.data.table import Table, TextColumn
 from tagi_cli.errors import UserError, listing, nearest
 
+LARGEST = 1e15
+"""A scaled value beyond this is none: its square, summed over a layer, would overflow float32."""
+
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
@@ -319,13 +322,13 @@ def _scaled(
     """Scaled values in float32, NaN kept.
 
     Raises:
-        UserError: a value beyond the range of float32.
+        UserError: a value is beyond `LARGEST`.
     """
     with np.errstate(over="ignore", under="ignore"):
         scaled = ((values - center) / scale).astype(np.float32)
-    infinite = np.isinf(scaled)
-    if infinite.any():
-        row = _first(table, rows, infinite)
+    too_large = np.abs(scaled) > LARGEST
+    if too_large.any():
+        row = _first(table, rows, too_large)
         raise UserError(
             f"{table.where(row, name)}: {table.numbers(name)[row]:g} is too large beside the "
             f"training part (centre {center:g}, scale {scale:g})"

@@ -226,6 +226,27 @@ def test_a_target_without_values(tmp_path: Path, columns: dict[str, Any]) -> Non
             loaded(write(tmp_path, some), split_column="s")
 
 
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_a_target_whose_variance_is_no_number(
+    tmp_path: Path, columns: dict[str, Any], unit: float
+) -> None:
+    scaled = columns | {"y": columns["y"] * unit}
+    with pytest.raises(UserError, match=r"t\.csv, column 'y': values between .* another unit"):
+        loaded(write(tmp_path, scaled))
+    # As an input it is scaled, so that its unit does not matter.
+    found = loaded(write(tmp_path, scaled, "i.csv"), out_components=("a",), in_components=("y",))
+    assert found.train.x.std() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_value_that_would_overflow_is_named(tmp_path: Path, columns: dict[str, Any]) -> None:
+    columns["s"] = ["train"] * 30 + ["valid"] * 5 + ["test"] * 5
+    for name in ("a", "y"):
+        wild = {key: list(values) for key, values in columns.items()}
+        wild[name][37] = 1e30
+        with pytest.raises(UserError, match=rf"row 39, column '{name}': 1e\+30 is too large bes"):
+            loaded(write(tmp_path, wild), split_column="s")
+
+
 def test_dropping_every_row(tmp_path: Path, columns: dict[str, Any]) -> None:
     columns["a"] = [1.0, *[""] * 39]
     with pytest.raises(

@@ -97,6 +97,7 @@ def test_arrays_of_another_shape(shape: tuple[int, ...]) -> None:
         ({"a": [1, 1], "b": [np.nan] * 2, "c": [1, 1]}, r"row 1, .*\(and 1 more in this column\)"),
         ({"a": ["x"], "b": [1], "c": [1]}, r"row 1, column 'a': 'x' is not a number"),
         ({"a": [1e50], "b": [1], "c": [1]}, r"row 1, column 'a': 1e\+50 is too large beside"),
+        ({"a": [1, -1e30], "b": [1, 1], "c": [1, 1]}, r"row 2, column 'a': -1e\+30 is too large"),
     ],
 )
 def test_rows_that_cannot_be_encoded(columns: dict[str, Any], message: str) -> None:
