@@ -108,7 +108,10 @@ def test_an_interrupted_run_ends_with_130(tagi: Callable[..., Any], calls: list[
     [
         (["--mltirun"], "--mltirun: unknown option. Did you mean '--multirun'? Allowed: "),
         (["--cfg", "hydra"], "--cfg=hydra: unknown option. Did you mean '--cfg=job'? Allowed: "),
-        ([], "data.path: no data given; set data.path to a file, or data.name to a bundled set"),
+        (["--config=sine"], "--config=sine: unknown option. Did you mean config=sine? Allowed: "),
+        (["--x", "3"], "--x: unknown option. Settings are written key=value, without dashes. All"),
+        ([], "data.path: no data given. Set data.path to a file (and data.out_components to the "),
+        (["my.csv"], "my.csv: not understood. Did you mean data.path=my.csv? Allowed: key=value"),
         (
             ["trainer.resume=x", "config=quickstart"],
             "trainer.resume: takes the config of the run that it continues; leave out config=",

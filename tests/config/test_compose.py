@@ -188,7 +188,7 @@ def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here:
         (["my.yaml"], "my.yaml: not understood. Did you mean config=my.yaml? Allowed: key=value"),
         (
             ["a.b.CSV.gz"],
-            "a.b.CSV.gz: not understood. Did you mean data.path=a.b.CSV.gz? Allowed: ",
+            "a.b.CSV.gz: not understood. Did you mean data.path=a.b.CSV.gz? Allowed: key=value",
         ),
         (["="], "=: no name before the =. Allowed: key=value, without spaces"),
         (["seed=[1"], "seed: found [1, where a bracket is not closed"),

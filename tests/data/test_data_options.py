@@ -12,7 +12,8 @@ from tagi_cli.data.options import DataOptions
 def test_the_defaults_only_lack_data() -> None:
     assert DataOptions(name="yacht").faults() == []
     assert DataOptions().faults() == [
-        "data.path: no data given; set data.path to a file, or data.name to a bundled set"
+        "data.path: no data given. Set data.path to a file (and data.out_components to the column "
+        "to predict), or data.name to a bundled set; config=quickstart is an example"
     ]
 
 
