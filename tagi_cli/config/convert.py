@@ -79,8 +79,8 @@ def _single(annotation: Any, value: Any, exact: bool) -> Any:
 
 def _scalar(annotation: Any, value: Any, exact: bool) -> Any:
     if type(value) is annotation:
-        if annotation is float and math.isnan(value):
-            raise MismatchError("NaN is not a number.")
+        if annotation is float and not math.isfinite(value):
+            raise MismatchError("It must be a finite number.")
         return value
     if not exact:
         if annotation is float and type(value) is int:

@@ -73,6 +73,19 @@ class DecayOptions:
     sigma_v_min: float = option(0.1, "Where the decay stops.", above=0)
     decay: float = option(0.95, "Factor per epoch.", above=0, maximum=1)
 
+    def faults(self) -> list[str]:
+        """A floor above the start leaves nothing to decay."""
+        return _floor_faults(self)
+
+
+def _floor_faults(options: DecayOptions | LearnedOptions) -> list[str]:
+    if options.sigma_v_min <= options.sigma_v:
+        return []
+    return [
+        f"noise.sigma_v_min: found {options.sigma_v_min:g}. Allowed: at most noise.sigma_v, "
+        f"{options.sigma_v:g}"
+    ]
+
 
 class ScheduledNoise(Noise):
     """Noise given from outside: `sigma(epoch) = max(minimum, start * decay**epoch)`."""
@@ -116,6 +129,10 @@ class LearnedOptions:
     sigma_v_min: float = option(
         0.001, "Floor of the learnt standard deviation, in the same units.", above=0
     )
+
+    def faults(self) -> list[str]:
+        """A floor above the prior leaves the prior without effect."""
+        return _floor_faults(self)
 
 
 @dataclass(frozen=True)

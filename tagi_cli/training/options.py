@@ -62,7 +62,7 @@ class TrainerOptions:
     resume: str | None = option(
         None,
         "Run folder of an interrupted run to continue, with that run's own config. Only "
-        "`trainer.max_epochs`, `trainer.max_seconds` and `tracker` may be changed.",
+        "`trainer.max_epochs` and `trainer.max_seconds` may be changed.",
         path=True,
     )
     nan_policy: str = option(
@@ -73,8 +73,10 @@ class TrainerOptions:
     )
     threads: int | None = option(
         None,
-        "CPU threads of matrix products. null: what the BLAS library takes, mostly one per core.",
+        "CPU threads of kernels and matrix products. null: what their libraries take, mostly one "
+        "per core.",
         minimum=1,
+        maximum=4096,
     )
 
 

@@ -109,7 +109,13 @@ def test_kinds_become_objects_of_their_options_class() -> None:
         ({"seed": "3"}, "seed: found '3'. Take the quotes off. Allowed: whole number, at least 0"),
         (
             {"trainer": {"seconds": float("nan")}},
-            "trainer.seconds: found nan. NaN is not a number. Allowed: number or null, above 0",
+            "trainer.seconds: found nan. It must be a finite number. Allowed: number or null, "
+            "above 0",
+        ),
+        (
+            {"trainer": {"seconds": float("inf")}},
+            "trainer.seconds: found inf. It must be a finite number. Allowed: number or null, "
+            "above 0",
         ),
         (
             {"trainer": {"rule": "sit"}},

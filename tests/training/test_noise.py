@@ -121,3 +121,11 @@ def test_kinds_have_the_units_they_need() -> None:
     assert units == {"auto": 1, "constant": 1, "decay": 1, "heteroscedastic": 2, "learned": 1}
     kind = registry["heteroscedastic"]
     assert isinstance(kind.build(kind.options(), backend, 2).head()[0], nn.EvenExp)
+
+
+@pytest.mark.parametrize("kind", ["auto", "learned", "decay"])
+def test_a_floor_above_the_start_is_a_fault(kind: str) -> None:
+    options = registry[kind].options
+    assert options(sigma_v=0.5, sigma_v_min=0.5).faults() == []
+    (fault,) = options(sigma_v=0.5, sigma_v_min=2.0).faults()
+    assert fault == "noise.sigma_v_min: found 2. Allowed: at most noise.sigma_v, 0.5"

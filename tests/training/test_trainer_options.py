@@ -43,6 +43,7 @@ def limits(path: str) -> Limits:
         ("min_delta", -0.1, 0.0),
         ("cap", 0.0, 0.1),
         ("threads", 0, 1),
+        ("threads", 10**20, 64),
         ("update_rule", "adam", "site"),
         ("nan_policy", "ignore", "stop"),
     ],
