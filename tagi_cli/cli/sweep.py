@@ -21,6 +21,7 @@ from tagi_cli.cli.table import show_table
 from tagi_cli.cli.train import was_interrupted
 from tagi_cli.config import Job
 from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.training.progress_text import counted
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
@@ -55,7 +56,7 @@ def run_sweep(jobs: Sequence[Job], command: str) -> int:
     if first is None:
         raise UserErrors(dict.fromkeys(outcome.message for outcome in outcomes))
     folder = _create(Path("outputs") / str(first.name))
-    print(f"{len(jobs)} jobs in {folder}")
+    print(f"{counted(len(jobs), 'job')} in {folder}")
     for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
         words = " ".join(f"{key}={value}" for key, value in outcome.job.overrides.items())
         print(f"\n[{number}/{len(jobs)}] {words}", flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli.data import Dataset
@@ -12,6 +11,7 @@ from tagi_cli.experiment.folder import RunFolder, from_here
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import Summary
 from tagi_cli.training.events import COMPLETED
+from tagi_cli.training.progress_text import counted, short
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -52,21 +52,33 @@ def opening(
 
 def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> None:
     """Say how the run ended, its metrics, and where to look."""
-    lines = {"status": f"{summary['status']}, {summary['epochs']} epochs, {_time(summary)}"}
+    epochs = counted(summary["epochs"], "epoch")
+    lines = {"status": f"{summary['status']}, {epochs}, {_time(summary)}"}
     for split in ("valid", "test"):
         if summary.get(split):
-            lines[split] = metrics_line(summary[split])
-    if summary["status"] == COMPLETED and folder.report.exists():
-        lines["report"] = from_here(folder.report)
+            lines |= _metrics(split, summary[split])
+    if summary["status"] == COMPLETED:
+        if folder.report.exists():
+            lines["report"] = from_here(folder.report)
     else:
         lines["continue"] = f"tagi train trainer.resume={shlex.quote(from_here(folder.path))}"
     _panel(console, "result", lines)
 
 
+def _metrics(split: str, metrics: Mapping[str, Any]) -> dict[str, str]:
+    """One line; for a few outputs one each, as a mean over different units says little."""
+    outputs = metrics.get("components", {})
+    if not 1 < len(outputs) <= _LISTED:
+        return {split: metrics_line(metrics)}
+    return {f"{split} {name}": metrics_line(found) for name, found in outputs.items()}
+
+
 def metrics_line(metrics: Mapping[str, Any]) -> str:
     """The metrics that matter most, on one line."""
     parts = [
-        f"{name} {metrics[name]:.4g}" for name in ("rmse", "mae", "nll", "crps") if name in metrics
+        f"{name} {short(metrics[name])}"
+        for name in ("rmse", "mae", "nll", "crps")
+        if name in metrics
     ]
     if "coverage_90" in metrics:
         parts.append(f"90 % intervals hold {100 * metrics['coverage_90']:.1f} %")

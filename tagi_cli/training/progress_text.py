@@ -58,17 +58,26 @@ def metrics(event: EpochEnded) -> str:
 def ending(event: TrainingEnded) -> str:
     """One sentence on how training ended; the error itself is told by others."""
     if event.status == "failed":
-        return f"training failed after {event.epochs} epochs"
+        return f"training failed after {counted(event.epochs, 'epoch')}"
     if event.status == "interrupted":
-        return f"interrupted after {event.epochs} epochs; what was reached is saved"
-    words = (
-        f"{_CAUSES[event.stopped_by]} after {event.epochs} epochs, best epoch {event.best_epoch}"
-    )
+        return f"interrupted after {counted(event.epochs, 'epoch')}; what was reached is saved"
+    after = f"{_CAUSES[event.stopped_by]} after {counted(event.epochs, 'epoch')}"
+    words = f"{after}, best epoch {event.best_epoch}"
     if event.refitted:
         words += ", refitted on training and validation rows"
     return f"{words} ({duration(event.seconds)})" + (f"; {event.remark}" if event.remark else "")
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
+def short(value: float) -> str:
+    """Four digits, or all before the point: `0.1235`, `42,766`, `1.2e+07`."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
 def _pairs(values: Mapping[str, float]) -> str:
     """The first two metrics, which is what 80 columns hold; the tables have them all."""
-    return " ".join(f"{name} {value:.4g}" for name, value in islice(values.items(), 2))
+    return " ".join(f"{name} {short(value)}" for name, value in islice(values.items(), 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import subprocess
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from tagi_cli.training.events import EpochEnded, Progress, TrainingEnded, TrainingStarted
 from tagi_cli.training.progress import PlainProgress, progress_observer
+from tagi_cli.training.progress_text import short
 
 STARTED = TrainingStarted(2, 37, 11, 200, True, ())
 
@@ -112,6 +114,25 @@ def test_time_left_of_the_refit_is_exact() -> None:
 )
 def test_how_it_ended(event: object, line: str) -> None:
     assert lines([event]) == [line]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (9999.4, "9999"),
+        (-42766.1, "-42,766"),
+        (9_999_999.2, "9,999,999"),
+        (1.23456e12, "1.235e+12"),
+    ],
+)
+def test_figures_are_short(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_one_epoch_is_no_plural() -> None:
+    event = dataclasses.replace(ended(cause="max_epochs", refitted=False), epochs=1, best_epoch=1)
+    assert lines([event])[0].startswith("all epochs done after 1 epoch, best epoch 1 (")
 
 
 def test_lines_have_no_control_codes_off_a_terminal() -> None:

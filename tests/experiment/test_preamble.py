@@ -1,0 +1,48 @@
+"""What is said at the end of a run."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tagi_cli.experiment import preamble
+from tagi_cli.experiment.folder import RunFolder
+
+METRICS = {"rmse": 42766.3, "nll": 1.23456, "coverage_90": 0.925}
+
+
+def said(folder: Path, summary: dict[str, Any]) -> list[str]:
+    out = StringIO()
+    whole = {"epochs": 1, "seconds": 0.5, "status": "completed", **summary}
+    preamble.closing(Console(file=out, width=80), RunFolder(folder), whole)
+    return out.getvalue().splitlines()
+
+
+def test_one_output_has_a_line_for_each_part(tmp_path: Path) -> None:
+    both = {"valid": METRICS, "test": METRICS | {"components": {"y": METRICS}}}
+    assert said(tmp_path, both) == [
+        "status: completed, 1 epoch, 0.5 s",
+        "valid: rmse 42,766, nll 1.235, 90 % intervals hold 92.5 %",
+        "test: rmse 42,766, nll 1.235, 90 % intervals hold 92.5 %",
+    ]
+
+
+def test_several_outputs_have_a_line_each_but_many_a_mean(tmp_path: Path) -> None:
+    other = METRICS | {"rmse": 0.5}
+    lines = said(tmp_path, {"test": METRICS | {"components": {"a": METRICS, "b": other}}})
+    assert [line.partition(",")[0] for line in lines[1:]] == [
+        "test a: rmse 42",
+        "test b: rmse 0.5",
+    ]
+    many = {str(i): METRICS for i in range(7)}
+    assert len(said(tmp_path, {"test": METRICS | {"components": many}})) == 2
+
+
+def test_only_a_run_that_is_not_complete_can_go_on(tmp_path: Path) -> None:
+    assert len(said(tmp_path, {})) == 1
+    (tmp_path / "report.html").touch()
+    assert said(tmp_path, {})[1] == f"report: {tmp_path / 'report.html'}"
+    assert said(tmp_path, {"status": "interrupted"})[1].startswith("continue: tagi train trainer.")
