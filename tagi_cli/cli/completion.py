@@ -35,7 +35,7 @@ _tagi() {
 complete -o nosort -F _tagi tagi
 """
 
-_COMPOSING = ("train", "show", "check")
+_COMPOSING = ("train", "show", "profile", "check")
 _KEYS = {
     "eval": ("run=", "split=", "checkpoint=", "data.path="),
     "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),

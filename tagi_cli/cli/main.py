@@ -21,6 +21,7 @@ VERBS = (
     "eval",
     "predict",
     "show",
+    "profile",
     "check",
     "ls",
     "cp",

@@ -12,6 +12,7 @@ import pytest
 
 from tagi_cli.cli.table import show_table
 from tagi_cli.experiment import doctor
+from tagi_cli.experiment import profile as profiling
 
 Tagi = Callable[..., Any]
 
@@ -48,6 +49,31 @@ def test_show_adds_up(tagi: Tagi, finished: Path) -> None:
         assert "parameters of one: 25 (a mean and a variance each)" in answer.out
         assert answer.out.count("Linear(") == 3
     assert not Path("outputs").exists()
+
+
+def test_profile_shows_layers_totals_and_ceilings(
+    tagi: Tagi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiling.profile, "__kwdefaults__", {"seconds": 0.0})
+    words = ("data.path=my.csv", "data.out_components=y", "arch.width=3", "kernels=numpy")
+    answer = tagi("profile", *words)
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert [line.split()[0] for line in lines[1:8]] == [
+        "linear_0", "mixture_relu_1", "linear_2", "mixture_relu_3", "linear_4", "update", "rest",
+    ]  # fmt: skip
+    assert lines[1].split()[1] == "Linear(2,3)"
+    for word in ("whole step:", "not accounted for:", "GFLOP/s for matrix products", "NumPy"):
+        assert word in answer.out
+    assert not Path("outputs").exists()
+    answer = tagi("profile", *words, "arch.wdth=4")
+    assert answer.code == 2
+    assert "Did you mean 'width'" in answer.err
+    answer = tagi("profile", "run=x")
+    assert (answer.code, answer.out) == (2, "")
+    layers = "arch.layers=[{kind: linear, output_size: 4}]"
+    answer = tagi("profile", "data=yacht", "arch=sequential", layers, "kernels=numpy")
+    assert "the last layer gives 4 units" in answer.err
 
 
 def test_check_says_what_it_found_and_writes_nothing(tagi: Tagi) -> None:
