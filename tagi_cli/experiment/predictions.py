@@ -95,7 +95,8 @@ class Predictions:
 def write_csv(path: Path, predictions: Predictions) -> None:
     """Write the long table `COLUMNS`: one line per row and output; a missing y is left empty.
 
-    Rows without targets (`predictions.y is None`) have no column y.
+    Deviations have seven digits; the others so many that an offset of a billion deviations does no
+    harm. Rows without targets (`predictions.y is None`) have no column y.
 
     Raises:
         UserError: the file cannot be written.
@@ -111,34 +112,20 @@ def write_csv(path: Path, predictions: Predictions) -> None:
 
 def _lines(part: Predictions, labels: list[str]) -> str:
     n, K = part.mean.shape
-    # Places are rounded on a grid fine enough for the spread of their output: seven digits below
-    # the largest sd. So a value that was written as 15.13 does not come back as 15.1300001.
-    decimals = [int(np.clip(6 - np.floor(np.log10(s)), 0, 30)) for s in _largest_sd(part)]
-    places = [part.mean, part.quantile(0.05), part.quantile(0.95)]
-    if part.y is not None:
-        places.append(part.y)
-    mu, lo, hi, *y = (
-        np.column_stack([np.round(a[:, k], decimals[k]) for k in range(K)]) for a in places
-    )
     row = np.broadcast_to(part.rows[:, None], (n, K)).astype(np.float64)
-    fields = [row, *y, mu, part.sd_epistemic, part.sd_noise, part.sd, lo, hi]
+    observed = [] if part.y is None else [part.y]
+    places = [part.mean, part.sd_epistemic, part.sd_noise, part.sd]
+    fields = [row, *observed, *places, part.quantile(0.05), part.quantile(0.95)]
     values: list[float | str] = np.stack(fields, axis=-1).ravel().tolist()
-    observed = ""
-    if y:
+    if observed:
         column = slice(1, None, len(fields))
-        values[column] = ["" if v != v else f"{v:.12g}" for v in values[column]]
-        observed = "%s,"
+        values[column] = ["" if v != v else repr(v) for v in values[column]]
+    y = "%s," if observed else ""
     body = "".join(
-        f"%d,{label.replace('%', '%%')},{observed}%.12g,%.7g,%.7g,%.7g,%.12g,%.12g\n"
-        for label in labels
+        f"%d,{label.replace('%', '%%')},{y}%.15g,%.7g,%.7g,%.7g,%.15g,%.15g\n" for label in labels
     )
     text: str = (body * n) % tuple(values)
     return text
-
-
-def _largest_sd(part: Predictions) -> Floats:
-    largest = np.max(part.sd, axis=0, initial=0.0)
-    return np.asarray(np.where(np.isfinite(largest) & (largest > 0), largest, 1.0))
 
 
 def _quoted(name: str) -> str:

@@ -87,12 +87,24 @@ def test_names_that_csv_or_a_format_could_misread_come_back(tmp_path: Path) -> N
 
 
 def test_a_written_value_reads_as_it_was_typed(tmp_path: Path) -> None:
-    """Targets pass through float32; the table shows 15.13 and not 15.1300001."""
-    y = np.array([[15.13], [1e6 + 0.25], [-0.001]])
-    ones = np.ones((1, 3, 1))
-    made = Predictions(("y",), np.arange(3), y + 3e-9, y[None], 0.5 * ones, 0.5 * ones)
+    typed = ["15.13", "1000000.25", "-0.001", "0.12573022071234566", "1e-30"]
+    y = np.array([[float(text)] for text in typed])
+    ones = np.ones((1, 5, 1))
+    made = Predictions(("y",), np.arange(5), y, y[None], 0.5 * ones, 0.5 * ones)
     predictions.write_csv(tmp_path / "p.csv", made)
-    assert [line["y"] for line in lines(tmp_path / "p.csv")] == ["15.13", "1000000.25", "-0.001"]
+    assert [line["y"] for line in lines(tmp_path / "p.csv")] == typed
+
+
+def test_a_row_of_huge_spread_takes_no_digits_from_the_others(tmp_path: Path) -> None:
+    mu = np.array([[[0.123456], [1e9 + 1e-3], [5.0]]])
+    var = np.array([[[1e-6], [1e-4], [1e30]]])
+    made = Predictions(("y",), np.arange(3), None, mu, var, 0 * var)
+    predictions.write_csv(tmp_path / "p.csv", made)
+    written = lines(tmp_path / "p.csv")
+    for line, center, sd in zip(written[:2], mu[0, :2, 0], (1e-3, 1e-2), strict=True):
+        assert float(line["mu"]) == pytest.approx(center, abs=1e-4 * sd)
+        width = float(line["hi_90"]) - float(line["lo_90"])
+        assert width == pytest.approx(2 * 1.6448536 * sd, rel=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
