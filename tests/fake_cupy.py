@@ -267,6 +267,11 @@ class RawModule:
         return RawKernel(self._library, name)
 
 
+def _fail(what: str) -> None:
+    if _state.get("broken") == what:
+        raise RuntimeError(f"cudaErrorNotSupported: {what}")
+
+
 class Graph:
     """A captured graph."""
 
@@ -293,12 +298,13 @@ class Stream:
 
     def begin_capture(self) -> None:
         assert self._non_blocking, "the default stream cannot be captured"
-        if _state.get("no_graphs"):
-            raise RuntimeError("cudaErrorNotSupported")
+        _fail("begin_capture")
         _CAPTURED.append([])
 
     def end_capture(self) -> Graph:
-        return Graph(_CAPTURED.pop())
+        work = _CAPTURED.pop() if _CAPTURED else []
+        _fail("end_capture")
+        return Graph(work)
 
     def synchronize(self) -> None:
         _not_while_capturing("synchronize")
@@ -478,6 +484,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> 
         get_current_stream=Stream,
         cublas=Cublas(),
         runtime=runtime,
+        nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
     )
     vars(runtime).update(
         getDeviceCount=lambda: devices,

@@ -6,6 +6,7 @@ All work goes to CuPy's current stream, in order, so that arrays can be used wit
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -65,22 +66,17 @@ class CudaSegment(Segment):
         """Record the launches as a graph, without running them."""
         self._capture_wanted = False
         stream = self._cupy.cuda.Stream(non_blocking=True)
-        graph = failure = None
-        with stream:
-            stream.begin_capture()
-            try:
-                for launch in self._launches:
-                    launch()
-            except Exception as error:
-                failure = error
-            try:
-                graph = stream.end_capture()
-            except Exception as error:
-                failure = failure or error
-        if failure is None:
+        try:
+            with stream:
+                stream.begin_capture()
+                try:
+                    for launch in self._launches:
+                        launch()
+                finally:
+                    graph = stream.end_capture()
             self._graph = graph
-        else:
-            _say_once(f"tagi: no CUDA graph, launches are slower: {failure}")
+        except Exception as error:  # whatever the driver or cuBLAS refuses: it runs without
+            _say_once(f"tagi: no CUDA graph, launches are slower: {error}")
 
 
 class CudaBackend(Backend):
@@ -90,6 +86,10 @@ class CudaBackend(Backend):
         precision: `float32`, `float64`, or `tf32`: float32, where products that only variances
             depend on may round their factors to ten bits on the tensor cores.
         index: which GPU; it becomes the current one of this thread.
+
+    Raises:
+        ImportError: CuPy, or a CUDA library, is missing.
+        RuntimeError: the GPU cannot be used.
     """
 
     name = "cuda"
@@ -98,6 +98,7 @@ class CudaBackend(Backend):
         super().__init__("float32" if precision == "tf32" else precision)
         import cupy
 
+        cupy.cuda.nvrtc.getVersion()  # raises where the compiler's library is missing
         self._cupy = cupy
         self._precision = precision
         device = cupy.cuda.Device(index)
@@ -107,6 +108,7 @@ class CudaBackend(Backend):
         self._staging = Staging(cupy)
         self._arena: Array | None = None
         self._used: list[Array] = []
+        self._resident: dict[int, tuple[weakref.ref[Any], Array]] = {}
         processors = int(device.attributes["MultiProcessorCount"])
         self._kernels = Kernels(cupy, self.dtype, processors)
         products = Products(cupy.cuda.cublas, self._kernels, self.dtype, precision == "tf32")
@@ -145,6 +147,17 @@ class CudaBackend(Backend):
         with self._cupy.cuda.using_allocator(self._pool.malloc):
             return super().asarray(array, dtype)
 
+    def resident(self, array: Any) -> Array:
+        """Host data on the device, only to be read; copied once for as long as the host's live."""
+        known = self._resident.get(id(array))
+        if known is not None and known[0]() is array:
+            return known[1]
+        copy = self.asarray(array)
+        if isinstance(array, np.ndarray):
+            key, resident = id(array), self._resident
+            resident[key] = (weakref.ref(array, lambda _: resident.pop(key, None)), copy)
+        return copy
+
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """A copy of a device array as a NumPy array, once all work before it is done."""
         if isinstance(array, np.ndarray):
@@ -158,6 +171,10 @@ class CudaBackend(Backend):
         else:
             self._staging.send(array, data)
 
+    def wait(self) -> None:
+        """Return once the GPU has done all that it was asked to."""
+        self._cupy.cuda.get_current_stream().synchronize()
+
     def bind(self, calls: Sequence[Call]) -> CudaSegment:
         """Make a segment of calls."""
         launches: list[Launch] = []
@@ -169,10 +186,6 @@ class CudaBackend(Backend):
             else:
                 launches += driver(*arguments)
         return CudaSegment(self._cupy, launches, (self, list(calls), self._used))
-
-    def wait(self) -> None:
-        """Return once the GPU has done all that it was asked to."""
-        self._cupy.cuda.get_current_stream().synchronize()
 
     def describe(self) -> str:
         """One line for people."""

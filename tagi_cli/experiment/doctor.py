@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagi_cli.errors import UserError
 from tagi_cli.experiment import provenance
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -96,16 +97,29 @@ def _compiler() -> Finding:
 def _gpu() -> list[Finding]:
     command = shutil.which("nvidia-smi")
     if command is None:
-        return [Finding("GPU", "no NVIDIA driver (nvidia-smi is not installed)")]
+        return [Finding("GPU", "no NVIDIA driver (nvidia-smi is not installed)"), _cupy()]
     query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     line = _first_line([command, *query])
-    return [Finding("GPU", line or "nvidia-smi finds none")]
+    return [Finding("GPU", line or "nvidia-smi finds none"), _cupy()]
+
+
+def _cupy() -> Finding:
+    """Whether `device=cuda` works, and why not."""
+    from tagi_cli.backend.select import select, without_gpu
+
+    reason = without_gpu()
+    if reason:
+        return Finding("CUDA", f"not used: {reason}")
+    try:
+        return Finding("CUDA", select("cuda").describe())
+    except UserError as error:
+        return Finding("CUDA", str(error), False)
 
 
 def _kernels() -> Finding:
     from tagi_cli import backend
 
-    return Finding("kernels", backend.select().describe())
+    return Finding("kernels", backend.select("auto").describe())
 
 
 def _outputs() -> Finding:

@@ -32,6 +32,17 @@ def make_backend(settings: Settings) -> Backend:
         ) from None
 
 
+def backend_to_open(settings: Settings) -> Backend:
+    """As `make_backend`, but the CPU where the GPU that a run was trained on is not to be had."""
+    try:
+        return make_backend(settings)
+    except UserError:
+        if settings.device == "cpu" or settings.kernels != "auto":
+            raise
+        precision = "float32" if settings.precision == "tf32" else settings.precision
+        return select("cpu", precision=precision)
+
+
 class MakeMember:
     """Builds a fresh member: `make(member, rng)` is a `training.interface.MakeLearner`.
 

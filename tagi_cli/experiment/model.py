@@ -13,7 +13,7 @@ from tagi_cli import config
 from tagi_cli.data import Encoder, Table
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.folder import RunFolder
-from tagi_cli.experiment.members import MakeMember, make_backend
+from tagi_cli.experiment.members import MakeMember, backend_to_open
 from tagi_cli.experiment.predictions import Floats, Predictions
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint, prediction
@@ -77,7 +77,7 @@ class Model:
             encoder = Encoder.from_json(metadata["model"]["encoder"])
         except (KeyError, TypeError) as error:
             raise UserError(f"{path}: holds no encoder of its data ({error!r})") from None
-        make = MakeMember(settings, encoder, make_backend(settings))
+        make = MakeMember(settings, encoder, backend_to_open(settings))
         learners = []
         for member in range(settings.ensemble.size):
             # The values drawn here are replaced at once.

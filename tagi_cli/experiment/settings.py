@@ -66,11 +66,14 @@ class Settings:
     )
     device: str = option(
         "auto",
-        "Where to compute; auto takes the best device there is.",
-        choices=("auto", "cpu"),
+        "Where to compute. cpu; cuda, or cuda:1 and so on, for an NVIDIA GPU; auto: the first GPU "
+        "that there is, else the CPU.",
     )
     precision: str = option(
-        "float32", "Arithmetic of moments and parameters.", choices=("float32", "float64")
+        "float32",
+        "Arithmetic of moments and parameters. tf32, on a GPU only: float32, but the products "
+        "that only variances depend on may round their factors to ten bits, which is faster.",
+        choices=("float32", "float64", "tf32"),
     )
     kernels: str = option(
         "auto",
@@ -90,9 +93,16 @@ class Settings:
 
     def faults(self) -> list[str]:
         """Faults that no single option shows."""
-        if self.name is None or (self.name.strip(". ") and not set(self.name) & set("/\\\0")):
-            return []
-        return [f"name: found '{self.name}'. Allowed: text that can be the name of a folder"]
+        from tagi_cli.backend.select import faults
+
+        found = faults(self.device, self.kernels, self.precision)
+        if self.name is not None and not (
+            self.name.strip(". ") and not set(self.name) & set("/\\\0")
+        ):
+            found.append(
+                f"name: found '{self.name}'. Allowed: text that can be the name of a folder"
+            )
+        return found
 
 
 def registries() -> dict[str, Registry]:
