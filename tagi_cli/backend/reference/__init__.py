@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tagi_cli.backend.reference import (
     activations,
+    attention,
     averages,
     conv,
     dropout,
@@ -34,6 +35,7 @@ KERNELS: dict[str, Callable[..., None]] = {
     name: function
     for module in (
         activations,
+        attention,
         averages,
         conv,
         dropout,

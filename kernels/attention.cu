@@ -1,0 +1,110 @@
+// Attention, but for its products: rotary encoding of positions, and weights from scores, row by row.
+//
+// Scores (rows, T): row r is what token r mod T looks at; with `causal`, tokens up to itself, and what
+// stands for later ones becomes zero. Weights take the place of scores, see the reference: A of the
+// means, strengths c of the variances; `slope` is r, `second` is E[A^2].
+
+#include "blocks.cuh"
+
+KERNEL rotate_pairs(real *__restrict__ first, real *__restrict__ second,
+                    const real *__restrict__ cosine, const real *__restrict__ sine, int rows, int T,
+                    int width, int n, int half, int inverse) {
+    EACH_ROW(row, rows) {
+        const real *c = cosine + (long long)(row % T) * half, *s = sine + (long long)(row % T) * half;
+        for (int head = 0; head < n; head += 2 * half) {
+            real *a = first + (long long)row * width + head, *v = second + (long long)row * width + head;
+            SIMD EACH_COLUMN(i, half) {
+                real same = c[i], other = inverse ? -s[i] : s[i];
+                real a0 = a[2 * i], a1 = a[2 * i + 1], v0 = v[2 * i], v1 = v[2 * i + 1];
+                a[2 * i] = same * a0 - other * a1;
+                a[2 * i + 1] = other * a0 + same * a1;
+                v[2 * i] = same * same * v0 + other * other * v1;
+                v[2 * i + 1] = other * other * v0 + same * same * v1;
+            }
+        }
+    }
+}
+
+// E[A_k^2] from the weights and strengths of a row, and zeros behind the tokens that it looks at.
+DEVICE void finish_row(real *__restrict__ a, real *__restrict__ c, real *__restrict__ r,
+                       real *__restrict__ e, int n, int T) {
+    real all = 0;
+    SIMD_SUM(all) EACH_COLUMN(k, n) all += c[k];
+    all = TOTAL(all);
+    SIMD EACH_COLUMN(k, n) {
+        real left = REAL(1.0) - a[k];
+        e[k] = a[k] * a[k] * (REAL(1.0) + all - c[k]) + c[k] * left * left;
+    }
+    EACH_COLUMN(k, T) {
+        if (k < n) continue;
+        a[k] = c[k] = r[k] = e[k] = 0;
+    }
+}
+
+KERNEL attention_softmax(real *__restrict__ mu, real *__restrict__ var, real *__restrict__ slope,
+                         real *__restrict__ second, int rows, int T, int causal) {
+    EACH_ROW(row, rows) {
+        long long first = (long long)row * T;
+        real *a = mu + first, *v = var + first, *r = slope + first, *e = second + first;
+        int n = causal ? row % T + 1 : T;
+        real highest = a[0], sum = 0, total = 0;
+        EACH_COLUMN(k, n) highest = a[k] > highest ? a[k] : highest;
+        highest = HIGHEST(highest);
+        SIMD EACH_COLUMN(k, n) a[k] = real_exp(a[k] - highest);
+        SIMD_SUM(sum) EACH_COLUMN(k, n) sum += a[k];
+        sum = TOTAL(sum);
+        real unit = REAL(1.0) / sum;
+        SIMD EACH_COLUMN(k, n) {
+            real x = a[k] * unit;
+            a[k] = x / (REAL(1.0) + x * v[k]);
+        }
+        SIMD_SUM(total) EACH_COLUMN(k, n) total += a[k];
+        total = TOTAL(total);
+        unit = REAL(1.0) / total;
+        SIMD EACH_COLUMN(k, n) {
+            real weight = a[k] * unit, t = weight * v[k], damped = REAL(1.0) / (REAL(1.0) + t);
+            a[k] = weight;
+            v[k] = weight * (t * damped);
+            r[k] = weight * damped;
+        }
+        finish_row(a, v, r, e, n, T);
+    }
+}
+
+KERNEL attention_remax(real *__restrict__ mu, real *__restrict__ var, real *__restrict__ slope,
+                       real *__restrict__ second, int rows, int T, int causal) {
+    EACH_ROW(row, rows) {
+        long long first = (long long)row * T;
+        real *a = mu + first, *v = var + first, *r = slope + first, *e = second + first;
+        int n = causal ? row % T + 1 : T;
+        real sum = 0, total = 0;
+        // `second` holds the variance over that of the score until the end.
+        SIMD EACH_COLUMN(k, n) rectified(a[k], v[k], a + k, e + k, r + k);
+        SIMD_SUM(sum) EACH_COLUMN(k, n) sum += a[k];
+        sum = TOTAL(sum);
+        // No score is above zero: nothing tells the tokens apart.
+        real unit = sum == REAL(0.0) ? REAL(0.0) : REAL(1.0) / sum;
+        SIMD EACH_COLUMN(k, n) {
+            real x = a[k] * unit, y = v[k] * e[k] * unit * unit;
+            real w = x / (x == REAL(0.0) ? REAL(1.0) : x + y);
+            a[k] = x;
+            v[k] = y;
+            e[k] = w;
+        }
+        SIMD_SUM(total) EACH_COLUMN(k, n) total += a[k] * e[k];
+        total = TOTAL(total);
+        bool undecided = total == REAL(0.0);
+        real scale = REAL(1.0) / (undecided ? REAL(1.0) : total);
+        SIMD EACH_COLUMN(k, n) {
+            real x = a[k], w = e[k] * scale;
+            real t = w * v[k] / (x == REAL(0.0) ? REAL(1.0) : x);
+            bool small = !(t > REAL(1.0));
+            real u = small ? t : REAL(1.0) / t, root = REAL(1.0) / SQRT(REAL(1.0) + u * u);
+            real weight = undecided ? REAL(1.0) / (real)n : x * w;
+            v[k] = undecided ? REAL(0.0) : weight * (small ? t * root : root);
+            r[k] = w * unit * r[k] * (small ? root : u * root);
+            a[k] = weight;
+        }
+        finish_row(a, v, r, e, n, T);
+    }
+}
