@@ -22,10 +22,12 @@ def cannot_write(path: Path, error: OSError) -> UserError:
             f"{path}: no space left on the disk. What was saved before is untouched; free some "
             "space, or start from a folder on another disk"
         )
-    reason = error.strerror or str(error)
-    return UserError(
-        f"{path}: cannot be written ({reason}). Start from a folder that you may write to"
-    )
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+        return UserError(f"{path}: cannot be written: there is no folder {path.parent}")
+    message = f"{path}: cannot be written ({error.strerror or error})"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        message += ". Start from a folder that you may write to"
+    return UserError(message)
 
 
 @contextmanager

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import secrets
 import shlex
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +52,9 @@ def run_sweep(jobs: Sequence[Job], command: str) -> int:
     first = next((one for one in settings if one is not None), None)
     if first is None:
         raise UserErrors(dict.fromkeys(outcome.message for outcome in outcomes))
-    folder = _create(Path("outputs") / str(first.name))
+    from tagi_cli.experiment.folder import fresh_folder
+
+    folder = fresh_folder(Path("outputs") / str(first.name))
     print(f"{counted(len(jobs), 'job')} in {folder}")
     for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
         words = " ".join(f"{key}={value}" for key, value in outcome.job.overrides.items())
@@ -93,6 +92,7 @@ def _prepare(outcome: _Outcome) -> Settings | None:
 def _run(outcome: _Outcome, settings: Settings, command: str, folder: Path) -> None:
     from rich.console import Console
 
+    from tagi_cli.experiment.folder import RunFolder
     from tagi_cli.experiment.run import train
 
     before = set(folder.iterdir())
@@ -109,36 +109,8 @@ def _run(outcome: _Outcome, settings: Settings, command: str, folder: Path) -> N
         traceback.print_exc()
         outcome.status, outcome.message = "error", f"{type(error).__name__}: {error}"
     for path in set(folder.iterdir()) - before:
-        outcome.run, outcome.metrics = path.name, _metrics(path)
-
-
-def _metrics(run: Path) -> dict[str, Any]:
-    """The scalars of a run's summary: epochs, seconds, `valid_*` and `test_*`."""
-    path = run / "summary.json"
-    if not path.is_file():
-        return {}
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    found = {key: summary[key] for key in ("epochs", "seconds") if key in summary}
-    for split in ("valid", "test"):
-        for key, value in (summary.get(split) or {}).items():
-            if isinstance(value, int | float):
-                found[f"{split}_{key}"] = value
-    return found
-
-
-def _create(parent: Path) -> Path:
-    """A fresh folder `<date>_<time>-<short id>` in `parent`."""
-    while True:
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        path = parent / f"{stamp}-{secrets.token_hex(2)}"
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            # Another sweep drew the same id in the same second.
-            continue
-        except OSError as error:
-            raise atomic.cannot_write(path, error) from error
-        return path
+        outcome.run, outcome.metrics = path.name, RunFolder(path).results()
+        del outcome.metrics["status"]
 
 
 def _write(folder: Path, outcomes: Sequence[_Outcome]) -> None:

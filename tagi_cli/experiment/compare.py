@@ -77,7 +77,7 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
     folders = _find_runs(paths)
     options = [_flatten(read_yaml(folder.config)) for folder in folders]
     differing = _differing(options)
-    results = [_results(folder) for folder in folders]
+    results = [folder.results() for folder in folders]
     metrics = [name for name in METRICS if any(row.get(name) is not None for row in results)]
     if sort is not None and sort not in metrics:
         found = {name for row in results for name in row}
@@ -151,16 +151,6 @@ def _differing(options: Sequence[Mapping[str, Cell]]) -> list[str]:
         for path in paths
         if path not in _NOT_OPTIONS and len({str(own.get(path, missing)) for own in options}) > 1
     ]
-
-
-def _results(folder: RunFolder) -> dict[str, Any]:
-    summary = folder.read_summary() or {"status": "unfinished"}
-    row = {key: summary.get(key) for key in ("status", "epochs", "seconds")}
-    for split in ("valid", "test"):
-        for key, value in (summary.get(split) or {}).items():
-            if isinstance(value, int | float):
-                row[f"{split}_{key}"] = value
-    return row
 
 
 def _labels(folders: Sequence[RunFolder]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.folder import RunFolder
-from tagi_cli.training import checkpoint
+from tagi_cli.training import checkpoint, csv_checkpoint
 
 _SUFFIX = ".safetensors"
 
@@ -28,6 +28,8 @@ def convert(source: str | Path, target: str | Path) -> Path:
     if (source / "config.yaml").is_file():
         source = RunFolder.open(source).checkpoint("best")
     to_file = source.is_dir()
+    if to_file and not (source / csv_checkpoint.INDEX).is_file():
+        raise UserError(f"{source}: neither a run folder nor a CSV checkpoint")
     if target.exists():
         raise UserError(f"{target}: is there already; nothing is overwritten, name another place")
     if to_file != (target.suffix == _SUFFIX):

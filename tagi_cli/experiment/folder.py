@@ -34,24 +34,12 @@ class RunFolder:
         Raises:
             UserError: the folder cannot be made.
         """
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        while True:
-            path = parent / f"{stamp}-{secrets.token_hex(2)}"
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                # Another run drew the same id in the same second, or `parent` is a file.
-                if path.is_dir():
-                    continue
-                raise UserError(f"{parent}: is a file; run folders go there") from None
-            except OSError as error:
-                raise atomic.cannot_write(path, error) from error
-            folder = cls(path.resolve())
-            with _as_user_error(path):
-                folder.checkpoints.mkdir()
-                folder.predictions.mkdir()
-                folder.figures.mkdir()
-            return folder
+        folder = cls(fresh_folder(parent).resolve())
+        with _as_user_error(folder.path):
+            folder.checkpoints.mkdir()
+            folder.predictions.mkdir()
+            folder.figures.mkdir()
+        return folder
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -138,6 +126,17 @@ class RunFolder:
         """The content of summary.json; None while the run has not ended."""
         return read_json(self.summary) if self.summary.is_file() else None
 
+    def results(self) -> dict[str, Any]:
+        """The scalars of summary.json: `status`, `epochs`, `seconds`, `valid_*` and `test_*`."""
+        summary = self.read_summary() or {"status": "unfinished"}
+        found: dict[str, Any] = {}
+        found |= {key: summary[key] for key in ("status", "epochs", "seconds") if key in summary}
+        for split in ("valid", "test"):
+            for name, value in (summary.get(split) or {}).items():
+                if isinstance(value, int | float):
+                    found[f"{split}_{name}"] = value
+        return found
+
     def checkpoint(self, which: str) -> Path:
         """The checkpoint called `best` or `last`, or a file or CSV folder of the user's.
 
@@ -186,6 +185,27 @@ class RunFolder:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+
+def fresh_folder(parent: Path) -> Path:
+    """Make a folder `<date>_<time>-<short id>` in `parent`, which no one else has.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    while True:
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        path = parent / f"{stamp}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            # Another process drew the same id in the same second, or `parent` is a file.
+            if path.is_dir():
+                continue
+            raise UserError(f"{parent}: is a file; run folders go there") from None
+        except OSError as error:
+            raise atomic.cannot_write(path, error) from error
+        return path
 
 
 def read_json(path: Path) -> dict[str, Any]:

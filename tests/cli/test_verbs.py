@@ -207,7 +207,10 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ("cp quikstart a.yaml", "unknown preset 'quikstart'. Did you mean 'quickstart'? Allowed: "),
         ("cp quickstart my.csv", "my.csv: found '.csv'. Allowed: a name that ends in .yaml"),
         ("cp quickstart old.yaml", "old.yaml: is there already; nothing is overwritten"),
-        ("cp quickstart no/such/a.yaml", "no/such/a.yaml: cannot be written ("),
+        (
+            "cp quickstart no/such/a.yaml",
+            "no/such/a.yaml: cannot be written: there is no folder no/such",
+        ),
         ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]"),
         ("compare nowhere", "folder 'nowhere' does not exist"),
         ("compare --all", "--all: unknown option. Allowed: sort=..., output=..., --help"),

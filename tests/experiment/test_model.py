@@ -117,6 +117,8 @@ def test_csv_and_back_loses_nothing(trained: Path, tmp_path: Path) -> None:
         convert(tmp_path / "best-csv", tmp_path / "x")
     with pytest.raises(UserError, match="no such checkpoint"):
         convert(tmp_path / "nothing", tmp_path / "y")
+    with pytest.raises(UserError, match="neither a run folder nor a CSV checkpoint"):
+        convert(tmp_path, tmp_path / "x")
 
 
 @pytest.mark.usefixtures("no_drawing")
