@@ -26,25 +26,29 @@ def affine(plan: Plan, x: Value, weight: Parameter, bias: Parameter | None) -> V
     B = plan.batch * flat_size(x.shape[:-1])
     mu_b, var_b = (None, None) if bias is None else (bias.mu, bias.var)
     z = plan.value((*x.shape[:-1], O))
+    mu_z, var_z, mu_x, var_x = (
+        None if array is None else array.reshape(B, array.shape[-1])
+        for array in (z.mu, z.var, x.mu, x.var)
+    )
     plan.call(
-        "linear_forward", z.mu, z.var, x.mu, x.var, weight.mu, weight.var, mu_b, var_b,
+        "linear_forward", mu_z, var_z, mu_x, var_x, weight.mu, weight.var, mu_b, var_b,
         plan.scratch(B * I + O * I + B * O), B, I, O,
     )  # fmt: skip
 
     def backward() -> None:
         if not z.reached:
             return
-        d_mu, d_var = z.innovation()
+        d_mu, d_var = (array.reshape(B, O) for array in z.innovation())
         if x.wanted:
             d_mu_x, d_var_x, add = x.send()
             plan.call(
-                "linear_backward", d_mu_x, d_var_x, d_mu, d_var, weight.mu,
-                plan.scratch(O * I + B * I), B, I, O, add,
+                "linear_backward", d_mu_x.reshape(B, I), d_var_x.reshape(B, I), d_mu, d_var,
+                weight.mu, plan.scratch(O * I + B * I), B, I, O, add,
             )  # fmt: skip
         G, L, add = plan.accumulators(weight)
         G_b, L_b, _ = (None, None, 0) if bias is None else plan.accumulators(bias)
         plan.call(
-            "linear_innovation", G, L, G_b, L_b, x.mu, d_mu, d_var,
+            "linear_innovation", G, L, G_b, L_b, mu_x, d_mu, d_var,
             plan.scratch(B * I + O * I), B, I, O, add,
         )  # fmt: skip
 
