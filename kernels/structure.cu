@@ -47,3 +47,25 @@ KERNEL copy_columns(real *__restrict__ first, real *__restrict__ second,
         }
     }
 }
+
+// A pair of arrays with their axes in another order: the output's sizes, and the distance in the input
+// of neighbours along each of its axes.
+KERNEL transpose(real *__restrict__ first, real *__restrict__ second,
+                 const real *__restrict__ first_in, const real *__restrict__ second_in, int n0,
+                 int n1, int n2, int n3, int n4, int step0, int step1, int step2, int step3,
+                 int step4, int accumulate) {
+    EACH_ROW(row, n0 * n1 * n2 * n3) {
+        int rest = row / n3;
+        long long from = (long long)(row % n3) * step3 + (long long)(rest % n2) * step2;
+        rest /= n2;
+        from += (long long)(rest % n1) * step1 + (long long)(rest / n1) * step0;
+        long long to = (long long)row * n4;
+        EACH_COLUMN(i, n4) {
+            long long place = from + (long long)i * step4;
+            first[to + i] = first_in[place] + (accumulate ? first[to + i] : REAL(0.0));
+            if (second) {
+                second[to + i] = second_in[place] + (accumulate ? second[to + i] : REAL(0.0));
+            }
+        }
+    }
+}

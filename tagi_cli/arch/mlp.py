@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tagi_cli import nn
 from tagi_cli.arch.registry import registry
-from tagi_cli.nn.init import METHODS
+from tagi_cli.nn.init import METHODS, InitOptions
 from tagi_cli.options import option
 
 ACTIVATIONS = ("mixture_relu", "relu", "leaky_relu", "tanh", "sigmoid")
@@ -30,6 +30,9 @@ class MLPOptions:
         "Prior scale: `He` is sqrt(1/fan_in), `Xavier` is sqrt(2/(fan_in+fan_out)).",
         choices=METHODS,
     )
+    init: InitOptions | None = option(
+        None, "What the prior is drawn from, where it is not the normal of `init_method`."
+    )
 
 
 def build(options: MLPOptions, input_shape: tuple[int, ...], outputs: int) -> nn.Layer:
@@ -44,6 +47,7 @@ def build(options: MLPOptions, input_shape: tuple[int, ...], outputs: int) -> nn
             gain_bias=options.gain_bias,
             init_method=options.init_method,
             gain_mean=options.gain_mean,
+            init=options.init,
         )
 
     activation = nn.registry[options.activation]

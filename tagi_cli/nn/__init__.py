@@ -31,6 +31,7 @@ from tagi_cli.nn.graph import Graph as Graph
 from tagi_cli.nn.graph import Junction as Junction
 from tagi_cli.nn.graph import Node as Node
 from tagi_cli.nn.hrc_softmax import HRCSoftmax as HRCSoftmax
+from tagi_cli.nn.init import InitOptions as InitOptions
 from tagi_cli.nn.layer import Cost as Cost
 from tagi_cli.nn.layer import Layer as Layer
 from tagi_cli.nn.layer import ShapeError as ShapeError
@@ -73,6 +74,7 @@ from tagi_cli.nn.structure import Concat as Concat
 from tagi_cli.nn.structure import Flatten as Flatten
 from tagi_cli.nn.structure import Reshape as Reshape
 from tagi_cli.nn.structure import Split as Split
+from tagi_cli.nn.transpose import Transpose as Transpose
 
 LayerBlock = Sequential
 """A chain inside a chain, as pytagi calls it."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+from operator import mul
+
 import numpy as np
 
 from tagi_cli.nn.layer import Shape, ShapeError
@@ -15,7 +18,8 @@ class BatchNorm2d(Normalisation):
 
     In training with the statistics of the batch, in prediction with running averages of them. The
     statistics are treated as constants: innovations pass through the scale alone. An input of shape
-    `(num_features, ...)` counts as channels, one of `num_features` units in all as a vector.
+    `(num_features, ...)` counts as channels, one of `num_features` units in all as a vector; other
+    leading axes with `num_features` units in all do, too.
 
     Args:
         num_features: number of channels or units; 0 takes it from the layer before.
@@ -61,7 +65,7 @@ class BatchNorm2d(Normalisation):
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         size = flat_size(shape)
         self.features = self.features or shape[0]
-        if self.features not in (shape[0], size):
+        if self.features not in accumulate(shape, mul):
             raise ShapeError(
                 f"{self.describe()} takes {self.features} channels or units but gets {shape}"
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tagi_cli.nn.graph import Graph, Node, faults
+from tagi_cli.nn.init import InitOptions
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.registry import build_layer, registry
 from tagi_cli.nn.resnet_block import ResNetBlock
@@ -14,6 +15,7 @@ from tagi_cli.nn.sequential import Sequential
 from tagi_cli.options import Extension, option
 
 _LAYERS = "each `{kind: ..., <options>}`. Input sizes are inferred."
+_INIT = "Prior of all layers inside that have an option `init` and do not set it."
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class SequentialOptions:
     """Layers one after the other."""
 
     layers: tuple[Any, ...] = option(doc=f"Layers from input to output, {_LAYERS}", kinds=registry)
+    init: InitOptions | None = option(None, _INIT)
 
     def faults(self) -> list[str]:
         """A chain holds something."""
@@ -50,6 +53,7 @@ class ResNetBlockOptions:
     shortcut: tuple[Any, ...] = option(
         (), f"Layers of the shortcut, {_LAYERS} Empty passes the input on as it is.", kinds=registry
     )
+    init: InitOptions | None = option(None, _INIT)
 
     def faults(self) -> list[str]:
         """The main branch holds something."""
@@ -65,11 +69,21 @@ class GraphOptions:
         "its inputs from.",
         kinds=nodes,
     )
+    init: InitOptions | None = option(None, _INIT)
 
     def faults(self) -> list[str]:
         """Names are unique, inputs known, and every node but the last is used."""
         found = faults([n.name for n in self.nodes], [n.inputs for n in self.nodes])
         return [f"graph: {fault}" for fault in found]
+
+
+def _inheriting(items: Iterable[Any], init: InitOptions | None) -> list[Any]:
+    """Options of layers, with `init` where they have such an option and do not set it."""
+    return [replace(item, init=init) if _unset(item) else item for item in items]
+
+
+def _unset(item: Any) -> bool:
+    return hasattr(item, "init") and item.init is None
 
 
 def chain(items: Sequence[Any]) -> Layer:
@@ -80,18 +94,22 @@ def chain(items: Sequence[Any]) -> Layer:
 
 def build_sequential(options: SequentialOptions) -> Sequential:
     """The chain that options describe."""
-    return Sequential(*(build_layer(item) for item in options.layers))
+    return Sequential(*(build_layer(item) for item in _inheriting(options.layers, options.init)))
 
 
 def build_resnet_block(options: ResNetBlockOptions) -> ResNetBlock:
     """The residual block that options describe."""
-    return ResNetBlock(chain(options.main), chain(options.shortcut) if options.shortcut else None)
+    main, shortcut = (_inheriting(side, options.init) for side in (options.main, options.shortcut))
+    return ResNetBlock(chain(main), chain(shortcut) if shortcut else None)
 
 
 def build_graph(options: GraphOptions) -> Graph:
     """The graph that options describe."""
     return Graph(
-        [Node(item.name, nodes.base_of(item), tuple(item.inputs)) for item in options.nodes]
+        [
+            Node(item.name, nodes.base_of(item), tuple(item.inputs))
+            for item in _inheriting(options.nodes, options.init)
+        ]
     )
 
 

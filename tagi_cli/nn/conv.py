@@ -7,8 +7,8 @@ from abc import abstractmethod
 import numpy as np
 
 from tagi_cli.backend.window import Window
-from tagi_cli.nn import init
 from tagi_cli.nn.geometry import Padding, Size, Sliding, image_shape, shown
+from tagi_cli.nn.init import InitOptions, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
 from tagi_cli.nn.parameters import Parameter, Parameters
 from tagi_cli.nn.plan import Plan, Value
@@ -40,6 +40,7 @@ class Convolution(Layer):
         dilation: Size = 1,
         groups: int = 1,
         gain_mean: float = 1.0,
+        init: InitOptions | None = None,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -64,6 +65,7 @@ class Convolution(Layer):
         self.gain_bias = gain_bias
         self.init_method = init_method
         self.gain_mean = gain_mean
+        self.init = init
         self.weight: Parameter | None = None
         self.bias: Parameter | None = None
         self.window: Window
@@ -83,15 +85,15 @@ class Convolution(Layer):
         """
         (kh, kw), g = self.sliding.kernel, self.groups
         I, O = self.in_channels, self.out_channels
-        spread = init.scale(self.init_method, kh * kw * I // g, kh * kw * O // g)
+        prior = Prior(self.init_method, kh * kw * I // g, kh * kw * O // g, self.init)
         shape = (I, O // g, kh, kw) if self.transposed else (O, I // g, kh, kw)
-        pair = init.gaussian(shape, spread, rng, gain=self.gain_weight, gain_mean=self.gain_mean)
+        pair = prior.weights(shape, rng, gain=self.gain_weight, gain_mean=self.gain_mean)
         if self.weight is None:
             self.weight = Parameter("weight", *pair)
         else:
             self.weight.assign(*pair)
         if self.has_bias:
-            pair = init.gaussian((O,), spread, rng, gain=self.gain_bias, gain_mean=self.gain_mean)
+            pair = prior.bias((O,), rng, gain=self.gain_bias, gain_mean=self.gain_mean)
             if self.bias is None:
                 self.bias = Parameter("bias", *pair)
             else:
@@ -184,6 +186,7 @@ class Conv2d(Convolution):
         dilation: steps between taps of the kernel.
         groups: parts that channels are cut into; each output part sees one input part.
         gain_mean: factor on the spread of the prior means.
+        init: what the prior is drawn from, where it is not the normal of `init_method`.
 
     Raises:
         ValueError: a size is not allowed, or `groups` does not divide the channels.

@@ -32,6 +32,7 @@ class ConvTranspose2d(Convolution):
         dilation: steps between taps of the kernel.
         groups: parts that channels are cut into; each input part paints one output part.
         gain_mean: factor on the spread of the prior means.
+        init: what the prior is drawn from, where it is not the normal of `init_method`.
 
     Raises:
         ValueError: a size is not allowed, or `groups` does not divide the channels.

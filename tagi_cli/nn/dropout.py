@@ -20,7 +20,7 @@ class Dropout(Layer):
     network; dropped units learn nothing. On average both agree.
 
     Args:
-        keep: probability that a unit is kept.
+        keep: probability that a unit is kept; with 0 all units become 0.
         mode: `moments` or `sample`.
         at_eval: whether units are dropped in prediction, too.
     """
@@ -29,10 +29,8 @@ class Dropout(Layer):
 
     def __init__(self, keep: float, mode: str = "moments", at_eval: bool = False) -> None:
         super().__init__()
-        if not 0 < keep <= 1:
-            raise ValueError(
-                f"Dropout({keep}): the probability to keep a unit lies above 0, up to 1"
-            )
+        if not 0 <= keep <= 1:
+            raise ValueError(f"Dropout({keep}): the probability to keep a unit lies in 0 to 1")
         if mode not in MODES:
             raise ValueError(f"Dropout: mode '{mode}': allowed are {', '.join(MODES)}")
         self.keep = float(keep)
@@ -55,6 +53,8 @@ class Dropout(Layer):
         if self.keep == 1 or not (plan.training or self.at_eval):
             return x
         n = plan.batch * flat_size(x.shape)
+        if self.keep == 0:
+            return self._nothing(plan, x, n)
         if self._generator is None:
             var = plan.empty(x.mu.shape)
             plan.call("dropout_moments_forward", var, x.mu, x.var, self.keep, n)
@@ -70,6 +70,21 @@ class Dropout(Layer):
             d_mu_z, d_var_z = z.innovation()
             d_mu_x, d_var_x, add = x.send()
             plan.call("jacobian_backward", d_mu_x, d_var_x, d_mu_z, d_var_z, jac, n, add)
+
+        plan.on_backward(backward)
+        return z
+
+    def _nothing(self, plan: Plan, x: Value, n: int) -> Value:
+        """Zeros, whose innovations come to nothing."""
+        z = plan.value(x.shape, certain=True, wanted=False)
+        plan.call("fill", z.mu, 0.0, n)
+
+        def backward() -> None:
+            if x.wanted:
+                d_mu_x, d_var_x, add = x.send()
+                if not add:
+                    plan.call("fill", d_mu_x, 0.0, n)
+                    plan.call("fill", d_var_x, 0.0, n)
 
         plan.on_backward(backward)
         return z

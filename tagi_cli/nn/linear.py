@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tagi_cli.nn import init
+from tagi_cli.nn.init import InitOptions, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
 from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
@@ -59,7 +59,8 @@ def affine(plan: Plan, x: Value, weight: Parameter, bias: Parameter | None) -> V
 class Linear(Layer):
     """Affine map `z = W a + b` with independent Gaussian weights and biases.
 
-    Acts on the flattened row: an input of shape `(C, H, W)` counts as `C H W` units.
+    Acts on the flattened row, so that an input of shape `(C, H, W)` counts as `C H W` units;
+    without `flatten` along the last axis, alike at all others.
 
     Args:
         input_size: number of input units; 0 takes it from the layer before.
@@ -69,6 +70,8 @@ class Linear(Layer):
         gain_bias: the same for the biases.
         init_method: `He` or `Xavier`.
         gain_mean: factor on the spread of the prior means.
+        flatten: whether the row counts as one vector; else the layer acts along its last axis.
+        init: what the prior is drawn from, where it is not the normal of `init_method`.
     """
 
     kind = "linear"
@@ -82,6 +85,8 @@ class Linear(Layer):
         gain_bias: float = 1.0,
         init_method: str = "He",
         gain_mean: float = 1.0,
+        flatten: bool = True,
+        init: InitOptions | None = None,
     ) -> None:
         super().__init__()
         if input_size < 0 or output_size < 1:
@@ -93,6 +98,8 @@ class Linear(Layer):
         self.gain_bias = gain_bias
         self.init_method = init_method
         self.gain_mean = gain_mean
+        self.flatten = flatten
+        self.init = init
         self.weight: Parameter | None = None
         self.bias: Parameter | None = None
 
@@ -103,24 +110,27 @@ class Linear(Layer):
     def draw(self, rng: np.random.Generator) -> None:
         """Draw new prior means and set the prior variances; the input size must be known."""
         I, O = self.input_size, self.output_size
-        spread = init.scale(self.init_method, I, O)
-        pair = init.gaussian((O, I), spread, rng, gain=self.gain_weight, gain_mean=self.gain_mean)
+        prior = Prior(self.init_method, I, O, self.init)
+        pair = prior.weights((O, I), rng, gain=self.gain_weight, gain_mean=self.gain_mean)
         if self.weight is None:
             self.weight = Parameter("weight", *pair)
         else:
             self.weight.assign(*pair)
         if self.has_bias:
-            pair = init.gaussian((O,), spread, rng, gain=self.gain_bias, gain_mean=self.gain_mean)
+            pair = prior.bias((O,), rng, gain=self.gain_bias, gain_mean=self.gain_mean)
             if self.bias is None:
                 self.bias = Parameter("bias", *pair)
             else:
                 self.bias.assign(*pair)
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
-        size = int(np.prod(shape))
+        if not (self.flatten or shape):
+            raise ShapeError(f"{self.describe()} acts along an axis but gets single numbers")
+        size = flat_size(shape) if self.flatten else shape[-1]
         if self.input_size not in (0, size):
+            where = "" if self.flatten else " along the last axis"
             raise ShapeError(
-                f"{self.describe()} takes {self.input_size} units but gets {size} {shape}"
+                f"{self.describe()} takes {self.input_size} units but gets {size}{where} {shape}"
             )
         self.input_size = size
         if self.weight is None:
@@ -129,15 +139,19 @@ class Linear(Layer):
         parameters.adopt("weight", self.weight)
         if self.bias is not None:
             parameters.adopt("bias", self.bias)
-        return (self.output_size,)
+        return (*(() if self.flatten else shape[:-1]), self.output_size)
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
         assert self.weight is not None
-        return affine(plan, x.reshape((self.input_size,)), self.weight, self.bias)
+        if self.flatten:
+            x = x.reshape((self.input_size,))
+        return affine(plan, x, self.weight, self.bias)
 
     def costs(self) -> list[Cost]:
-        """Seven products of `2 I O` operations per row: three forward, two and two backward."""
+        """Seven products of `2 I O` operations per position: three forward, four backward."""
         I, O = self.input_size, self.output_size
+        assert self.output_shape is not None
         count = I * O + (O if self.has_bias else 0)
-        return [Cost(self.describe(), (O,), count, 14 * I * O)]
+        positions = flat_size(self.output_shape[:-1])
+        return [Cost(self.describe(), self.output_shape, count, 14 * I * O * positions)]

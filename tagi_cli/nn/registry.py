@@ -27,6 +27,7 @@ from tagi_cli.nn import (
     scale,
     softmax,
     structure,
+    transpose,
 )
 from tagi_cli.nn.init import METHODS
 from tagi_cli.nn.layer import Layer
@@ -58,7 +59,7 @@ _RANGES: dict[str, dict[str, Any]] = {
     "eps": {"above": 0},
     "momentum": {"minimum": 0, "maximum": 1},
     "statistics": {"choices": STATISTICS},
-    "keep": {"above": 0, "maximum": 1},
+    "keep": {"minimum": 0, "maximum": 1},
     "mode": {"choices": dropout.MODES},
     "buffer_size": {"minimum": 1},
     "num_embeddings": {"minimum": 1},
@@ -71,6 +72,7 @@ _RANGES: dict[str, dict[str, Any]] = {
     "spread": {"minimum": 0},
     "sd": {"minimum": 0},
     "base": {"above": 1},
+    "axes": {"minimum": 0},
     "seq_len": {"minimum": 0},
     "depth": {"minimum": 1},
     "dropout": {"minimum": 0, "below": 1},
@@ -159,5 +161,6 @@ for _layer in (
     structure.Add,
     structure.Concat,
     structure.Split,
+    transpose.Transpose,
 ):
     _register(_layer)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from kernel_harness import SIZES, check, needs_compiler
 
+from tagi_cli.backend.reference import KERNELS
+
 pytestmark = needs_compiler
 
 PRECISIONS = ("float32", "float64")
@@ -76,3 +78,25 @@ def test_offset_forward(B: int, groups: int, inner: int, certain: bool, known: b
     b, v = rng.normal(size=groups), None if known else rng.random(groups)
     var_z = None if certain and known else np.zeros(n)
     check("offset_forward", np.zeros(n), var_z, mu, var, b, v, B, groups, inner)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("certain", [False, True])
+@pytest.mark.parametrize(
+    ("sizes", "axes"),
+    [((1, 1, 1, 1, 1), (0, 1, 2, 3, 4)), ((3, 1, 2, 5, 17), (0, 1, 2, 4, 3)),
+     ((2, 3, 4, 5, 6), (0, 4, 2, 1, 3)), ((4, 1, 1, 33, 16), (0, 1, 2, 4, 3))],
+)  # fmt: skip
+def test_transpose(
+    sizes: tuple[int, ...], axes: tuple[int, ...], certain: bool, accumulate: int, precision: str
+) -> None:
+    rng = np.random.default_rng(0)
+    mu, var = rng.normal(size=(2, *sizes))
+    out = rng.normal(size=(2, *(sizes[axis] for axis in axes)))
+    steps = [mu.strides[axis] // mu.itemsize for axis in axes]
+    arrays = out[0], None if certain else out[1], mu, None if certain else var
+    check("transpose", *arrays, *out[0].shape, *steps, accumulate, precision=precision)
+    moved = np.empty_like(out[0])
+    KERNELS["transpose"](moved, None, mu, None, *out[0].shape, *steps, 0)
+    np.testing.assert_array_equal(moved, mu.transpose(axes))

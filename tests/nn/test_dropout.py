@@ -129,9 +129,23 @@ def test_keeping_all_is_the_identity() -> None:
         np.testing.assert_array_equal(network(nn.Dropout(1.0, mode=mode))(x, v), (x, v))
 
 
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("mode", ["moments", "sample"])
+def test_keeping_nothing_gives_zeros_that_teach_nothing(mode: str, kernels: str) -> None:
+    net = network(nn.Sequential(nn.Linear(4, 3), nn.Dropout(0, mode=mode)), 4, kernels)
+    mu, var = net(np.ones((2, 4)))
+    assert not mu.any()
+    assert not var.any()
+    for d in net.innovations():
+        d.fill(1)
+    net.backward()
+    assert not net.parameters.G.any()
+    assert not np.any(net.input_innovations())
+
+
 def test_wrong_options_are_refused() -> None:
-    for keep in (0, 1.5, float("nan")):
-        with pytest.raises(ValueError, match=r"probability to keep a unit lies above 0, up to 1"):
+    for keep in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"probability to keep a unit lies in 0 to 1"):
             nn.Dropout(keep)
     with pytest.raises(ValueError, match="mode 'mean': allowed are moments, sample"):
         nn.Dropout(0.5, mode="mean")

@@ -74,3 +74,37 @@ def copy_columns(
             part += taken
         else:
             np.copyto(part, taken)
+
+
+def transpose(
+    first: Array,
+    second: Array | None,
+    first_in: Array,
+    second_in: Array | None,
+    n0: int,
+    n1: int,
+    n2: int,
+    n3: int,
+    n4: int,
+    step0: int,
+    step1: int,
+    step2: int,
+    step3: int,
+    step4: int,
+    accumulate: int,
+) -> None:
+    """A pair of arrays with their axes in another order.
+
+    The output is `(n0, n1, n2, n3, n4)`; neighbours along its axes are `step0` and so on elements
+    apart in the input. `second` and `second_in` may be None.
+    """
+    sizes, steps = (n0, n1, n2, n3, n4), (step0, step1, step2, step3, step4)
+    for out, into in ((first, first_in), (second, second_in)):
+        if out is None or into is None:
+            continue
+        distances = [step * into.itemsize for step in steps]
+        moved = np.lib.stride_tricks.as_strided(into, sizes, distances, writeable=False)
+        if accumulate:
+            out += moved.reshape(out.shape)
+        else:
+            np.copyto(out, moved.reshape(out.shape))
