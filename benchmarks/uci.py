@@ -19,20 +19,18 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import peer
+from machine import RESULTS, environment
 from published import PUBLISHED, SIGMA_V, SOURCES
 from scipy.stats import binomtest
 
-from tagi_cli.experiment import provenance
 from tagi_cli.training.metrics import regression_metrics
 
 FIGURES = ("rmse", "nll", "crps", "coverage_90", "coverage_95", "seconds")
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -186,16 +184,6 @@ def measure(
         results["pytagi"] = average(run_peer(table, tests))
     show(table.name, results)
     return results
-
-
-def environment() -> dict[str, Any]:
-    """Machine, versions and commit of the code that is measured."""
-    found = provenance.environment()
-    del found["working_directory"]
-    found["git_commit"] = provenance.git_commit(RESULTS.parent)
-    if peer.available():
-        found["versions"]["pytagi"] = metadata.version("pytagi")
-    return found
 
 
 def main() -> None:

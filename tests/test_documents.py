@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -29,6 +30,19 @@ def test_the_readme_sets_up_in_two_lines() -> None:
     words = [shlex.split(line) for line in lines]
     assert [line[-1] for line in words] == ["config=quickstart", ".venv/bin/pytest"]
     assert all(line[:4] == ["python3", "-m", "venv", ".venv"] for line in words)
+
+
+def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import speed_tables
+
+    record = json.loads(speed_tables.RESULTS.read_text())
+    made = speed_tables.tables(record)
+    assert set(made) == {"workloads", "machine", "growth", "growth machine"}
+    page = speed_tables.PAGE.read_text()
+    assert speed_tables.fill(page, made) == page
+    with pytest.raises(ValueError, match="0 places for the table 'else'"):
+        speed_tables.fill(page, {"else": ""})
 
 
 @pytest.mark.slow
