@@ -1,5 +1,5 @@
 // Runs CUDA kernels on the CPU, so that tests see them without a GPU: threads one after the other, or, where
-// a kernel has barriers, in turns from barrier to barrier.
+// a kernel has barriers, warp by warp from barrier to barrier.
 
 #include <cmath>
 #include <csetjmp>
@@ -36,11 +36,14 @@ static inline int atomicAdd(int *target, int amount) {
 
 namespace fibers {
 
+enum Waits { NOT, FOR_WARP, FOR_BLOCK };
+
 // A thread of a block; it runs until it meets a barrier or returns.
 struct Fiber {
     ucontext_t start;
     jmp_buf place;
-    bool begun, done, met;
+    bool begun, done;
+    Waits waits;
     std::vector<char> stack = std::vector<char>(1 << 15);
 };
 static std::vector<Fiber> all;
@@ -55,8 +58,8 @@ static void enter() {
     _longjmp(scheduler, 1);
 }
 
-static void barrier() {
-    all[current].met = true;
+static void wait(Waits waits) {
+    all[current].waits = waits;
     if (!_setjmp(all[current].place)) _longjmp(scheduler, 1);
 }
 
@@ -69,7 +72,7 @@ static void resume(unsigned thread) {
     Fiber &fiber = all[thread];
     current = thread;
     threadIdx = index_of(thread);
-    fiber.met = false;
+    fiber.waits = NOT;
     if (_setjmp(scheduler)) return;
     if (fiber.begun) _longjmp(fiber.place, 1);
     fiber.begun = true;
@@ -81,34 +84,49 @@ static void resume(unsigned thread) {
     setcontext(&fiber.start);
 }
 
+// A warp as far as it gets without the others; false where threads of it wait for different things.
+static bool warp(unsigned first, bool backwards) {
+    for (;;) {
+        unsigned waiting = 0;
+        for (unsigned i = 0; i < 32; ++i) {
+            Fiber &fiber = all[first + (backwards ? 31 - i : i)];
+            if (!fiber.done && fiber.waits != FOR_BLOCK) resume(first + (backwards ? 31 - i : i));
+            waiting += !fiber.done && fiber.waits == FOR_WARP;
+        }
+        if (waiting == 0) return true;
+        if (waiting != 32) return false;
+    }
+}
+
 // All threads of a block; false where some wait at a barrier that others never reach.
 static bool block(unsigned threads, bool backwards) {
     if (all.size() < threads) all.resize(threads);
-    for (unsigned t = 0; t < threads; ++t) all[t].begun = all[t].done = false;
-    for (unsigned left = threads; left > 0;) {
-        unsigned waiting = 0;
-        for (unsigned i = 0; i < threads; ++i) {
-            unsigned t = backwards ? threads - 1 - i : i;
-            if (all[t].done) continue;
-            resume(t);
-            all[t].done ? --left : ++waiting;
-        }
-        if (waiting && waiting != threads) return false;
+    for (unsigned t = 0; t < threads; ++t) {
+        all[t].begun = all[t].done = false;
+        all[t].waits = NOT;
     }
-    return true;
+    for (;;) {
+        unsigned waiting = 0;
+        for (unsigned w = 0; w < threads; w += 32)
+            if (!warp(backwards ? threads - 32 - w : w, backwards)) return false;
+        for (unsigned t = 0; t < threads; ++t) waiting += !all[t].done;
+        if (waiting == 0) return true;
+        if (waiting != threads) return false;
+        for (unsigned t = 0; t < threads; ++t) all[t].waits = NOT;
+    }
 }
 
 }  // namespace fibers
 
-static inline void __syncthreads() { fibers::barrier(); }
+static inline void __syncthreads() { fibers::wait(fibers::FOR_BLOCK); }
 
-// All threads of the block take part, in the kernels that use it.
+// All threads of the warp take part, in the kernels that use it.
 template <typename T>
 static inline T __shfl_xor_sync(unsigned, T value, int lanes) {
     fibers::lanes[fibers::current] = (double)value;
-    fibers::barrier();
+    fibers::wait(fibers::FOR_WARP);
     T other = (T)fibers::lanes[fibers::current ^ (unsigned)lanes];
-    fibers::barrier();
+    fibers::wait(fibers::FOR_WARP);
     return other;
 }
 

@@ -31,6 +31,7 @@ from tagi_cli.backend.sources import kernel_names, without_host
 _HEADER = Path(__file__).parent / "cuda_host.hpp"
 _LETTERS = {"float32": "f", "float64": "d", "int32": "i"}
 _CAPTURED: list[list[Callable[[], None]]] = []
+_PENDING: list[Callable[[], Any]] = []
 _LIVE: dict[int, int] = {}
 _state: dict[str, Any] = {}
 
@@ -40,12 +41,20 @@ def _submit(work: Callable[[], None]) -> None:
     if _CAPTURED:
         _CAPTURED[-1].append(work)
     else:
+        _flush()
         work()
+
+
+def _flush() -> None:
+    """Make the copies that nobody has waited for yet."""
+    while _PENDING:
+        _PENDING.pop(0)()
 
 
 def _not_while_capturing(what: str) -> None:
     if _CAPTURED:
         raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
+    _flush()
 
 
 class Data:
@@ -56,11 +65,11 @@ class Data:
         self.ptr = array.ctypes.data
 
     def copy_from_host_async(self, address: int, nbytes: int) -> None:
-        _not_while_capturing("copy from the host")
+        assert not _CAPTURED
         assert type(address) is int
         assert nbytes == self._array.nbytes
         assert self._array.flags.c_contiguous
-        ctypes.memmove(self.ptr, address, nbytes)
+        _PENDING.append(lambda: ctypes.memmove(self.ptr, address, nbytes))
 
 
 class DeviceArray:
@@ -280,6 +289,7 @@ class Graph:
 
     def launch(self, stream: Any = None) -> None:
         _state["launched"] = _state.get("launched", 0) + 1
+        _flush()
         for work in self.work:
             work()
 
@@ -311,16 +321,18 @@ class Stream:
 
 
 class Event:
-    """An event, always reached."""
+    """An event, reached when the copies before it are made."""
 
     def __init__(self, disable_timing: bool = False) -> None:
-        pass
+        self._before: list[Any] = []
 
     def record(self) -> None:
-        _not_while_capturing("record")
+        assert not _CAPTURED
+        self._before = list(_PENDING)
 
     def synchronize(self) -> None:
-        _not_while_capturing("synchronize")
+        if any(copy in _PENDING for copy in self._before):
+            _flush()
 
 
 class Device:
@@ -456,8 +468,8 @@ class Cublas(types.ModuleType):
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> Any:
     """Make `import cupy` give this for the length of a test; compiled kernels go to `folder`."""
-    _LIVE.clear()
-    _state.clear()
+    for memory in (_LIVE, _state, _PENDING, _CAPTURED):
+        memory.clear()
     _state.update(folder=folder, devices=devices)
     cupy = types.ModuleType("cupy")
     cuda = types.ModuleType("cupy.cuda")

@@ -165,14 +165,24 @@ def test_data_are_written_with_the_arrays_type_and_shape(size: int) -> None:
     backend = CudaBackend()
     array = backend.zeros((size, 1))
     data = np.arange(size, dtype=np.float64)
-    for _ in range(6):
-        data += 1
-        backend.write(array, data)
-        want = data.astype(np.float32)[:, None]
+    backend.write(array, data)
+    want = data.astype(np.float32)[:, None]
     data += 1
     np.testing.assert_array_equal(backend.to_host(array), want)
     backend.write(array, backend.asarray(data))
-    np.testing.assert_array_equal(backend.to_host(array), data.astype(np.float32)[:, None])
+    np.testing.assert_array_equal(backend.to_host(array), want + np.float32(1))
+
+
+@pytest.mark.usefixtures("cupy")
+def test_data_may_change_at_once_and_many_copies_be_under_way() -> None:
+    backend = CudaBackend()
+    arrays = [backend.zeros((n,)) for n in (3, 50, 3, 4, 5, 3, 60, 3, 3)]
+    data = np.zeros(60)
+    for array in arrays:
+        data += 1
+        backend.write(array, data[: array.size])
+    for k, array in enumerate(arrays):
+        np.testing.assert_array_equal(backend.to_host(array), np.full(array.size, k + 1.0))
 
 
 @pytest.mark.usefixtures("cupy")
@@ -198,6 +208,25 @@ def test_the_same_data_are_copied_once_while_they_live() -> None:
     assert backend.resident(data[:2].copy()).size == 2
     del data
     assert not backend._resident
+
+
+@pytest.mark.usefixtures("cupy")
+def test_a_segment_keeps_what_it_works_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_linear, "FUSED_WORK", 0)
+    backend = CudaBackend()
+    rng = np.random.default_rng(0)
+    z = backend.zeros((2, 3))
+    arrays = [backend.asarray(rng.random(s)) for s in ((2, 4), (2, 4), (3, 4), (3, 4), 30)]
+    mu_a, _, mu_w, _, scratch = (backend.to_host(a) for a in arrays)
+    sizes = [np.int32(n) for n in (2, 4, 3)]
+    *operands, scratch = arrays
+    call = Call(
+        "linear_forward", (z, backend.zeros((2, 3)), *operands, None, None, scratch, *sizes)
+    )
+    segment = backend.bind([call])
+    del arrays, operands, scratch, call
+    segment.run()
+    np.testing.assert_allclose(backend.to_host(z), mu_a @ mu_w.T, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("cupy")
