@@ -37,7 +37,8 @@ KERNEL heteroscedastic_update(real *__restrict__ d_mu, real *__restrict__ d_var,
         bool usable = known && prior_var > REAL(0.0) && is_finite(prior_var);
         real k = usable ? REAL(1.0) / prior_var : REAL(0.0);
         d_mu[odd] = usable ? k * (square - w_mu) : REAL(0.0);
-        d_var[odd] = usable ? k * k * (square_var - prior_var) : REAL(0.0);
+        // k * k alone would overflow where the error variance is tiny.
+        d_var[odd] = usable ? k * (k * square_var - REAL(1.0)) : REAL(0.0);
     }
 }
 

@@ -116,11 +116,13 @@ def test_gaussian_update(n: int, period: int, certain: bool) -> None:
     check("gaussian_update", mu, mu, mu, None if certain else var, y, var_v, n, period)
 
 
+@pytest.mark.parametrize("scale", [1, 1e-10])
 @pytest.mark.parametrize("n", [1, 8, 33])
-def test_heteroscedastic_update(n: int) -> None:
+def test_heteroscedastic_update(n: int, scale: float) -> None:
     rng = np.random.default_rng(n)
     mu, var = rng.normal(size=2 * n), rng.random(2 * n)
-    mu[1::2] = np.exp(mu[1::2])
+    mu[1::2] = scale * np.exp(mu[1::2])
+    var[1::2] *= scale**2
     var[3::4] = 0
     y = rng.normal(size=n)
     y[::5] = np.nan

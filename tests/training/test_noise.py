@@ -102,6 +102,17 @@ def test_heteroscedastic_update_is_conditioning_by_sampling() -> None:
     assert var[1] + var[1] ** 2 * d_var[1] > 0
 
 
+def test_a_tiny_error_variance_does_not_overflow() -> None:
+    inputs = [2.35, 1.2e-10], [0.0105, 6.8e-21], [2.2]
+    exact, single = (
+        [np.zeros(2, real), np.zeros(2, real), *(np.array(values, real) for values in inputs), 1]
+        for real in (np.float64, np.float32)
+    )
+    KERNELS["heteroscedastic_update"](*exact)
+    KERNELS["heteroscedastic_update"](*single)
+    np.testing.assert_allclose(single[1], exact[1], rtol=1e-4)
+
+
 def test_heteroscedastic_averages_to_the_prior() -> None:
     """Law of total expectation: over predicted observations the error variance does not move."""
     rng = np.random.default_rng(5)

@@ -63,7 +63,7 @@ def heteroscedastic_update(
     # d_mu_W = (posterior - prior mean) / var_W, and var_W cancels in k = var_W / prior_var.
     k = np.where(known & (prior_var > 0) & np.isfinite(prior_var), 1 / prior_var, 0)
     out_mu[:, 1] = k * (square - w_mu)
-    out_var[:, 1] = k * k * (square_var - prior_var)
+    out_var[:, 1] = k * (k * square_var - 1)  # k * k alone overflows for a tiny error variance
 
 
 def indexed_update(
