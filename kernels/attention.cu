@@ -1,7 +1,7 @@
 // Attention, but for its products: rotary encoding of positions, and weights from scores, row by row.
 //
-// Scores (rows, T): row r is what token r mod T looks at; with `causal`, tokens up to itself, and what
-// stands for later ones becomes zero. Weights take the place of scores, see the reference: A of the
+// Scores (rows, T): row r is what token r mod T looks at; with `causal`, tokens up to itself, and zeros
+// stand for later ones, before and after. Weights take the place of scores, see the reference: A of the
 // means, strengths c of the variances; `slope` is r, `second` is E[A^2].
 
 #include "blocks.cuh"
@@ -25,20 +25,23 @@ KERNEL rotate_pairs(real *__restrict__ first, real *__restrict__ second,
     }
 }
 
-// E[A_k^2] from the weights and strengths of a row, and zeros behind the tokens that it looks at.
+// Rows are worked on in whole vectors, so a little beyond the n tokens looked at.
+DEVICE int padded(int n, int T) {
+    int whole = (n + 15) / 16 * 16;
+    return whole < T ? whole : T;
+}
+
+// E[A_k^2] from the weights and strengths of N tokens, and zeros behind them.
 DEVICE void finish_row(real *__restrict__ a, real *__restrict__ c, real *__restrict__ r,
-                       real *__restrict__ e, int n, int T) {
+                       real *__restrict__ e, int N, int T) {
     real all = 0;
-    SIMD_SUM(all) EACH_COLUMN(k, n) all += c[k];
+    SIMD_SUM(all) EACH_COLUMN(k, N) all += c[k];
     all = TOTAL(all);
-    SIMD EACH_COLUMN(k, n) {
+    SIMD EACH_COLUMN(k, N) {
         real left = REAL(1.0) - a[k];
         e[k] = a[k] * a[k] * (REAL(1.0) + all - c[k]) + c[k] * left * left;
     }
-    EACH_COLUMN(k, T) {
-        if (k < n) continue;
-        a[k] = c[k] = r[k] = e[k] = 0;
-    }
+    SIMD EACH_COLUMN(k, T - N) a[N + k] = c[N + k] = r[N + k] = e[N + k] = 0;
 }
 
 KERNEL attention_softmax(real *__restrict__ mu, real *__restrict__ var, real *__restrict__ slope,
@@ -46,28 +49,31 @@ KERNEL attention_softmax(real *__restrict__ mu, real *__restrict__ var, real *__
     EACH_ROW(row, rows) {
         long long first = (long long)row * T;
         real *a = mu + first, *v = var + first, *r = slope + first, *e = second + first;
-        int n = causal ? row % T + 1 : T;
+        int n = causal ? row % T + 1 : T, N = padded(n, T);
         real highest = a[0], sum = 0, total = 0;
         EACH_COLUMN(k, n) highest = a[k] > highest ? a[k] : highest;
         highest = HIGHEST(highest);
-        SIMD EACH_COLUMN(k, n) a[k] = real_exp(a[k] - highest);
-        SIMD_SUM(sum) EACH_COLUMN(k, n) sum += a[k];
+        SIMD EACH_COLUMN(k, N) {
+            real seen = k < n ? REAL(1.0) : REAL(0.0);
+            a[k] = seen * real_exp(seen * (a[k] - highest));
+        }
+        SIMD_SUM(sum) EACH_COLUMN(k, N) sum += a[k];
         sum = TOTAL(sum);
         real unit = REAL(1.0) / sum;
-        SIMD EACH_COLUMN(k, n) {
+        SIMD EACH_COLUMN(k, N) {
             real x = a[k] * unit;
             a[k] = x / (REAL(1.0) + x * v[k]);
         }
-        SIMD_SUM(total) EACH_COLUMN(k, n) total += a[k];
+        SIMD_SUM(total) EACH_COLUMN(k, N) total += a[k];
         total = TOTAL(total);
         unit = REAL(1.0) / total;
-        SIMD EACH_COLUMN(k, n) {
+        SIMD EACH_COLUMN(k, N) {
             real weight = a[k] * unit, t = weight * v[k], damped = REAL(1.0) / (REAL(1.0) + t);
             a[k] = weight;
             v[k] = weight * (t * damped);
             r[k] = weight * damped;
         }
-        finish_row(a, v, r, e, n, T);
+        finish_row(a, v, r, e, N, T);
     }
 }
 
@@ -76,35 +82,40 @@ KERNEL attention_remax(real *__restrict__ mu, real *__restrict__ var, real *__re
     EACH_ROW(row, rows) {
         long long first = (long long)row * T;
         real *a = mu + first, *v = var + first, *r = slope + first, *e = second + first;
-        int n = causal ? row % T + 1 : T;
+        int n = causal ? row % T + 1 : T, N = padded(n, T);
         real sum = 0, total = 0;
-        // `second` holds the variance over that of the score until the end.
-        SIMD EACH_COLUMN(k, n) rectified(a[k], v[k], a + k, e + k, r + k);
-        SIMD_SUM(sum) EACH_COLUMN(k, n) sum += a[k];
+        // `second` holds the variance over that of the score, then what a weight keeps of its share.
+        SIMD EACH_COLUMN(k, N) rectified(a[k], v[k], a + k, e + k, r + k);
+        SIMD_SUM(sum) EACH_COLUMN(k, N) sum += a[k];
         sum = TOTAL(sum);
-        // No score is above zero: nothing tells the tokens apart.
         real unit = sum == REAL(0.0) ? REAL(0.0) : REAL(1.0) / sum;
-        SIMD EACH_COLUMN(k, n) {
+        SIMD EACH_COLUMN(k, N) {
             real x = a[k] * unit, y = v[k] * e[k] * unit * unit;
-            real w = x / (x == REAL(0.0) ? REAL(1.0) : x + y);
             a[k] = x;
             v[k] = y;
-            e[k] = w;
+            e[k] = x / (x == REAL(0.0) ? REAL(1.0) : x + y);
         }
-        SIMD_SUM(total) EACH_COLUMN(k, n) total += a[k] * e[k];
+        SIMD_SUM(total) EACH_COLUMN(k, N) total += a[k] * e[k];
         total = TOTAL(total);
-        bool undecided = total == REAL(0.0);
-        real scale = REAL(1.0) / (undecided ? REAL(1.0) : total);
-        SIMD EACH_COLUMN(k, n) {
-            real x = a[k], w = e[k] * scale;
-            real t = w * v[k] / (x == REAL(0.0) ? REAL(1.0) : x);
-            bool small = !(t > REAL(1.0));
-            real u = small ? t : REAL(1.0) / t, root = REAL(1.0) / SQRT(REAL(1.0) + u * u);
-            real weight = undecided ? REAL(1.0) / (real)n : x * w;
-            v[k] = undecided ? REAL(0.0) : weight * (small ? t * root : root);
-            r[k] = w * unit * r[k] * (small ? root : u * root);
-            a[k] = weight;
+        if (total == REAL(0.0)) {
+            // No score is above zero: nothing tells the tokens apart.
+            SIMD EACH_COLUMN(k, N) {
+                a[k] = k < n ? REAL(1.0) / (real)n : REAL(0.0);
+                v[k] = r[k] = 0;
+            }
+        } else {
+            real scale = REAL(1.0) / total;
+            SIMD EACH_COLUMN(k, N) {
+                real x = a[k], w = e[k] * scale;
+                real t = w * v[k] / (x == REAL(0.0) ? REAL(1.0) : x);
+                real small = t > REAL(1.0) ? REAL(0.0) : REAL(1.0), large = REAL(1.0) - small;
+                real u = smaller(t, REAL(1.0) / larger(t, REAL(1.0)));
+                real root = REAL(1.0) / SQRT(REAL(1.0) + u * u);
+                a[k] = x * w;
+                v[k] = x * w * (small * u * root + large * root);
+                r[k] *= w * unit * (small * root + large * u * root);
+            }
         }
-        finish_row(a, v, r, e, n, T);
+        finish_row(a, v, r, e, N, T);
     }
 }

@@ -15,6 +15,7 @@ from tagi_cli.nn.activations import ReLU as ReLU
 from tagi_cli.nn.activations import Sigmoid as Sigmoid
 from tagi_cli.nn.activations import Softplus as Softplus
 from tagi_cli.nn.activations import Tanh as Tanh
+from tagi_cli.nn.attention import MultiheadAttention as MultiheadAttention
 from tagi_cli.nn.averages import ExponentialMovingAverage as ExponentialMovingAverage
 from tagi_cli.nn.averages import MovingAverage as MovingAverage
 from tagi_cli.nn.averages import PosteriorAverage as PosteriorAverage

@@ -10,6 +10,7 @@ from typing import Any
 
 from tagi_cli.nn import (
     activations,
+    attention,
     averages,
     batch_norm,
     conv,
@@ -73,6 +74,11 @@ _RANGES: dict[str, dict[str, Any]] = {
     "sd": {"minimum": 0},
     "base": {"above": 1},
     "axes": {"minimum": 0},
+    "embed_dim": {"minimum": 0},
+    "num_heads": {"minimum": 1},
+    "num_kv_heads": {"minimum": 1},
+    "theta": {"above": 1},
+    "weighting": {"choices": attention.WEIGHTINGS},
     "seq_len": {"minimum": 0},
     "depth": {"minimum": 1},
     "dropout": {"minimum": 0, "below": 1},
@@ -95,13 +101,14 @@ def _documents(layer: type[Layer]) -> dict[str, str]:
 def options_of(layer: type[Layer]) -> type[Any]:
     """A frozen dataclass with one option per constructor argument.
 
-    `input_size` and `in_channels` are optional here: they are inferred from the layer before.
+    `input_size`, `in_channels` and `embed_dim` are optional here: they are inferred from
+    the layer before.
     """
     documents, hints = _documents(layer), typing.get_type_hints(layer.__init__)
     required: list[Any] = []
     optional: list[Any] = []
     for name, argument in inspect.signature(layer).parameters.items():
-        default = 0 if name in ("input_size", "in_channels") else argument.default
+        default = 0 if name in ("input_size", "in_channels", "embed_dim") else argument.default
         known: dict[str, Any] = {} if default is inspect.Parameter.empty else {"default": default}
         field = option(doc=documents[name], **known, **_RANGES.get(name, {}))
         (optional if known else required).append((name, hints[name], field))
@@ -152,6 +159,7 @@ for _layer in (
     averages.MovingAverage,
     averages.ExponentialMovingAverage,
     embedding.Embedding,
+    attention.MultiheadAttention,
     scale.Scale,
     scale.Offset,
     positional_encoding.PositionalEncoding,

@@ -92,11 +92,12 @@ def test_weights(
     tokens: int, shift: float, var: float, kind: str, causal: int, precision: str
 ) -> None:
     rng = np.random.default_rng(tokens)
-    shape = (2 * tokens, tokens)
+    shape = (2, tokens, tokens)
+    scores = np.stack([shift + rng.normal(size=shape), var * rng.random(shape)])
+    rtol = None if precision == "float64" else 1e-4
     check(
-        f"attention_{kind}", shift + rng.normal(size=shape), var * rng.random(shape),
-        *np.zeros((2, *shape)), 2 * tokens, tokens, causal, precision=precision,
-        rtol=None if precision == "float64" else 1e-4,
+        f"attention_{kind}", *(np.tril(scores) if causal else scores), *np.zeros((2, *shape)),
+        2 * tokens, tokens, causal, precision=precision, rtol=rtol,
     )  # fmt: skip
 
 
