@@ -290,6 +290,7 @@ class Learner:
             if not bool(good.all()):
                 raise NumericalError(
                     f"epoch {epoch}: {int((~good).sum())} of {tensor.size} parameters of {name} "
-                    "are not finite; try a larger noise.sigma_v, a smaller arch.gain_weight, or "
-                    "trainer.update_rule=information_capped"
+                    "are not finite; try precision=float64, a smaller arch.gain_weight, or as "
+                    "trainer.update_rule information_capped or site. trainer.nan_policy=stop keeps "
+                    "the best epoch before this one"
                 )
