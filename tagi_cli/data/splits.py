@@ -38,9 +38,10 @@ def split(table: Table, rows: Rows, options: DataOptions) -> Split:
     if options.split_column is not None:
         return _by_column(table, rows[: options.limit], options)
     if options.split_method == "gal":
-        train, test = gal(len(rows), options.split_index)
+        # Of the whole table, as the split is defined; then without the rows that were dropped.
+        train, test = (part[np.isin(part, rows)] for part in gal(len(table), options.split_index))
         train, valid = draw_valid(train, options.valid_portion, options.split_seed)
-        return Split(rows[train], rows[valid], rows[np.sort(test)], f"gal {options.split_index}")
+        return Split(train, valid, np.sort(test), f"gal {options.split_index}")
     method = options.split_method
     if method == "auto":
         method = "random" if options.time is None else "chronological"

@@ -118,6 +118,15 @@ def test_a_gal_split_draws_validation_from_its_training_rows() -> None:
     assert np.array_equal(none.train, np.sort(train))
 
 
+def test_dropped_rows_do_not_move_the_others_of_a_gal_split() -> None:
+    table, options = table_of(308), DataOptions(path="t.csv", split_method="gal", split_index=3)
+    whole = split(table, np.arange(308), options)
+    rows = np.delete(np.arange(308), [0, 17, 200])
+    parts = split(table, rows, options)
+    assert np.array_equal(parts.test, np.intersect1d(whole.test, rows))
+    assert np.array_equal(np.sort(np.concatenate(parts[:3])), rows)
+
+
 @given(st.integers(2, 200), st.floats(0.01, 0.6), st.integers(0, 3))
 def test_drawn_validation_rows_leave_training(n: int, portion: float, seed: int) -> None:
     rows = np.arange(100, 100 + n)
