@@ -47,9 +47,16 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_guide_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    guide = (ROOT / "docs" / "guide.md").read_text()
-    script = "\n".join(re.findall(r"^```sh\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE))
+@pytest.mark.parametrize("page", ["guide.md", "migration-pytagi.md"])
+def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:
+    """Lines of Python first, all in one script, then those of the shell."""
+    text = (ROOT / "docs" / page).read_text()
+    python, shell = (
+        "\n".join(re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+        for kind in ("python", "sh")
+    )
+    (tmp_path / "snippets.py").write_text(python)
+    script = "python -W error snippets.py; rm snippets.py\n" + shell
     tools = Path(sys.executable).parent
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", script],

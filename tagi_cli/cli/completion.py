@@ -42,10 +42,12 @@ _KEYS = {
     "show": ("run=",),
     "compare": ("sort=", "output="),
     "report": ("run=",),
+    "convert": ("format=", "run=", "member="),
     "train": ("--multirun", "--cfg"),
     "check": ("--multirun",),
 }
 _VALUES = {
+    "format": ("pytagi", "pytagi_csv"),
     "split": ("train", "valid", "test"),
     "checkpoint": ("best", "last"),
     "overwrite": ("true", "false"),

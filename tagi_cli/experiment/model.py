@@ -19,7 +19,8 @@ from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint, prediction
 from tagi_cli.training.interface import Learner, Prediction
 
-_PREFIX = "member."
+MEMBER = "member."
+"""What the names of the tensors of a network begin with, before its number in the ensemble."""
 
 
 class Moments(NamedTuple):
@@ -45,6 +46,7 @@ class Model:
         inputs: names of the input columns, in the order that `predict` expects.
         outputs: names of the outputs.
         settings: the settings of its run.
+        learners: its networks.
     """
 
     def __init__(self, settings: Settings, encoder: Encoder, learners: Sequence[Learner]) -> None:
@@ -52,7 +54,7 @@ class Model:
         self.encoder = encoder
         self.inputs = encoder.inputs
         self.outputs = encoder.outputs
-        self._learners = learners
+        self.learners = learners
 
     @classmethod
     def load(cls, run: str | Path, checkpoint: str = "best") -> Model:
@@ -82,7 +84,7 @@ class Model:
         for member in range(settings.ensemble.size):
             # The values drawn here are replaced at once.
             learner = make(member, np.random.default_rng(0))
-            prefix = f"{_PREFIX}{member}."
+            prefix = f"{MEMBER}{member}."
             state = {
                 name.removeprefix(prefix): array
                 for name, array in tensors.items()
@@ -140,7 +142,7 @@ class Model:
         Raises:
             NumericalError: a predicted moment is not finite; names the row by its number in `rows`.
         """
-        members = prediction.predict(self._learners, x, rows=rows)
+        members = prediction.predict(self.learners, x, rows=rows)
         assert members is not None  # nothing asked it to pause
         return in_original_units(self.encoder, members, rows, y)
 

@@ -162,6 +162,18 @@ def test_convert_there_and_back(tagi: Tagi, finished: Path) -> None:
     assert Path("back.safetensors").is_file()
 
 
+def test_convert_to_pytagi_and_back(tagi: Tagi, finished: Path) -> None:
+    assert tagi("convert", str(finished), "net.bin", "format=pytagi").out == "net.bin\n"
+    answer = tagi("convert", "net.bin", "n.safetensors", "format=pytagi", f"run={finished}")
+    assert answer.out == "n.safetensors\n"
+    lines = tagi("convert", str(finished), "net", "format=pytagi_csv", "member=0").out.split()
+    assert lines == [f"net_{part}.csv" for part in ("1_mw", "2_Sw", "3_mb", "4_Sb")]
+    answer = tagi("eval", f"run={finished}", "checkpoint=n.safetensors")
+    assert json.loads(answer.out) == json.loads(tagi("eval", f"run={finished}").out)
+    answer = tagi("convert", str(finished), "other.bin", "format=pytagi", "member=1")
+    assert answer.err.endswith("has one network. Allowed: 0\n")
+
+
 def test_doctor_prints_findings_and_tells_illness_by_its_code(
     tagi: Tagi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +229,10 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ("compare . output=old.yaml", "output: old.yaml is there already; nothing is overwritten"),
         ("report run=nowhere", "run folder 'nowhere' does not exist"),
         ("convert a", "found 1 word. Allowed: <source> <target>"),
+        ("convert a b run=c", "run: only for pytagi's files; give format=pytagi or "),
+        ("convert a b format=pytagi", "run: must be given, as run=<run folder>"),
+        ("convert a b format=pytagi member=x", "member: found 'x'. Allowed: the number of a "),
+        ("convert a b fromat=pytagi", "fromat: unknown. Did you mean 'format'?"),
         ("doctor now", "found 1 word. Allowed: none"),
         ("completion fish", "found 'fish'. Allowed: bash"),
         ("completion bsh", "found 'bsh'. Did you mean 'bash'? Allowed: bash"),
