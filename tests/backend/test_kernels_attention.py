@@ -101,6 +101,14 @@ def test_weights(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["softmax", "remax"])
+def test_nan_stays_in_its_row(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    mu, var = rng.normal(size=(5, 5)), rng.random((5, 5))
+    mu[1, 2] = var[3, 4] = np.nan
+    check(f"attention_{kind}", mu, var, *np.zeros((2, 5, 5)), 5, 5, 0, rtol=1e-4)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("causal", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES + LONG)
