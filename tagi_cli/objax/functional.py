@@ -1,0 +1,68 @@
+"""Functions without variables, for use between modules.
+
+Each gives the moments of the function of Gaussians. `relu` and `leaky_relu` are exact, the others
+linearised at the mean, as the layers of `tagi_cli.nn` that they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from tagi_cli import nn
+from tagi_cli.objax.tracing import Tracer, evaluate
+
+
+def _function(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes data, too."""
+
+    @wraps(call)
+    def enter(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(x, Tracer):
+            return call(x, *args, **kwargs)
+        return evaluate(enter, call, x, *args, **kwargs)
+
+    return enter
+
+
+@_function
+def relu(x: Any) -> Any:
+    """The larger of 0 and `x`, by its exact moments (`MixtureReLU`)."""
+    return x.record(nn.MixtureReLU)
+
+
+@_function
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """`x` where positive, else `negative_slope x`, by its exact moments (`MixtureLeakyReLU`)."""
+    return x.record(nn.MixtureLeakyReLU, negative_slope=negative_slope)
+
+
+@_function
+def sigmoid(x: Any) -> Any:
+    """Logistic function (`Sigmoid`)."""
+    return x.record(nn.Sigmoid)
+
+
+@_function
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent (`Tanh`)."""
+    return x.record(nn.Tanh)
+
+
+@_function
+def softplus(x: Any) -> Any:
+    """`log(1 + exp(x))` (`Softplus`)."""
+    return x.record(nn.Softplus)
+
+
+@_function
+def softmax(x: Any) -> Any:
+    """Shares of `exp(x)` in their sum over a row (`Softmax`)."""
+    return x.record(nn.Softmax)
+
+
+@_function
+def flatten(x: Any) -> Any:
+    """All axes behind the batch as one."""
+    return x.record(nn.Flatten)
