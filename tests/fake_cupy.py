@@ -191,8 +191,9 @@ class Library:
         key = hashlib.sha256(text.encode()).hexdigest()[:24]
         path = _state["folder"] / f"{key}.so"
         if not path.exists():
+            # Several processes may compile the same at once.
             scratch = path.with_name(f"{key}.{os.getpid()}")
-            source = scratch.with_suffix(".cpp")
+            source = path.with_name(f"{scratch.name}.cpp")
             source.write_text(text)
             command = ["c++", "-std=c++17", "-O1", "-w", "-U_FORTIFY_SOURCE", "-fPIC", "-shared"]
             subprocess.run([*command, "-o", str(scratch), str(source)], check=True, timeout=110)

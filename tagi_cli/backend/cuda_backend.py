@@ -27,6 +27,18 @@ def _say_once(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@cache
+def _kernels(cupy: Any, index: int, dtype: np.dtype[Any]) -> Kernels:
+    """The functions of a device, shared by all backends on it: each is compiled once."""
+    processors = int(cupy.cuda.Device(index).attributes["MultiProcessorCount"])
+    return Kernels(cupy, dtype, processors)
+
+
+@cache
+def _products(cupy: Any, index: int, dtype: np.dtype[Any], tf32: bool) -> Products:
+    return Products(cupy.cuda.cublas, _kernels(cupy, index, dtype), dtype, tf32)
+
+
 class CudaSegment(Segment):
     """Calls as launches: run one by one the first time, then replayed as one CUDA graph.
 
@@ -101,17 +113,15 @@ class CudaBackend(Backend):
         cupy.cuda.nvrtc.getVersion()  # raises where the compiler's library is missing
         self._cupy = cupy
         self._precision = precision
-        device = cupy.cuda.Device(index)
-        device.use()
+        cupy.cuda.Device(index).use()
         self._index = index
         self._pool = cupy.cuda.MemoryPool()
         self._staging = Staging(cupy)
         self._arena: Array | None = None
         self._used: list[Array] = []
         self._resident: dict[int, tuple[weakref.ref[Any], Array]] = {}
-        processors = int(device.attributes["MultiProcessorCount"])
-        self._kernels = Kernels(cupy, self.dtype, processors)
-        products = Products(cupy.cuda.cublas, self._kernels, self.dtype, precision == "tf32")
+        self._kernels = _kernels(cupy, index, self.dtype)
+        products = _products(cupy, index, self.dtype, precision == "tf32")
         linear = LinearDriver(self._kernels, products)
         conv = ConvDriver(self._kernels, products, self._workspace)
         lstm = LstmDriver(self._kernels, products)
