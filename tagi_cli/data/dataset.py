@@ -97,10 +97,10 @@ def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
     rows = _usable_rows(table, components, options, notices)
     parts = split(table, rows, options)
     _check_parts(table, components, parts)
-    if options.batch_size > len(parts.train):
-        notices.append(
-            f"data.batch_size: {options.batch_size} is more than the {len(parts.train)} training "
-            "rows; they are one batch"
+    if options.rows_per_update(len(parts.train)) > len(parts.train):
+        raise UserError(
+            f"data.batch_size: found {options.batch_size}. Allowed: at most the "
+            f"{len(parts.train)} training rows of {table.source}, or null"
         )
     encoder = _fit(table, components, parts, options, notices)
     encoded, filled = [], Counter[str]()

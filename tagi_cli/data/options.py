@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tagi_cli.options import option
 
+_BATCH_SIZE = 16
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -86,10 +88,18 @@ class DataOptions:
         "What is scaled: inputs and targets, inputs only, or nothing.",
         choices=("full", "in_only", "none"),
     )
-    batch_size: int = option(
-        16, "Rows per update of the network; where there are fewer to train on, all.", minimum=1
+    batch_size: int | None = option(
+        None,
+        "Rows per update of the network. null: 16, or all the training rows if they are fewer.",
+        minimum=1,
     )
     shuffle_train: bool = option(True, "Shuffle the training rows anew each epoch.")
+
+    def rows_per_update(self, rows: int | None = None) -> int:
+        """The batch size in force, for this number of training rows if it is known."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return _BATCH_SIZE if rows is None else min(_BATCH_SIZE, rows)
 
     def faults(self) -> list[str]:
         """Faults that no single option shows, one message each; needs no data."""

@@ -72,7 +72,7 @@ class MakeMember:
             noise=(noise.registry.of(settings.noise), settings.noise),
             update_rule=settings.trainer.update_rule,
             cap=settings.trainer.cap,
-            batch_size=settings.data.batch_size,
+            batch_size=settings.data.rows_per_update(),
             rng=rng,
             backend=self._backend,
         )

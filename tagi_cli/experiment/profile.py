@@ -35,7 +35,8 @@ class Ceiling:
     """What this machine can do, measured in the same run.
 
     Attributes:
-        flops: operations per second of a large matrix product on the backend's threads.
+        flops: operations per second of large matrix products, by the array library or by our own
+            kernel, on all threads or on one, whichever is fastest.
         bandwidth: bytes per second of sums of arrays, as large together as what a step touches.
         working_set: that size in bytes.
     """
@@ -139,7 +140,7 @@ def profile(settings: Settings, dataset: Dataset, *, seconds: float = 3.0) -> Pr
     backend = make_backend(settings)
     learner = MakeMember(settings, dataset.encoder, backend)(0, np.random.default_rng(0))
     rows = len(dataset.train)
-    batch = min(settings.data.batch_size, rows)
+    batch = settings.data.rows_per_update(rows)
     learner.bind(dataset.train.x, dataset.train.y)
     with threads.limited(settings.trainer.threads):
         step = learner.step_calls(batch)
@@ -153,18 +154,18 @@ def profile(settings: Settings, dataset: Dataset, *, seconds: float = 3.0) -> Pr
         )  # fmt: skip
 
 
-def leaves(layer: Layer, name: str = "") -> Iterator[tuple[str, Layer]]:
-    """The layers without layers inside, in the order of the network, with their names."""
-    inside = layer.children()
-    if not inside:
-        yield name, layer
-    for part, child in inside:
-        yield from leaves(child, f"{name}.{part}".lstrip("."))
+def named(layer: Layer, name: str = "") -> Iterator[tuple[str, Layer]]:
+    """The layers inside and those inside them, in the order of the network, with their names."""
+    for part, child in layer.children():
+        inner = f"{name}.{part}".lstrip(".")
+        yield inner, child
+        yield from named(child, inner)
 
 
 def _lines(network: Layer, step: StepCalls, seconds: list[float]) -> tuple[list[Line], list[Line]]:
     """Sum the calls by layer and pass."""
-    lines = {name: Line(name, layer.describe()) for name, layer in leaves(network)}
+    layers = dict(named(network))
+    lines = {name: Line(name, layer.describe()) for name, layer in layers.items()}
     update, rest = Line("update", "of all parameters"), Line("rest", "rows, output, noise")
     times = iter(seconds)
     for part, calls in zip(step._fields[1:], step[1:], strict=True):
@@ -178,7 +179,9 @@ def _lines(network: Layer, step: StepCalls, seconds: list[float]) -> tuple[list[
                 lines[call.layer].add(name, its, least)
             else:
                 rest.add("rest", its, least)
-    return list(lines.values()), [update, rest]
+    # Of layers that hold others, only those that compute something besides.
+    shown = [line for name, line in lines.items() if line.seconds or not layers[name].children()]
+    return shown, [update, rest]
 
 
 def _time(
@@ -242,27 +245,30 @@ def measure_ceiling(backend: Backend, working_set: int) -> Ceiling:
         backend: where.
         working_set: bytes over which the bandwidth is measured: what fits in a cache moves faster.
     """
-    return Ceiling(matrix_rate(backend), *_bandwidth(backend, working_set))
+    return Ceiling(_matrix_rate(backend), *_bandwidth(backend, working_set))
 
 
-def matrix_rate(backend: Backend, sizes: tuple[int, int, int] = (1024, 1024, 1024)) -> float:
-    """Operations per second of a product `(m, k) @ (k, n)` in the backend's precision."""
-    m, k, n = sizes
+def _matrix_rate(backend: Backend, n: int = 768) -> float:
+    """Operations per second of the fastest product of `(n, n)` matrices."""
     rng = np.random.default_rng(0)
-    a, b = backend.asarray(rng.normal(size=(m, k))), backend.asarray(rng.normal(size=(k, n)))
-    out = backend.empty((m, n))
-    best = np.inf
+    a, b = backend.asarray(rng.normal(size=(n, n))), backend.asarray(rng.normal(size=(n, n)))
+    out, second = backend.empty((n, n)), backend.empty((n, n))
+    sizes = [np.int32(value) for value in (n, n, n, 0)]
+    scratch = backend.empty((2 * n * n,))
+    both = backend.bind([Call("linear_backward", (out, second, a, a, b, scratch, *sizes))])
+    rate = 0.0
     # On a busy machine one thread may be faster than several that wait for each other.
     for count in (None, 1):
-        end = time.perf_counter() + 0.2
         with threads.limited(count):
-            while time.perf_counter() < end:
-                backend.wait()
-                begin = time.perf_counter()
-                backend.xp.matmul(a, b, out=out)
-                backend.wait()
-                best = min(best, time.perf_counter() - begin)
-    return 2.0 * m * k * n / best
+            for run, products in ((lambda: backend.xp.matmul(a, b, out=out), 1), (both.run, 2)):
+                end = time.perf_counter() + 0.15
+                while time.perf_counter() < end:
+                    backend.wait()
+                    begin = time.perf_counter()
+                    run()
+                    backend.wait()
+                    rate = max(rate, products * 2.0 * n**3 / (time.perf_counter() - begin))
+    return rate
 
 
 def _bandwidth(backend: Backend, working_set: int) -> tuple[float, int]:

@@ -80,11 +80,11 @@ class _Run:
         self.notices: list[str] = []
         self.dataset = data.load(settings.data, notices=self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
-        batch_size = min(settings.data.batch_size, len(self.dataset.train))
+        self.batch_size = settings.data.rows_per_update(len(self.dataset.train))
         settings = dataclasses.replace(
             settings,
             name=self.name,
-            data=dataclasses.replace(settings.data, batch_size=batch_size),
+            data=dataclasses.replace(settings.data, batch_size=self.batch_size),
         )
         self.settings = settings
         self.command = command
@@ -135,7 +135,7 @@ class _Run:
             settings.trainer,
             Seeds(settings.seed),
             members=settings.ensemble.size,
-            batch_size=settings.data.batch_size,
+            batch_size=self.batch_size,
             shuffle=settings.data.shuffle_train,
             observers=observers,
             checkpoints=CheckpointFolder(

@@ -66,7 +66,7 @@ def summarise(settings: Settings, encoder: Encoder) -> Summary:
     """
     backend = make_backend(settings)
     learner = MakeMember(settings, encoder, backend)(0, np.random.default_rng(0))
-    members, batch_size = settings.ensemble.size, settings.data.batch_size
+    members, batch_size = settings.ensemble.size, settings.data.rows_per_update()
     return Summary(
         tuple(learner.layer.costs()),
         members,

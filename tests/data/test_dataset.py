@@ -195,11 +195,10 @@ def test_mistakes(
 
 def test_a_batch_of_more_rows_than_there_are(tmp_path: Path, columns: dict[str, Any]) -> None:
     path = write(tmp_path, columns)
-    notices: list[str] = []
-    loaded(path, notices, batch_size=32)
-    assert not notices
-    loaded(path, notices, batch_size=33)
-    assert notices == ["data.batch_size: 33 is more than the 32 training rows; they are one batch"]
+    loaded(path, batch_size=32)
+    with pytest.raises(UserError, match=r"data\.batch_size: found 33.*at most the 32 training row"):
+        loaded(path, batch_size=33)
+    loaded(write(tmp_path, {name: values[:5] for name, values in columns.items()}, "few.csv"))
 
 
 def test_one_row(tmp_path: Path) -> None:

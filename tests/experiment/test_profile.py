@@ -10,7 +10,7 @@ import pytest
 from tagi_cli import data, nn
 from tagi_cli.backend import select
 from tagi_cli.backend.work import work
-from tagi_cli.experiment.profile import leaves, matrix_rate, measure_ceiling, profile
+from tagi_cli.experiment.profile import measure_ceiling, named, profile
 from tagi_cli.experiment.settings import Settings
 
 Make = Callable[..., Settings]
@@ -54,20 +54,24 @@ def test_calls_carry_the_names_of_their_parameters_layers() -> None:
         assert call.layer
 
 
-def test_labels_are_the_names_of_leaves_in_order() -> None:
+def test_labels_are_the_names_of_layers_in_order() -> None:
     network = branching()
     labels = [call.layer for call in traced(network, (4,)).take()]
-    names = [name for name, _ in leaves(network)]
+    names = [name for name, _ in named(network)]
+    assert [name for name in names if name in labels] == list(dict.fromkeys(labels))
     assert names == [
+        "sequential_0",
         "sequential_0.linear_0",
         "sequential_0.relu_1",
+        "resnet_block_1",
         "resnet_block_1.main",
         "resnet_block_1.add",
+        "graph_2",
         "graph_2.left",
         "graph_2.right",
         "graph_2.sum",
     ]
-    assert list(dict.fromkeys(labels)) == names
+    assert set(names) - set(labels) == {"sequential_0", "resnet_block_1", "graph_2"}
 
 
 def test_only_innovation_calls_write_accumulators() -> None:
@@ -130,6 +134,17 @@ def test_a_recurrent_layer_counts_all_its_steps() -> None:
     assert found["lstm_0"] == B * T * 2 * I * (26 * (1 + I) + 10 * I)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_counts_as_its_layer_does(causal: bool) -> None:
+    T, E = 6, 8
+    attention = nn.MultiheadAttention(E, 2, causal=causal)
+    plan = traced(nn.Sequential(nn.Linear(1, T * E), nn.Reshape((T, E)), attention), (1,))
+    calls = [call for call in plan.take() if call.layer.startswith("multihead_attention_2")]
+    counted = sum(work(call, plan.arena).flops or 0 for call in calls)
+    (cost,) = attention.costs()
+    assert counted == 3 * cost.flops
+
+
 def test_rows_that_are_gathered_count_and_not_their_table(make_settings: Make) -> None:
     found = profile(make_settings(), data.load(make_settings().data), seconds=0)
     rest = found.others[1]
@@ -159,10 +174,29 @@ def test_sums_are_consistent(make_settings: Make, kernels: str) -> None:
         assert share == pytest.approx(found.ceiling.seconds(line.least) / line.total)
 
 
+def test_a_layer_that_computes_and_holds_others_has_a_line(make_settings: Make) -> None:
+    layers = [
+        {"kind": "reshape", "shape": [3, 1]},
+        {"kind": "multihead_attention", "num_heads": 1},
+        {"kind": "sequential", "layers": [{"kind": "linear", "output_size": 1}]},
+    ]
+    settings = make_settings(
+        **{"arch": {"kind": "sequential", "layers": layers}, "kernels": "numpy"}
+    )
+    found = profile(settings, data.load(settings.data), seconds=0)
+    assert [line.name for line in found.layers] == [
+        "reshape_0",
+        "multihead_attention_1",
+        "multihead_attention_1.output",
+        "sequential_2.linear_0",
+    ]
+    assert found.others[1].least.flops is None
+
+
 def test_a_batch_is_no_larger_than_the_training_part(make_settings: Make) -> None:
-    settings = make_settings(**{"data.batch_size": 1000, "kernels": "numpy"})
+    settings = make_settings(**{"data.batch_size": None, "data.limit": 12, "kernels": "numpy"})
     dataset = data.load(settings.data)
-    assert profile(settings, dataset, seconds=0).batch == len(dataset.train)
+    assert profile(settings, dataset, seconds=0).batch == len(dataset.train) == 10
 
 
 def test_ceilings_are_measured() -> None:
@@ -171,4 +205,3 @@ def test_ceilings_are_measured() -> None:
     assert ceiling.flops > 0
     assert ceiling.bandwidth > 0
     assert (1 << 16) - 24 <= ceiling.working_set <= 1 << 16
-    assert matrix_rate(backend, (8, 9, 10)) > 0

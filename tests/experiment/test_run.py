@@ -330,6 +330,7 @@ def test_fewer_rows_than_a_batch_are_one_batch(
     from .conftest import write_table
 
     few = write_table(tmp_path / "few.csv", rows=12)
-    made = run.train(make_settings(**{"data.path": str(few)}), "tagi train", tmp_path)
+    changes = {"data.path": str(few), "data.batch_size": None}
+    made = run.train(make_settings(**changes), "tagi train", tmp_path)
     settings = config.load(Settings, registries(), RunFolder.open(made).config)
     assert settings.data.batch_size == 10
