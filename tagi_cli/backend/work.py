@@ -77,12 +77,24 @@ def _lstm_backward(given: Arguments) -> int:
     return 10 * _lstm(given, inputs + int(given["H"]))
 
 
+def _attention(given: Arguments) -> int:
+    """Pairs of a query and a key that it sees, times units of all heads, times rows."""
+    T = int(given["T"])
+    pairs = T * (T + 1) // 2 if given["causal"] else T * T
+    return int(given["B"]) * pairs * int(given["H"]) * int(given["d"])
+
+
 _PRODUCTS: dict[str, Callable[[Arguments], int]] = {
     "linear_forward": lambda given: _forward(given) * _linear(given),
     "linear_backward": lambda given: 2 * _linear(given),
     "linear_innovation": lambda given: 2 * _linear(given),
     "lstm_forward": _lstm_forward,
     "lstm_backward": _lstm_backward,
+    "attention_scores": lambda given: 8 * _attention(given),
+    "attention_values": lambda given: 8 * _attention(given),
+    "attention_values_backward": lambda given: 4 * _attention(given),
+    "attention_weights_backward": lambda given: 6 * _attention(given),
+    "attention_scores_backward": lambda given: 8 * _attention(given),
 }
 for _kind in ("conv2d", "conv_transpose2d"):
     _PRODUCTS[f"{_kind}_forward"] = lambda given: _forward(given) * _conv(given)
