@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tagi_cli import config
 from tagi_cli.data import Encoder, Table
-from tagi_cli.errors import UserError
+from tagi_cli.errors import UserError, listing
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.members import MakeMember, backend_to_open
 from tagi_cli.experiment.predictions import Floats, Predictions
@@ -55,6 +55,10 @@ class Model:
         self.inputs = encoder.inputs
         self.outputs = encoder.outputs
         self.learners = learners
+
+    def __repr__(self) -> str:
+        inputs, outputs = listing(self.inputs, 6), listing(self.outputs, 6)
+        return f"<tagi model of {len(self.learners)} networks: {inputs} -> {outputs}>"
 
     @classmethod
     def load(cls, run: str | Path, checkpoint: str = "best") -> Model:

@@ -37,6 +37,7 @@ def columns_of(table: Path) -> dict[str, list[float | str]]:
 def test_python_predicts_what_the_run_wrote(trained: Path, table: Path) -> None:
     model = tagi_cli.load(str(trained))
     assert (model.inputs, model.outputs) == (("a", "kind"), ("y",))
+    assert repr(model) == "<tagi model of 2 networks: a, kind -> y>"
     moments = model.predict(columns_of(table))
     written = rows(trained / "predictions" / "test.csv")
     index = [int(line["row"]) for line in written]
