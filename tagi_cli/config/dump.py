@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tagi_cli.config.check import check
 from tagi_cli.config.schema import Registries, options_of
 from tagi_cli.config.source import read_yaml
+from tagi_cli.errors import UserErrors
 from tagi_cli.options import Registry
 
 Root = TypeVar("Root")
@@ -38,7 +39,10 @@ def load(root: type[Root], registries: Registries, path: str | Path) -> Root:
     Raises:
         UserError: the file cannot be read, or is not valid.
     """
-    return check(root, registries, read_yaml(Path(path)))
+    try:
+        return check(root, registries, read_yaml(Path(path)))
+    except UserErrors as error:
+        raise UserErrors(f"{path}: {fault}" for fault in error.faults) from None
 
 
 def _plain(value: Any, kinds: Registry | None) -> Any:

@@ -97,5 +97,5 @@ def test_load_says_what_is_wrong(here: Path) -> None:
     with pytest.raises(UserError, match=r"old.yaml: cannot be read"):
         config.load(Settings, REGISTRIES, "old.yaml")
     Path("old.yaml").write_text("shape: {kind: box}\nseed: x")
-    with pytest.raises(UserError, match="seed: found 'x'"):
+    with pytest.raises(UserError, match=r"^old\.yaml: seed: found 'x'"):
         config.load(Settings, REGISTRIES, "old.yaml")
