@@ -86,20 +86,26 @@ def lstm_cell_forward(
 ) -> None:
     """One step of all units: gates, `c = f c' + i g`, `h = o tanh c`.
 
-    Gates are linearised at their means and then Gaussian, so their products have the moments
-    `E[xy] = x y + cov`, `var[xy] = x^2 vy + y^2 vx + vx vy + cov^2 + 2 cov x y`, and
-    `cov(f c', i g) = c' (i cov(f,g) + g cov(f,i))`, `cov(o, c)` likewise; the state before counts
-    as independent of the gates. With `full` zero, `cov(f c', i g)` is left out. See the theory page
-    on recurrent layers.
+    For `Z ~ N(m, v)` a gate has the mean `s = logistic(w m)`, `w = 1 / sqrt(1 + pi v / 8)`, the
+    Jacobian `J = ds/dm = w s (1 - s)` (Stein's lemma) and the variance `J^2 v`; the candidate and
+    the hyperbolic tangent of c likewise, with `pi v / 2`. Gates then count as Gaussian, so their
+    products have the moments `E[xy] = x y + cov`, `var[xy] = x^2 vy + y^2 vx + vx vy + cov^2 +
+    2 cov x y`, and `cov(f c', i g) = c' (i cov(f,g) + g cov(f,i))`, `cov(o, c)` likewise; the state
+    before counts as independent of the gates. With `full` zero, `w = 1` (gates are linearised at
+    their means), and `cov(f c', i g)` is left out. See the theory page on recurrent layers.
     """
     t = _place(step, T, reverse)
     z = sums.reshape(B, 14, H)
     mean, var = z[:, :4], z[:, 4:8]
     if mu_b is not None and var_b is not None:
         mean, var = mean + mu_b.reshape(4, H), var + var_b.reshape(4, H)
+    # pi / 8; tanh x = 2 logistic(2 x) - 1 has four times as much.
+    share = z.dtype.type(np.pi / 8 if full else 0)
+    narrowed = 1 / np.sqrt(1 + share * var * np.array([1, 1, 4, 1], z.dtype)[:, None])
+    mean = narrowed * mean
     f, i, o = (expit(mean[:, k]) for k in (0, 1, 3))
     g = np.tanh(mean[:, 2])
-    slope = np.stack((f * (1 - f), i * (1 - i), 1 - g * g, o * (1 - o)), axis=1)
+    slope = narrowed * np.stack((f * (1 - f), i * (1 - i), 1 - g * g, o * (1 - o)), axis=1)
     vf, vi, vg, vo = np.moveaxis(slope * slope * var, 1, 0)
     fi, fg, fo, ig, io, go = (
         slope[:, a] * slope[:, b] * z[:, 8 + k] for k, (a, b) in enumerate(_PAIRS[4:])
@@ -117,8 +123,9 @@ def lstm_cell_forward(
     if full:
         vc = vc + 2 * cp * (i * fg + g * fi)
     vc = np.maximum(vc, 0)
-    a = np.tanh(c)
-    ja = 1 - a * a
+    narrowed = 1 / np.sqrt(1 + 4 * share * vc)
+    a = np.tanh(narrowed * c)
+    ja = narrowed * (1 - a * a)
     va = ja * ja * vc
     oa = ja * (fo * cp + io * g + go * i)
     h = o * a + oa
