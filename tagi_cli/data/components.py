@@ -136,8 +136,8 @@ def _default_inputs(
                 if _is_time(column.labels[0]):
                     use = f"data.time={name} would split by time"
                 notices.append(
-                    f"column '{name}' has {different} different texts in {len(table)} rows; left "
-                    f"out of the inputs ({use})"
+                    f"column '{name}' has {different} different texts, such as "
+                    f"'{column.labels[0]}', in {len(table)} rows; left out of the inputs ({use})"
                 )
                 continue
         inputs.append(name)

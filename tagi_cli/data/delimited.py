@@ -250,9 +250,10 @@ class _Reader:
         try:
             for begin, fields in self.dialect.records(chunk):
                 if len(fields) != len(self.names):
+                    hint = ". Remove the lines before the header" if len(self.names) == 1 else ""
                     raise UserError(
                         f"{self.source}, row {first_line + begin}: {len(fields)} fields; "
-                        f"{self.width} {len(self.names)}"
+                        f"{self.width} {len(self.names)}{hint}"
                     )
                 lines.append(first_line + begin)
                 rows.append(fields)

@@ -14,6 +14,7 @@ from tagi_cli.errors import UserError, listing, nearest
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", "")
 _PARQUET = (".parquet", ".pq")
+_SHEETS = (".xlsx", ".xls", ".ods")
 
 
 def read_table(path: str | Path, notices: list[str] | None = None) -> Table:
@@ -43,7 +44,10 @@ def read_table(path: str | Path, notices: list[str] | None = None) -> Table:
             table = read_delimited(path, path.name, notices)
         else:
             allowed = listing([*_TEXT[:-1], *_PARQUET, ".npz"])
-            raise UserError(f"{path}: a file of type {kind}; allowed: {allowed}, text also .gz")
+            hint = " Save the sheet as CSV (UTF-8)." if kind in _SHEETS else ""
+            raise UserError(
+                f"{path}: a file of type {kind}.{hint} Allowed: {allowed}, text also .gz"
+            )
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     if not table.columns or not len(table):

@@ -67,7 +67,10 @@ def test_texts_like_identifiers_are_left_out_with_a_remark() -> None:
     found = chosen(notices, categorical=("mixed", "when"))
     assert "house" not in found.inputs
     assert "when" in found.inputs
-    assert any("'house' has 4 different texts in 4 rows; left out" in line for line in notices)
+    assert any(
+        "'house' has 4 different texts, such as 'h1', in 4 rows; left out" in line
+        for line in notices
+    )
     assert chosen(in_components=("house",)).categorical == {"house"}
 
 

@@ -88,7 +88,11 @@ def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.xlsx", b"PK", r"a\.xlsx: a file of type \.xlsx; allowed: \.csv, \.tsv"),
+        (
+            "a.xlsx",
+            b"PK",
+            r"a\.xlsx: a file of type \.xlsx\. Save the sheet as CSV .* Allowed: \.csv, \.tsv",
+        ),
         ("a.json.gz", b"", r"a\.json\.gz: a file of type \.json"),
         ("a.npz", b"PK", r"a\.npz: not a readable NPZ file"),
         ("a.parquet", b"PAR0", r"a\.parquet: not a readable Parquet file"),
