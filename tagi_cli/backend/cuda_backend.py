@@ -99,6 +99,9 @@ class CudaBackend(Backend):
             depend on may round their factors to ten bits on the tensor cores.
         index: which GPU; it becomes the current one of this thread.
 
+    Attributes:
+        products: its matrix products.
+
     Raises:
         ImportError: CuPy, or a CUDA library, is missing.
         RuntimeError: the GPU cannot be used.
@@ -121,10 +124,10 @@ class CudaBackend(Backend):
         self._used: list[Array] = []
         self._resident: dict[int, tuple[weakref.ref[Any], Array]] = {}
         self._kernels = _kernels(cupy, index, self.dtype)
-        products = _products(cupy, index, self.dtype, precision == "tf32")
-        linear = LinearDriver(self._kernels, products)
-        conv = ConvDriver(self._kernels, products, self._workspace)
-        lstm = LstmDriver(self._kernels, products)
+        self.products = _products(cupy, index, self.dtype, precision == "tf32")
+        linear = LinearDriver(self._kernels, self.products)
+        conv = ConvDriver(self._kernels, self.products, self._workspace)
+        lstm = LstmDriver(self._kernels, self.products)
         self._drivers: dict[str, Callable[..., list[Launch]]] = {
             **linear.drivers,
             **conv.drivers,
