@@ -24,7 +24,8 @@ from tagi_cli.cli.completion import candidates
         ("tagi train arch=m", ["arch=mlp"]),
         ("tagi train data=y", ["data=yacht"]),
         ("tagi train arch.w", ["arch.width="]),
-        ("tagi train arch=sequential arch.", ["arch.layers="]),
+        ("tagi train arch=sequential arch.l", ["arch.layers="]),
+        ("tagi train arch=sequential arch.w", []),
         ("tagi check trainer.early_stopping.p", ["trainer.early_stopping.patience="]),
         (
             "tagi train data.shuffle_train=",
