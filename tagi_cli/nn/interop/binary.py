@@ -28,7 +28,7 @@ _RUNNING = ("running_mean", "running_var")
 
 _KINDS = {
     "linear", "conv2d", "conv_transpose2d", "avg_pool2d", "max_pool2d", "batch_norm2d",
-    "layer_norm", "rms_norm", "embedding",
+    "layer_norm", "rms_norm", "embedding", "multihead_attention",
 }  # fmt: skip
 """Layers that leave a record; all others must have nothing to record."""
 
@@ -44,6 +44,10 @@ def _records(layer: Layer) -> Iterator[Leaf]:
         if leaf.weight is not None or leaf.states or isinstance(leaf.layer, Pooling):
             if leaf.layer.kind not in _KINDS:
                 raise UserError(f"{leaf.layer.describe()}: pytagi's files know no such layer")
+            if leaf.layer.children():
+                raise UserError(
+                    f"{leaf.layer.describe()}: pytagi's files know no output projection"
+                )
             yield leaf
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tagi_cli.nn.attention import MultiheadAttention
 from tagi_cli.nn.conv import Convolution
 from tagi_cli.nn.embedding import Embedding
 from tagi_cli.nn.geometry import shown
@@ -25,6 +26,9 @@ def info(layer: Layer) -> str:
         return _sliding(layer, before, after)
     if isinstance(layer, Embedding):
         return f"Embedding({layer.num_embeddings}->{layer.embedding_dim})"
+    if isinstance(layer, MultiheadAttention):
+        heads = f"heads={layer.num_heads}, kv_heads={layer.num_kv_heads}"
+        return f"SelfAttention({heads}, emb_size={layer.embed_dim})"
     sizes = [getattr(layer, name, None) for name in ("input_size", "output_size")]
     if None not in sizes:
         return f"{layer.name}({sizes[0]},{sizes[1]})"

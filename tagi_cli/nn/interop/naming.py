@@ -2,7 +2,8 @@
 
 A layer is called by its class and its position, `Linear.0`, counting activations; inside a block at
 position 2 the position goes on, `Conv2d.2.0`; inside a residual block the branch comes in between,
-`Conv2d.main.2.0` and `BatchNorm2d.shortcut.2.1`. Parameters are flat, row-major.
+`Conv2d.main.2.0` and `BatchNorm2d.shortcut.2.1`; so it does for what attention ends in,
+`Linear.output.3`, which pytagi does not have. Parameters are flat, row-major.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _flat(parameter: Parameter | None) -> tuple[Host, Host]:
 
 
 def leaves(layer: Layer, branches: Sequence[str] = (), place: Sequence[int] = ()) -> Iterator[Leaf]:
-    """All layers without layers inside, from input to output, with their names.
+    """All layers with parameters of their own or none, from input to output, with their names.
 
     Args:
         layer: usually a `Sequential`.
@@ -133,6 +134,8 @@ def leaves(layer: Layer, branches: Sequence[str] = (), place: Sequence[int] = ()
             yield from leaves(node.layer, (*branches, node.name), place)
     else:
         yield Leaf(".".join([layer.name, *branches, *map(str, place)]), layer)
+        for name, inner in layer.children():
+            yield from leaves(inner, (*branches, name), place)
 
 
 def parameterised(layer: Layer) -> dict[str, Leaf]:

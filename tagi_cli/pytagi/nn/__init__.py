@@ -14,6 +14,7 @@ from tagi_cli.pytagi.nn.activation import Sigmoid as Sigmoid
 from tagi_cli.pytagi.nn.activation import Softmax as Softmax
 from tagi_cli.pytagi.nn.activation import Softplus as Softplus
 from tagi_cli.pytagi.nn.activation import Tanh as Tanh
+from tagi_cli.pytagi.nn.attention import MultiheadAttention as MultiheadAttention
 from tagi_cli.pytagi.nn.base_layer import BaseLayer as BaseLayer
 from tagi_cli.pytagi.nn.batch_norm import BatchNorm2d as BatchNorm2d
 from tagi_cli.pytagi.nn.conv2d import Conv2d as Conv2d

@@ -1,0 +1,81 @@
+"""Attention as configs describe it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagi_cli import arch, nn
+from tagi_cli.config import check, dump, load
+from tagi_cli.errors import UserError
+from tagi_cli.options import option
+
+
+@dataclass(frozen=True)
+class Root:
+    """Only the architecture."""
+
+    arch: Any = option(doc="Architecture.")
+
+
+REGISTRIES = {"arch": arch.registry}
+
+
+def checked(attention: dict[str, Any]) -> Any:
+    layers = [
+        {"kind": "reshape", "shape": [-1, 4]},
+        "positional_encoding",
+        {"kind": "multihead_attention", **attention},
+        {"kind": "linear", "output_size": 1},
+    ]
+    return check(Root, REGISTRIES, {"arch": {"kind": "sequential", "layers": layers}})
+
+
+def test_a_config_is_the_layer_from_code(tmp_path: Any) -> None:
+    settings = checked({"num_heads": 2, "num_kv_heads": 1, "causal": True, "rotary": True})
+    path = tmp_path / "config.yaml"
+    path.write_text(dump(settings, REGISTRIES))
+    assert load(Root, REGISTRIES, path) == settings
+    layer = arch.registry.of(settings.arch).build(settings.arch, (12,), 1)
+    want = nn.Sequential(
+        nn.Reshape((-1, 4)),
+        nn.PositionalEncoding(),
+        nn.MultiheadAttention(4, 2, 1, causal=True, rotary=True),
+        nn.Linear(0, 1),
+    )
+    x = np.random.default_rng(0).normal(size=(5, 12))
+    outputs = [nn.Network(one, (12,), rng=np.random.default_rng(1))(x) for one in (layer, want)]
+    np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize(
+    ("attention", "message"),
+    [
+        ({"num_heads": 0}, "arch.layers.2.num_heads: found 0. Allowed: .*at least 1"),
+        ({"num_heads": 2, "num_kv_heads": 0}, "num_kv_heads: found 0. Allowed: .*at least 1"),
+        ({"num_heads": 2, "weighting": "relax"}, "weighting: found 'relax'. Did you mean 'remax'"),
+        ({"num_heads": 2, "theta": 1.0}, "theta: found 1.0. Allowed: number, above 1"),
+        ({"num_heads": 2, "casual": True}, "unknown option .* Did you mean 'causal'"),
+        ({}, "arch.layers.2.num_heads: .*must be set"),
+    ],
+)
+def test_mistakes_are_told(attention: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        checked(attention)
+
+
+@pytest.mark.parametrize(
+    ("attention", "message"),
+    [
+        ({"num_heads": 3}, "arch.layers: layer 2: .* 4 units cannot be shared among 3 heads"),
+        ({"num_heads": 4, "num_kv_heads": 3}, "arch.layers: .* 4 heads cannot share 3 heads"),
+        ({"num_heads": 2, "embed_dim": 6}, "arch.layers: layer 2: .* takes tokens of 6 units"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told(attention: dict[str, Any], message: str) -> None:
+    settings = checked(attention)
+    with pytest.raises(UserError, match=message):
+        arch.registry.of(settings.arch).build(settings.arch, (12,), 1)
