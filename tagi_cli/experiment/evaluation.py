@@ -176,5 +176,6 @@ def predict(
     except UserError as error:
         raise UserError(f"input: {error}") from None
     law = model.predict_encoded(x, np.arange(len(table)), None)
-    predictions.write_csv(path, law)
+    # Through a link, so that it stays one.
+    predictions.write_csv(path.resolve(), law)
     return path

@@ -244,7 +244,10 @@ def test_predictions_overwrite_only_when_told(trained: Path, table: Path, tmp_pa
     with pytest.raises(UserError, match=r"is there already.*overwrite=true"):
         evaluation.predict(trained, table, output)
     assert output.read_text(encoding="utf-8") == "mine"
-    evaluation.predict(trained, table, output, overwrite=True)
+    link = tmp_path / "link.csv"
+    link.symlink_to(output)
+    evaluation.predict(trained, table, link, overwrite=True)
+    assert link.is_symlink()
     assert len(rows(output)) == 200
 
 
