@@ -19,8 +19,8 @@ FACTS = Path(__file__).with_name("pytagi_nn.txt")
 MODULES = [
     "cuda", "metric", "nn", "nn.activation", "nn.attention", "nn.base_layer", "nn.batch_norm",
     "nn.conv2d", "nn.convtranspose2d", "nn.data_struct", "nn.embedding", "nn.layer_block",
-    "nn.layer_norm", "nn.linear", "nn.output_updater", "nn.pooling", "nn.resnet_block", "nn.sequential",
-    "tagi_utils",
+    "nn.layer_norm", "nn.linear", "nn.output_updater", "nn.pooling", "nn.resnet_block",
+    "nn.sequential", "tagi_utils",
 ]  # fmt: skip
 
 FUNCTIONS = {
