@@ -47,7 +47,9 @@ def opening(
     }
     _panel(console, f"tagi train {settings.name or ''}".strip(), lines)
     for notice in notices:
-        console.print(f"note: {notice}", markup=False, highlight=False, soft_wrap=True)
+        # Off a terminal a note is one line; on one it is broken between words.
+        soft = not console.is_terminal
+        console.print(f"note: {notice}", markup=False, highlight=False, soft_wrap=soft)
 
 
 def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> None:

@@ -1,15 +1,20 @@
-"""What is said at the end of a run."""
+"""What is said at the beginning and the end of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from tagi_cli import data
 from tagi_cli.experiment import preamble
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.settings import Settings
+from tagi_cli.experiment.summary import summarise
 
 METRICS = {"rmse": 42766.3, "nll": 1.23456, "coverage_90": 0.925}
 
@@ -46,3 +51,23 @@ def test_only_a_run_that_is_not_complete_can_go_on(tmp_path: Path) -> None:
     (tmp_path / "report.html").touch()
     assert said(tmp_path, {})[1] == f"report: {tmp_path / 'report.html'}"
     assert said(tmp_path, {"status": "interrupted"})[1].startswith("continue: tagi train trainer.")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_notes_are_broken_between_words_on_a_terminal_alone(
+    trained: Path, make_settings: Callable[..., Settings], terminal: bool
+) -> None:
+    settings, out = make_settings(), StringIO()
+    dataset = data.load(settings.data)
+    preamble.opening(
+        Console(file=out, width=40, force_terminal=terminal, color_system=None),
+        settings,
+        dataset,
+        summarise(settings, dataset.encoder),
+        RunFolder(trained),
+        ["a remark of eleven words that is longer than forty columns"],
+    )
+    lines = out.getvalue().splitlines()
+    whole = "note: a remark of eleven words that is longer than forty columns"
+    broken = ["note: a remark of eleven words that is", "longer than forty columns"]
+    assert [line.rstrip() for line in lines[-2:]] == broken if terminal else lines[-1] == whole
