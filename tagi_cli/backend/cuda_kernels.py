@@ -22,6 +22,8 @@ _NULL = np.uint64(0)
 # Kernels that give a thread block to each row: which arguments (from the end) multiply to the
 # number of rows, and which to that of the columns that the threads of a block share.
 _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "attention_remax": ((-3,), (-2,)),
+    "attention_softmax": ((-3,), (-2,)),
     "channel_moments": ((-2,), (-3, -1)),
     "closed_form_softmax_forward": ((-2,), (-1,)),
     "copy_columns": ((-7,), (-2,)),
@@ -39,6 +41,7 @@ _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "noise_statistics": ((-1,), (-2,)),
     "norm_innovation": ((-4,), (-5, -3)),
     "remax_forward": ((-2,), (-1,)),
+    "rotate_pairs": ((-6,), (-2,)),
     "row_statistics": ((-5,), (-4,)),
     "scale_innovation": ((-3,), (-4, -2)),
     "softmax_forward": ((-2,), (-1,)),
