@@ -44,6 +44,8 @@ def layer_of(name: str, arguments: dict[str, Any]) -> nn.Layer:
         # Without recurrence but from call to call, which are of one row and one step.
         single = arguments["_"][2] == 1
         options |= {"covariance": "peer", "recurrent": single, "tracking": single}
+    elif name == "SLSTM":
+        options["covariance"] = "peer"
     return getattr(nn, name)(*arguments["_"], **options)  # type: ignore[no-any-return]
 
 
@@ -96,6 +98,7 @@ def replay(name: str, backend: Backend) -> dict[str, float]:
     )
     if "x_warmup" in z:
         net(z["x_warmup"])
+    smoother = nn.Smoother(net) if "smooth_mu" in z else None
     found: dict[str, float] = {}
     for step in range(case["steps"]):
         mu, var = net(z["x"][step], z["x_var"][step] if "x_var" in z else None)
@@ -107,7 +110,13 @@ def replay(name: str, backend: Backend) -> dict[str, float]:
             d_mu, d_var = net.input_innovations()
             found[f"input_delta_mu[{step}]"] = distance(d_mu, z["input_delta_mu"][step])
             found[f"input_delta_var[{step}]"] = distance(d_var, z["input_delta_var"][step])
+        if smoother is not None:
+            smoother.record()
         net.step()
+    if smoother is not None:
+        smoothed = smoother.smooth()
+        found["smooth_mu"] = distance(smoothed.mu, z["smooth_mu"])
+        found["smooth_var"] = distance(smoothed.var, z["smooth_var"])
     for layer, entry in interop.state_dict(net.layer).items():
         for part, array in zip(PARTS, entry, strict=True):
             found[f"final/{layer}/{part}"] = distance(array, z[f"final/{layer}/{part}"])

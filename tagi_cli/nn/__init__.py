@@ -67,6 +67,10 @@ from tagi_cli.nn.rms_norm import RMSNorm as RMSNorm
 from tagi_cli.nn.scale import Offset as Offset
 from tagi_cli.nn.scale import Scale as Scale
 from tagi_cli.nn.sequential import Sequential as Sequential
+from tagi_cli.nn.slstm import SLSTM as SLSTM
+from tagi_cli.nn.slstm import SLinear as SLinear
+from tagi_cli.nn.smoother import Smoothed as Smoothed
+from tagi_cli.nn.smoother import Smoother as Smoother
 from tagi_cli.nn.softmax import ClosedFormSoftmax as ClosedFormSoftmax
 from tagi_cli.nn.softmax import Remax as Remax
 from tagi_cli.nn.softmax import Softmax as Softmax

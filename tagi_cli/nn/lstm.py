@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 
 from tagi_cli.nn.dropout import Dropout
+from tagi_cli.nn.init import InitOptions
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
 from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
@@ -46,6 +49,7 @@ class LSTM(Layer):
         tracking: whether a batch starts from the states in which the one before ended.
         carry: what tracking keeps: the `posterior` given the batch's observations, or the `prior`.
         gain_mean: factor on the spread of the prior means.
+        init: what the prior is drawn from, where it is not the normal of `init_method`.
 
     Raises:
         ValueError: sizes or options that do not fit together.
@@ -74,6 +78,7 @@ class LSTM(Layer):
         tracking: bool = False,
         carry: str = "posterior",
         gain_mean: float = 1.0,
+        init: InitOptions | None = None,
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -85,8 +90,6 @@ class LSTM(Layer):
             raise ValueError(f"{self.describe()}: sizes must be positive")
         if output not in OUTPUTS:
             raise ValueError(f"{self.describe()}: output '{output}': allowed are all, last")
-        if output == "last" and not recurrent:
-            raise ValueError(f"{self.describe()}: output 'last' wants recurrent steps")
         if not 0 <= dropout < 1:
             raise ValueError(f"{self.describe()}: dropout {dropout} must lie in 0 to 1, below 1")
         if bidirectional and tracking:
@@ -97,7 +100,7 @@ class LSTM(Layer):
         try:
             cell = Cell(
                 output_size, bias, gain_weight, gain_bias, init_method, forget_bias, covariance,
-                recurrent, internal_state, state_var, tracking, carry, gain_mean,
+                recurrent, internal_state, state_var, tracking, carry, gain_mean, init,
             )  # fmt: skip
         except ValueError as error:
             raise ValueError(f"{self.describe()}: {error}") from None
@@ -113,16 +116,26 @@ class LSTM(Layer):
     @property
     def weight(self) -> Parameter | None:
         """The weights `(4 H, inputs + H)` of a single layer in one direction, once drawn."""
-        return self._single("weight")
+        return None if self._stacked else self.stack[0][0].weight
 
     @property
     def bias(self) -> Parameter | None:
         """The biases `(4 H,)` of a single layer in one direction, once drawn."""
-        return self._single("bias")
+        return None if self._stacked else self.stack[0][0].bias
 
-    def _single(self, name: str) -> Parameter | None:
-        each = self.recurrences
-        return getattr(each[0], name) if len(each) == 1 else None
+    @property
+    def _stacked(self) -> bool:
+        return len(self.recurrences) > 1
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """`forward_<depth>` and `backward_<depth>`; none where there is a single one."""
+        if not self._stacked:
+            return []
+        return [
+            (f"{direction}_{depth}", each)
+            for depth, level in enumerate(self.stack)
+            for direction, each in zip(("forward", "backward"), level, strict=False)
+        ]
 
     def describe(self) -> str:
         """Name and sizes."""
@@ -159,16 +172,19 @@ class LSTM(Layer):
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         self.seq_len, self.input_size = self._window(shape)
-        inputs = self.input_size
-        for depth, level in enumerate(self.stack):
-            for each, direction in zip(level, ("forward", "backward"), strict=False):
-                if len(self.recurrences) == 1:
-                    each.build(inputs, parameters, rng)
+        T, inputs, names = self.seq_len, self.input_size, self._names()
+        for level in self.stack:
+            for each in level:
+                if self._stacked:
+                    with parameters.scope(names[each]):
+                        each.build((T, inputs), parameters, rng)
                 else:
-                    with parameters.scope(f"{direction}_{depth}"):
-                        each.build(inputs, parameters, rng)
+                    each.build((T, inputs), parameters, rng)
             inputs = self.output_size * len(level)
-        return (self.seq_len, inputs) if self.output == "all" else (inputs,)
+        return (T, inputs) if self.output == "all" else (inputs,)
+
+    def _names(self) -> dict[Layer, str]:
+        return {layer: name for name, layer in self.children()}
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
@@ -183,24 +199,49 @@ class LSTM(Layer):
     def _trace_level(self, plan: Plan, x: Value, level: list[Recurrence], last: bool) -> Value:
         H = self.output_size
         width = H * len(level)
+        if last and not level[0].cell.recurrent:
+            x = self._last_step(plan, x)
         z = plan.value((width,) if last else (self.seq_len, width))
-        made = [each.forward(plan, x, z, k * H, last) for k, each in enumerate(level)]
+        made = []
+        for k, each in enumerate(level):
+            with self._inside(plan, each):
+                made.append(each.forward(plan, x, z, k * H, last))
 
         def backward() -> None:
-            if z.reached:
-                for each, one in zip(level, made, strict=True):
+            if not z.reached:
+                return
+            for each, one in zip(level, made, strict=True):
+                with self._inside(plan, each):
                     each.backward(plan, x, z, one)
 
         plan.on_backward(backward)
         return z
 
+    def _inside(self, plan: Plan, each: Recurrence) -> AbstractContextManager[None]:
+        return plan.inside(self._names()[each]) if self._stacked else nullcontext()
+
+    def _last_step(self, plan: Plan, x: Value) -> Value:
+        """The last step of a window, as a window of one step."""
+        (T, I), B = x.shape, plan.batch
+        part = plan.value((1, I), certain=x.var is None, wanted=x.wanted)
+        before = (T - 1) * I
+        plan.call("copy_columns", part.mu, part.var, x.mu, x.var, B, I, T * I, 0, before, I, 0)
+
+        def backward() -> None:
+            if x.wanted and part.reached:
+                d_mu, d_var, add = x.send()
+                sizes = (B, T * I, I)
+                plan.call("copy_columns", d_mu, d_var, None, None, *sizes, 0, 0, before, add)
+                plan.call(
+                    "copy_columns", d_mu, d_var, *part.innovation(), *sizes, before, 0, I, add
+                )
+
+        plan.on_backward(backward)
+        return part
+
     def costs(self) -> list[Cost]:
-        """Per step and layer 18 products of `2 H K` operations forward, 10 and 8 backward."""
+        """The sum of all layers and directions."""
         assert self.output_shape is not None
-        H, inputs, count, flops = self.output_size, self.input_size, 0, 0
-        for level in self.stack:
-            K = inputs + H
-            count += len(level) * 4 * H * (K + (level[0].bias is not None))
-            flops += len(level) * self.seq_len * (2 * 36 * H * K + 150 * H)
-            inputs = H * len(level)
+        parts = [cost for each in self.recurrences for cost in each.costs()]
+        count, flops = sum(part.parameters for part in parts), sum(part.flops for part in parts)
         return [Cost(self.describe(), self.output_shape, count, flops)]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tagi_cli.backend import Array
-from tagi_cli.nn import init
+from tagi_cli.nn.init import InitOptions, Prior
+from tagi_cli.nn.layer import Cost, Layer, Shape
 from tagi_cli.nn.parameters import Parameter, Parameters, State
 from tagi_cli.nn.plan import Plan, Value
 
@@ -42,6 +43,7 @@ class Cell:
     tracking: bool
     carry: str
     gain_mean: float
+    init: InitOptions | None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -76,15 +78,18 @@ class Window(NamedTuple):
     jac: Array
 
 
-class Recurrence:
-    """Gates of `units` units, stepped forwards or backwards through a window.
+class Recurrence(Layer):
+    """Gates of `units` units, stepped forwards or backwards through windows `(T, inputs)`.
 
     Args:
         cell: what it computes.
         reverse: whether the last step is computed first.
     """
 
+    kind = "recurrence"
+
     def __init__(self, cell: Cell, reverse: bool = False) -> None:
+        super().__init__()
         self.cell = cell
         self.reverse = reverse
         self.inputs = 0
@@ -95,6 +100,10 @@ class Recurrence:
         self._continues: State | None = None
         self._generator: State | None = None
 
+    def describe(self) -> str:
+        """Name and sizes."""
+        return f"{self.name}({self.inputs},{self.cell.units})"
+
     def draw(self, inputs: int, rng: np.random.Generator) -> None:
         """Draw new prior means and set the prior variances for a number of inputs.
 
@@ -102,9 +111,9 @@ class Recurrence:
         """
         cell, H = self.cell, self.cell.units
         self.inputs = inputs
-        spread = init.scale(cell.init_method, inputs + H, H)
-        weight = init.gaussian(
-            (4 * H, inputs + H), spread, rng, gain=cell.gain_weight, gain_mean=cell.gain_mean
+        prior = Prior(cell.init_method, inputs + H, H, cell.init)
+        weight = prior.weights(
+            (4 * H, inputs + H), rng, gain=cell.gain_weight, gain_mean=cell.gain_mean
         )
         if self.weight is None:
             self.weight = Parameter("weight", *weight)
@@ -112,18 +121,16 @@ class Recurrence:
             self.weight.assign(*weight)
         if not cell.bias:
             return
-        mu, var = init.gaussian(
-            (4 * H,), spread, rng, gain=cell.gain_bias, gain_mean=cell.gain_mean
-        )
+        mu, var = prior.bias((4 * H,), rng, gain=cell.gain_bias, gain_mean=cell.gain_mean)
         mu[:H] += cell.forget_bias
         if self.bias is None:
             self.bias = Parameter("bias", mu, var)
         else:
             self.bias.assign(mu, var)
 
-    def build(self, inputs: int, parameters: Parameters, rng: np.random.Generator) -> None:
-        """Register parameters and states."""
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         cell, H = self.cell, self.cell.units
+        T, inputs = shape
         if self.weight is None or self.inputs != inputs:
             self.draw(inputs, rng)
         assert self.weight is not None
@@ -138,6 +145,7 @@ class Recurrence:
         if cell.internal_state == "random":
             seed = np.array([rng.integers(np.iinfo(np.int32).max), 0])
             self._generator = parameters.add_state("generator", seed, np.int32)
+        return (T, H)
 
     def _initial(self, plan: Plan, rows: int) -> Array | None:
         """Emit what gives the states before the first step."""
@@ -162,6 +170,25 @@ class Recurrence:
         if drawn is not None:
             plan.call("advance", drawn.value[1:], 1)
         return initial
+
+    def trace(self, plan: Plan, x: Value) -> Value:
+        """See `Layer.trace`."""
+        z = plan.value((x.shape[0], self.cell.units))
+        made = self.forward(plan, x, z, 0, False)
+
+        def backward() -> None:
+            if z.reached:
+                self.backward(plan, x, z, made)
+
+        plan.on_backward(backward)
+        return z
+
+    def costs(self) -> list[Cost]:
+        """Per step 18 products of `2 H K` operations forward and 18 backward, `K = inputs + H`."""
+        assert self.output_shape is not None
+        T, H, K = *self.output_shape, self.inputs + self.cell.units
+        count = 4 * H * (K + (self.bias is not None))
+        return [Cost(self.describe(), self.output_shape, count, T * H * (72 * K + 150))]
 
     def forward(self, plan: Plan, x: Value, z: Value, column: int, last: bool) -> _Pass:
         """Emit the forward pass.

@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tagi_cli.backend import overwrite
-from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.lstm import LSTM
 from tagi_cli.nn.parameters import Host, Parameters
 from tagi_cli.nn.recurrent import Recurrence, continuation
-from tagi_cli.nn.sequential import Sequential
 
 
 class CellState(NamedTuple):
@@ -29,12 +27,9 @@ def recurrences(layer: Layer) -> Iterator[Recurrence]:
     """All recurrent layers in a layer, from the input up."""
     if isinstance(layer, LSTM):
         yield from layer.recurrences
-    elif isinstance(layer, Sequential):
-        for inner in layer:
+    else:
+        for _, inner in layer.children():
             yield from recurrences(inner)
-    elif isinstance(layer, Graph):
-        for node in layer.nodes:
-            yield from recurrences(node.layer)
 
 
 class RecurrentStates:
