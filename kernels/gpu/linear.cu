@@ -3,7 +3,7 @@
 
 #include "product.cuh"
 
-KERNEL BLOCK_OF(SIDE * SIDE * SLICES) linear_forward(
+KERNEL BLOCK_OF(HALF * HALF * SLICES) linear_forward(
     real *__restrict__ mu_z, real *__restrict__ var_z, const real *__restrict__ mu_a,
     const real *__restrict__ var_a, const real *__restrict__ mu_w, const real *__restrict__ var_w,
     const real *__restrict__ mu_b, const real *__restrict__ var_b, real *scratch, int B, int I,
@@ -25,7 +25,7 @@ KERNEL BLOCK_OF(SIDE * SIDE * SLICES) linear_forward(
         mu_z[at] = z.first + (mu_b ? mu_b[o] : REAL(0.0));
         var_z[at] = z.second + (mu_b ? var_b[o] : REAL(0.0));
     };
-    product<true, true>(B, O, I, left, right, term, store);
+    product<true, true, false>(B, O, I, left, right, term, store);
 }
 
 // Of a left innovation and a right mean: the mean times the first, its square times the second.
@@ -36,7 +36,7 @@ struct Innovate {
     }
 };
 
-KERNEL BLOCK_OF(SIDE * SIDE * SLICES) linear_backward(
+KERNEL BLOCK_OF(HALF * HALF * SLICES) linear_backward(
     real *__restrict__ d_mu_a, real *__restrict__ d_var_a, const real *__restrict__ d_mu_z,
     const real *__restrict__ d_var_z, const real *__restrict__ mu_w, real *scratch, int B, int I,
     int O, int accumulate) {
@@ -50,10 +50,10 @@ KERNEL BLOCK_OF(SIDE * SIDE * SLICES) linear_backward(
         d_mu_a[at] = d.first + (accumulate ? d_mu_a[at] : REAL(0.0));
         d_var_a[at] = d.second + (accumulate ? d_var_a[at] : REAL(0.0));
     };
-    product<true, false>(B, I, O, left, right, Innovate(), store);
+    product<true, false, false>(B, I, O, left, right, Innovate(), store);
 }
 
-KERNEL BLOCK_OF(SIDE * SIDE * SLICES) linear_innovation(
+KERNEL BLOCK_OF(HALF * HALF * SLICES) linear_innovation(
     real *__restrict__ G_w, real *__restrict__ L_w, real *__restrict__ G_b, real *__restrict__ L_b,
     const real *__restrict__ mu_a, const real *__restrict__ d_mu_z,
     const real *__restrict__ d_var_z, real *scratch, int B, int I, int O, int accumulate) {
@@ -70,5 +70,5 @@ KERNEL BLOCK_OF(SIDE * SIDE * SLICES) linear_innovation(
         G_b[o] = lefts.first + (accumulate ? G_b[o] : REAL(0.0));
         L_b[o] = lefts.second + (accumulate ? L_b[o] : REAL(0.0));
     };
-    product<false, false>(O, I, B, left, right, Innovate(), store);
+    product<false, false, true>(O, I, B, left, right, Innovate(), store);
 }

@@ -3,73 +3,98 @@
 //     C1(m, n) = sum_k f1,   C2(m, n) = sum_k f2,   f1 and f2 of two left operands at (m, k) and two
 //     right ones at (n, k)
 //
-// A block of SIDE x SIDE x SLICES threads computes SIDE x SIDE results, one a thread; slice z takes every
-// SLICES-th tile of k, so that long sums keep more threads busy. Partial sums are put together in a fixed
-// order.
+// A block computes SIDE x SIDE results. Slice z of its threads takes every SLICES-th tile of k, so that few
+// results with long sums keep many threads busy; partial sums are put together in a fixed order. A thread
+// has the results of two rows and two columns, so that what it reads from shared memory is used twice.
 
 #define SIDE 16
+#define HALF 8
+#ifdef TAGI_DOUBLE
 #define SLICES 4
+#else
+#define SLICES 8
+#endif
+#define PARTS (SIDE * SIDE / (HALF * HALF))
 
 // Keeps registers few enough for a block to start.
 #define BLOCK_OF(threads) __launch_bounds__(threads)
 
-struct Pair {
+// What belongs together is read together.
+struct alignas(2 * sizeof(real)) Pair {
     real first, second;
 };
 
+DEVICE void add(Pair &sum, const Pair &other) {
+    sum.first += other.first;
+    sum.second += other.second;
+}
+
 // left(m, k), right(n, k) -> Pair; LEFT_ALONG, RIGHT_ALONG: whether it lies in memory along k.
 // term(left, right, sums): adds to sums.first and sums.second. store(m, n, sums, lefts) for each result;
-// lefts are the sums over k of the left operands.
-template <bool LEFT_ALONG, bool RIGHT_ALONG, typename Left, typename Right, typename Term,
-          typename Store>
+// lefts are, with LEFT_SUMS, the sums over k of the left operands.
+template <bool LEFT_ALONG, bool RIGHT_ALONG, bool LEFT_SUMS, typename Left, typename Right,
+          typename Term, typename Store>
 DEVICE void product(int M, int N, int K, const Left &left, const Right &right, const Term &term,
                     const Store &store) {
-    __shared__ real memory[4][SLICES][SIDE][SIDE + 1];
-    const int x = threadIdx.x, y = threadIdx.y, z = threadIdx.z;
+    __shared__ Pair left_tile[SLICES][SIDE][SIDE + 1], right_tile[SLICES][SIDE][SIDE + 1];
+    const int x = threadIdx.x, y = threadIdx.y, z = threadIdx.z, thread = y * HALF + x;
     const int m0 = blockIdx.y * SIDE, n0 = blockIdx.x * SIDE;
+    Pair sums[2][2] = {}, lefts[2] = {}, next_left[PARTS], next_right[PARTS];
     // Neighbouring threads read what lies side by side in memory.
-    const int left_k = LEFT_ALONG ? x : y, left_m = m0 + (LEFT_ALONG ? y : x);
-    const int right_k = RIGHT_ALONG ? x : y, right_n = n0 + (RIGHT_ALONG ? y : x);
-    const Pair zero = {0, 0};
-    Pair sums = zero, lefts = zero;
-    auto read_left = [&](int k0) {
-        int k = k0 + z * SIDE + left_k;
-        return left_m < M && k < K ? left(left_m, k) : zero;
+    auto read = [&](int k0) {
+#pragma unroll
+        for (int part = 0; part < PARTS; ++part) {
+            int i = thread + part * HALF * HALF, along = i % SIDE, across = i / SIDE;
+            int k = k0 + z * SIDE + (LEFT_ALONG ? along : across);
+            int m = m0 + (LEFT_ALONG ? across : along);
+            next_left[part] = m < M && k < K ? left(m, k) : Pair{0, 0};
+            k = k0 + z * SIDE + (RIGHT_ALONG ? along : across);
+            int n = n0 + (RIGHT_ALONG ? across : along);
+            next_right[part] = n < N && k < K ? right(n, k) : Pair{0, 0};
+        }
     };
-    auto read_right = [&](int k0) {
-        int k = k0 + z * SIDE + right_k;
-        return right_n < N && k < K ? right(right_n, k) : zero;
-    };
-    Pair l = read_left(0), r = read_right(0);
+    read(0);
     for (int k0 = 0; k0 < K; k0 += SIDE * SLICES) {
-        memory[0][z][left_k][left_m - m0] = l.first;
-        memory[1][z][left_k][left_m - m0] = l.second;
-        memory[2][z][right_k][right_n - n0] = r.first;
-        memory[3][z][right_k][right_n - n0] = r.second;
+#pragma unroll
+        for (int part = 0; part < PARTS; ++part) {
+            int i = thread + part * HALF * HALF, along = i % SIDE, across = i / SIDE;
+            left_tile[z][LEFT_ALONG ? along : across][LEFT_ALONG ? across : along] = next_left[part];
+            right_tile[z][RIGHT_ALONG ? along : across][RIGHT_ALONG ? across : along] = next_right[part];
+        }
         __syncthreads();
         // The next tile is on its way while this one is used.
-        l = read_left(k0 + SIDE * SLICES);
-        r = read_right(k0 + SIDE * SLICES);
+        read(k0 + SIDE * SLICES);
+#pragma unroll 4
         for (int k = 0; k < SIDE; ++k) {
-            Pair a = {memory[0][z][k][y], memory[1][z][k][y]};
-            Pair b = {memory[2][z][k][x], memory[3][z][k][x]};
-            term(a, b, sums);
-            lefts.first += a.first;
-            lefts.second += a.second;
+            const Pair a[2] = {left_tile[z][k][y], left_tile[z][k][y + HALF]};
+            const Pair b[2] = {right_tile[z][k][x], right_tile[z][k][x + HALF]};
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                term(a[i], b[0], sums[i][0]);
+                term(a[i], b[1], sums[i][1]);
+                if (LEFT_SUMS) add(lefts[i], a[i]);
+            }
         }
         __syncthreads();
     }
-    memory[0][z][y][x] = sums.first;
-    memory[1][z][y][x] = sums.second;
-    memory[2][z][y][x] = lefts.first;
-    memory[3][z][y][x] = lefts.second;
-    __syncthreads();
-    if (z > 0 || m0 + y >= M || n0 + x >= N) return;
-    for (int slice = 1; slice < SLICES; ++slice) {
-        sums.first += memory[0][slice][y][x];
-        sums.second += memory[1][slice][y][x];
-        lefts.first += memory[2][slice][y][x];
-        lefts.second += memory[3][slice][y][x];
+    // The tiles' memory holds the partial results now: those of a slice, and their rows' left sums.
+    Pair *partial = &left_tile[0][0][0], *rows = &right_tile[0][0][0];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        int row = y + i * HALF;
+        partial[(z * SIDE + row) * SIDE + x] = sums[i][0];
+        partial[(z * SIDE + row) * SIDE + x + HALF] = sums[i][1];
+        if (LEFT_SUMS && x == 0) rows[z * SIDE + row] = lefts[i];
     }
-    store(m0 + y, n0 + x, sums, lefts);
+    __syncthreads();
+    for (int i = z * HALF * HALF + thread; i < SIDE * SIDE; i += SLICES * HALF * HALF) {
+        int row = i / SIDE, m = m0 + row, n = n0 + i % SIDE;
+        if (m >= M || n >= N) continue;
+        Pair result = {}, total = {};
+        for (int slice = 0; slice < SLICES; ++slice) {
+            add(result, partial[slice * SIDE * SIDE + i]);
+            if (LEFT_SUMS) add(total, rows[slice * SIDE + row]);
+        }
+        store(m, n, result, total);
+    }
 }

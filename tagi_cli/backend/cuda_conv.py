@@ -149,16 +149,18 @@ class ConvDriver:
     def _innovation(self, *call: Any) -> list[Launch]:
         G_w, L_w, G_b, L_b, mu_a, d_mu_z, d_var_z, _, B, *window, accumulate = call
         w = Window(*map(int, window))
-        launches = [] if accumulate else self._zeros(G_w, L_w)
-        for tile in self._tiles(w, int(B))[0]:
+        tiles, _ = self._tiles(w, int(B))
+        launches = [] if accumulate or tiles else self._zeros(G_w, L_w)
+        for number, tile in enumerate(tiles):
+            add = int(accumulate or number > 0)
             (x, second, _), (d, e, _) = tile.unfolded, tile.maps
             launches += [
                 tile.unfold((x, second, None), mu_a, None),
                 tile.load((d, None, None), d_mu_z, None),
                 tile.load((e, None, None), d_var_z, None),
-                *self._product(_grouped(G_w, w), d, x, B_transposed=True, add=1),
+                *self._product(_grouped(G_w, w), d, x, B_transposed=True, add=add),
                 *self._product(
-                    _grouped(L_w, w), e, second, B_transposed=True, add=1, is_variance=True
+                    _grouped(L_w, w), e, second, B_transposed=True, add=add, is_variance=True
                 ),
             ]
         if G_b is not None:
@@ -209,16 +211,18 @@ class ConvDriver:
     def _innovation_transposed(self, *call: Any) -> list[Launch]:
         G_w, L_w, G_b, L_b, mu_a, d_mu_z, d_var_z, _, B, *window, accumulate = call
         w = Window(*map(int, window))
-        launches = [] if accumulate else self._zeros(G_w, L_w)
-        for tile in self._tiles(w, int(B))[0]:
+        tiles, _ = self._tiles(w, int(B))
+        launches = [] if accumulate or tiles else self._zeros(G_w, L_w)
+        for number, tile in enumerate(tiles):
+            add = int(accumulate or number > 0)
             (x, s, _), (a, second, _) = tile.unfolded, tile.maps
             launches += [
                 tile.load((a, second, None), mu_a, None),
                 tile.unfold((x, None, None), d_mu_z, None),
                 tile.unfold((s, None, None), d_var_z, None),
-                *self._product(_grouped(G_w, w), a, x, B_transposed=True, add=1),
+                *self._product(_grouped(G_w, w), a, x, B_transposed=True, add=add),
                 *self._product(
-                    _grouped(L_w, w), second, s, B_transposed=True, add=1, is_variance=True
+                    _grouped(L_w, w), second, s, B_transposed=True, add=add, is_variance=True
                 ),
             ]
         if G_b is not None:

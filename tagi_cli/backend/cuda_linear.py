@@ -17,7 +17,7 @@ FUSED_WORK = 1 << 25
 product, but a pass then takes up to six launches."""
 
 # As in `kernels/gpu/product.cuh`; a grid has at most 65535 tiles below each other.
-_SIDE, _SLICES, _TILES = 16, 4, 65535
+_SIDE, _TILES = 16, 65535
 
 
 class LinearDriver:
@@ -44,7 +44,8 @@ class LinearDriver:
     def _fused(self, name: str, rows: int, columns: int, *arguments: Any) -> list[Launch]:
         """The pass as one kernel, a block for each tile of its results."""
         grid = (max(-(-columns // _SIDE), 1), max(-(-rows // _SIDE), 1))
-        return [self._kernels.start(name, grid, (_SIDE, _SIDE, _SLICES), *arguments)]
+        block = (_SIDE // 2, _SIDE // 2, 32 // arguments[0].itemsize)
+        return [self._kernels.start(name, grid, block, *arguments)]
 
     def _forward(self, *call: Any) -> list[Launch]:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, scratch, *sizes = call
