@@ -10,7 +10,7 @@ from tagi_cli import nn
 from tagi_cli.backend.reference import KERNELS
 
 # Row shape, and how a batch norm of that many features sees it.
-SHAPES = [((4,), 4, 1), ((3, 5), 3, 5), ((2, 3, 2), 2, 6), ((2, 3, 2), 12, 1)]
+SHAPES = [((4,), 4, 1), ((3, 5), 3, 5), ((2, 3, 2), 2, 6), ((2, 3, 2), 12, 1), ((2, 3, 2), 6, 2)]
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])

@@ -239,3 +239,27 @@ def test_state_dict_is_checked(backend: Backend) -> None:
         net.load_state_dict({**state, "weight.mu": np.zeros(6)})
     with pytest.raises(ValueError, match="negative"):
         net.load_state_dict({**state, "weight.var": -np.ones((2, 3))})
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4)])
+def test_along_the_last_axis_positions_are_rows(backend: Backend, shape: tuple[int, ...]) -> None:
+    """Moments and sums of innovations are those of a batch of all positions."""
+    layer, flat = nn.Linear(0, 2, flatten=False), nn.Linear(4, 2)
+    net = nn.Network(layer, shape, backend=backend)
+    rows = network(flat, 4, backend)
+    flat.weight.assign(layer.weight.mu, layer.weight.var)
+    flat.bias.assign(layer.bias.mu, layer.bias.var)
+    rng = np.random.default_rng(11)
+    x, v = rng.normal(size=(5, *shape)), rng.random((5, *shape))
+    got, want = net(x, v), rows(x.reshape(-1, 4), v.reshape(-1, 4))
+    assert got.mu.shape == (5, *shape[:-1], 2)
+    for moments, wanted in zip(got, want, strict=True):
+        np.testing.assert_allclose(moments.reshape(-1, 2), wanted, rtol=1e-12)
+    y = rng.normal(size=got.mu.shape)
+    for each in (net, rows):
+        nn.OutputUpdater(each).update(y.reshape(each.outputs().mu.shape), 0.1)
+        each.backward()
+    np.testing.assert_allclose(net.parameters.G, rows.parameters.G, rtol=1e-10)
+    np.testing.assert_allclose(net.parameters.L, rows.parameters.L, rtol=1e-10)
+    assert layer.costs()[0].flops == 14 * 8 * int(np.prod(shape[:-1]))
+    assert layer.costs()[0].output == (*shape[:-1], 2)

@@ -21,7 +21,7 @@ def orders(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("certain", [False, True])
-@pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 4), (2, 1, 3, 5)])
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 4), (2, 1, 3, 5), (2, 1, 2, 1, 2)])
 def test_moments_and_innovations_move_as_numpy_moves_them(
     backend: Backend, shape: tuple[int, ...], certain: bool
 ) -> None:
