@@ -39,12 +39,20 @@ class BoxOptions:
 
 
 @dataclass(frozen=True)
+class KnotOptions:
+    """How links are tied."""
+
+    turns: int = option(2, "Turns.", minimum=1)
+
+
+@dataclass(frozen=True)
 class ChainOptions:
     """A chain of layers."""
 
     width: int = option(7, "Width.", minimum=1)
     links: float = option(0.5, "Links.", above=0, below=1)
     layers: tuple[Any, ...] = option((), "Layers.", kinds=layers)
+    knot: KnotOptions | None = option(None, "The knots, if any.")
 
 
 @dataclass(frozen=True)

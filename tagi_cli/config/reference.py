@@ -13,7 +13,7 @@ from tagi_cli.config.schema import (
     Option,
     Registries,
     allowed_words,
-    flat_options,
+    arms,
     is_group,
     nested_registries,
     options_of,
@@ -40,6 +40,7 @@ def reference(root: type, registries: Registries, directory: Path | None = None)
         directory: where the configs lie that set the default kinds; the shipped ones by default.
     """
     chosen = compose(root, registries, [], directory).tree
+    nested = nested_registries(root, registries)
     parts = [_HEAD, "## Root options", *_table("", _single(root, registries))]
     for option in options_of(root):
         if option.name in registries:
@@ -47,15 +48,17 @@ def reference(root: type, registries: Registries, directory: Path | None = None)
             parts += _kinds(option, registries[option.name], default)
         elif is_group(option.type):
             parts += [f"## `{option.name}`", _summary(option.type)]
-            parts += _table(option.name, flat_options(option.type))
-    for group, registry in nested_registries(root, registries).items():
+            parts += _table(option.name, _rows(option.type))
+    for group, registry in nested.items():
         parts += [f"## {group.capitalize()} kinds"]
         if isinstance(registry, Extension):
             parts += [f"The {registry.base.group} kinds, each with more options:"]
-            parts += _table("", flat_options(registry.extra))
+            parts += _table("", _rows(registry.extra))
             continue
         for kind in registry.values():
             parts += _kind("", kind)
+    for name, cls in _optional_groups([*registries.values(), *nested.values()]).items():
+        parts += [f"## `{name}`", _summary(cls), *_table("", _rows(cls))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -69,11 +72,28 @@ def _kinds(option: Option, registry: Registry, default: str | None) -> Iterable[
 
 def _kind(group: str, kind: Kind) -> list[str]:
     title = f"### `{group}: {kind.name}`" if group else f"### `kind: {kind.name}`"
-    return [title, _summary(kind.options), *_table(group, flat_options(kind.options))]
+    return [title, _summary(kind.options), *_table(group, _rows(kind.options))]
 
 
 def _summary(cls: type) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
+
+
+def _rows(cls: type) -> list[tuple[str, Option]]:
+    """The options of a class; a group gives way to its members, unless it may be null."""
+    rows = []
+    for option in options_of(cls):
+        if is_group(option.type):
+            rows += [(f"{option.name}.{name}", below) for name, below in _rows(option.type)]
+        else:
+            rows.append((option.name, option))
+    return rows
+
+
+def _optional_groups(registries: Iterable[Registry]) -> dict[str, type]:
+    """Groups of options that may be null, by the name of their option: told once for all kinds."""
+    options = (o for one in registries for kind in one.values() for _, o in _rows(kind.options))
+    return {o.name: arm for o in options for arm in arms(o.type) if is_group(arm)}
 
 
 def _single(root: type, registries: Registries) -> list[tuple[str, Option]]:
@@ -95,10 +115,15 @@ def _table(group: str, rows: list[tuple[str, Option]]) -> list[str]:
             _type(option),
             "required" if option.required else f"`{_default(option)}`",
             option.limits.describe(),
-            option.limits.doc,
+            option.limits.doc + _see(option),
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return ["\n".join(lines)]
+
+
+def _see(option: Option) -> str:
+    group = any(is_group(arm) for arm in arms(option.type))
+    return f" Options: [`{option.name}`](#{option.name})." if group else ""
 
 
 def _type(option: Option) -> str:
