@@ -3,9 +3,10 @@
 //     C1(m, n) = sum_k f1,   C2(m, n) = sum_k f2,   f1 and f2 of two left operands at (m, k) and two
 //     right ones at (n, k)
 //
-// A block computes SIDE x SIDE results. Slice z of its threads takes every SLICES-th tile of k, so that few
-// results with long sums keep many threads busy; partial sums are put together in a fixed order. A thread
-// has the results of two rows and two columns, so that what it reads from shared memory is used twice.
+// A block of HALF x HALF x slices threads computes SIDE x SIDE results. Its slices, at most SLICES, take
+// turns at tiles of k, so that few results with long sums keep many threads busy; partial sums are put
+// together in a fixed order. A thread has the results of two rows and two columns, so that what it reads
+// from shared memory is used twice.
 
 #define SIDE 16
 #define HALF 8
@@ -38,6 +39,7 @@ DEVICE void product(int M, int N, int K, const Left &left, const Right &right, c
                     const Store &store) {
     __shared__ Pair left_tile[SLICES][SIDE][SIDE + 1], right_tile[SLICES][SIDE][SIDE + 1];
     const int x = threadIdx.x, y = threadIdx.y, z = threadIdx.z, thread = y * HALF + x;
+    const int slices = blockDim.z;
     const int m0 = blockIdx.y * SIDE, n0 = blockIdx.x * SIDE;
     Pair sums[2][2] = {}, lefts[2] = {}, next_left[PARTS], next_right[PARTS];
     // Neighbouring threads read what lies side by side in memory.
@@ -54,7 +56,7 @@ DEVICE void product(int M, int N, int K, const Left &left, const Right &right, c
         }
     };
     read(0);
-    for (int k0 = 0; k0 < K; k0 += SIDE * SLICES) {
+    for (int k0 = 0; k0 < K; k0 += SIDE * slices) {
 #pragma unroll
         for (int part = 0; part < PARTS; ++part) {
             int i = thread + part * HALF * HALF, along = i % SIDE, across = i / SIDE;
@@ -63,7 +65,7 @@ DEVICE void product(int M, int N, int K, const Left &left, const Right &right, c
         }
         __syncthreads();
         // The next tile is on its way while this one is used.
-        read(k0 + SIDE * SLICES);
+        read(k0 + SIDE * slices);
 #pragma unroll 4
         for (int k = 0; k < SIDE; ++k) {
             const Pair a[2] = {left_tile[z][k][y], left_tile[z][k][y + HALF]};
@@ -87,11 +89,11 @@ DEVICE void product(int M, int N, int K, const Left &left, const Right &right, c
         if (LEFT_SUMS && x == 0) rows[z * SIDE + row] = lefts[i];
     }
     __syncthreads();
-    for (int i = z * HALF * HALF + thread; i < SIDE * SIDE; i += SLICES * HALF * HALF) {
+    for (int i = z * HALF * HALF + thread; i < SIDE * SIDE; i += slices * HALF * HALF) {
         int row = i / SIDE, m = m0 + row, n = n0 + i % SIDE;
         if (m >= M || n >= N) continue;
         Pair result = {}, total = {};
-        for (int slice = 0; slice < SLICES; ++slice) {
+        for (int slice = 0; slice < slices; ++slice) {
             add(result, partial[slice * SIDE * SIDE + i]);
             if (LEFT_SUMS) add(total, rows[slice * SIDE + row]);
         }

@@ -41,17 +41,20 @@ class LinearDriver:
         B, I, O = sizes
         return B * I * O <= FUSED_WORK and max(B, O) <= _SIDE * _TILES
 
-    def _fused(self, name: str, rows: int, columns: int, *arguments: Any) -> list[Launch]:
-        """The pass as one kernel, a block for each tile of its results."""
+    def _fused(
+        self, name: str, rows: int, columns: int, inner: int, *arguments: Any
+    ) -> list[Launch]:
+        """The pass as one kernel, a block for each tile of its results: sums of `inner` terms."""
         grid = (max(-(-columns // _SIDE), 1), max(-(-rows // _SIDE), 1))
-        block = (_SIDE // 2, _SIDE // 2, 32 // arguments[0].itemsize)
+        slices = max(min(-(-inner // _SIDE), 32 // arguments[0].itemsize), 1)
+        block = (_SIDE // 2, _SIDE // 2, slices)
         return [self._kernels.start(name, grid, block, *arguments)]
 
     def _forward(self, *call: Any) -> list[Launch]:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, scratch, *sizes = call
         B, I, O = map(int, sizes)
         if self._small(B, I, O):
-            return self._fused("linear_forward", B, O, *call)
+            return self._fused("linear_forward", B, O, I, *call)
         product = self._products.launch
         mean, variance = mu_z.reshape(B, O), var_z.reshape(B, O)
         second, squared = part(scratch, 0, B, I), part(scratch, B * I, O, I)
@@ -74,7 +77,7 @@ class LinearDriver:
         d_mu_a, d_var_a, d_mu_z, d_var_z, mu_w, scratch, *sizes = call
         B, I, O, accumulate = map(int, sizes)
         if self._small(B, I, O):
-            return self._fused("linear_backward", B, I, *call)
+            return self._fused("linear_backward", B, I, O, *call)
         product, squared = self._products.launch, part(scratch, 0, O, I)
         d_mu_z, d_var_z = d_mu_z.reshape(B, O), d_var_z.reshape(B, O)
         return [
@@ -87,7 +90,7 @@ class LinearDriver:
         G_w, L_w, G_b, L_b, mu_a, d_mu_z, d_var_z, scratch, *sizes = call
         B, I, O, accumulate = map(int, sizes)
         if self._small(B, I, O):
-            return self._fused("linear_innovation", O, I, *call)
+            return self._fused("linear_innovation", O, I, B, *call)
         product, second = self._products.launch, part(scratch, 0, B, I)
         G_w, L_w, mu_a = G_w.reshape(O, I), L_w.reshape(O, I), mu_a.reshape(B, I)
         d_mu_z, d_var_z = d_mu_z.reshape(B, O), d_var_z.reshape(B, O)
