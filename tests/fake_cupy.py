@@ -18,166 +18,27 @@ import os
 import subprocess
 import sys
 import types
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_cuda_memory import (
+    CAPTURED,
+    LIVE,
+    PENDING,
+    DeviceArray,
+    flush,
+    not_while_capturing,
+    submit,
+)
 
 from tagi_cli.backend.sources import kernel_names, without_host
 
 _HEADER = Path(__file__).parent / "cuda_host.hpp"
 _LETTERS = {"float32": "f", "float64": "d", "int32": "i"}
-_CAPTURED: list[list[Callable[[], None]]] = []
-_PENDING: list[Callable[[], Any]] = []
-_LIVE: dict[int, int] = {}
 _state: dict[str, Any] = {}
-
-
-def _submit(work: Callable[[], None]) -> None:
-    """Run what would go to the stream, or note it where a graph is captured."""
-    if _CAPTURED:
-        _CAPTURED[-1].append(work)
-    else:
-        _flush()
-        work()
-
-
-def _flush() -> None:
-    """Make the copies that nobody has waited for yet."""
-    while _PENDING:
-        _PENDING.pop(0)()
-
-
-def _not_while_capturing(what: str) -> None:
-    if _CAPTURED:
-        raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
-    _flush()
-
-
-class Data:
-    """`ndarray.data`: an address on the device."""
-
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self._array = array
-        self.ptr = array.ctypes.data
-
-    def copy_from_host_async(self, address: int, nbytes: int) -> None:
-        assert not _CAPTURED
-        assert type(address) is int
-        assert nbytes == self._array.nbytes
-        assert self._array.flags.c_contiguous
-        _PENDING.append(lambda: ctypes.memmove(self.ptr, address, nbytes))
-
-
-class DeviceArray:
-    """`cupy.ndarray`: memory that NumPy cannot see."""
-
-    __array_ufunc__ = None
-
-    def __init__(self, array: np.ndarray[Any, Any], base: DeviceArray | None = None) -> None:
-        self.host = array
-        self.base = base
-        self.shape, self.dtype, self.size = array.shape, array.dtype, array.size
-        self.ndim, self.nbytes, self.flags = array.ndim, array.nbytes, array.flags
-        self.strides, self.itemsize = array.strides, array.itemsize
-        if base is None:
-            _LIVE[array.ctypes.data] = array.nbytes
-            weakref.finalize(self, _LIVE.pop, array.ctypes.data, None)
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("implicit conversion to a NumPy array is not allowed")
-
-    @property
-    def data(self) -> Data:
-        return Data(self.host)
-
-    def __len__(self) -> int:
-        return len(self.host)
-
-    def _view(self, array: Any) -> DeviceArray:
-        return DeviceArray(np.asarray(array), self)
-
-    def reshape(self, *shape: Any) -> DeviceArray:
-        view = self.host.reshape(*shape)
-        assert not self.size or np.shares_memory(view, self.host), "a copy, not a view"
-        return self._view(view)
-
-    def ravel(self) -> DeviceArray:
-        return self.reshape(-1)
-
-    def __getitem__(self, key: Any) -> DeviceArray:
-        return self._view(self.host[key])
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        _not_while_capturing("assignment")
-        if isinstance(value, np.ndarray) and value.ndim:
-            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        self.host[key] = value.host if isinstance(value, DeviceArray) else value
-
-    def fill(self, value: Any) -> None:
-        self[...] = value
-
-    def get(self) -> np.ndarray[Any, Any]:
-        _not_while_capturing("copy to the host")
-        return self.host.copy()
-
-    def set(self, array: Any) -> None:
-        _not_while_capturing("copy from the host")
-        if not isinstance(array, np.ndarray):
-            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
-        if array.dtype != self.dtype:
-            raise TypeError(f"{array.dtype} array cannot be set to {self.dtype} array")
-        if array.shape != self.shape:
-            raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {array.shape}")
-        self.host[...] = array
-
-    def astype(self, dtype: Any) -> DeviceArray:
-        return DeviceArray(self.host.astype(dtype))
-
-    def _reduce(self, name: str) -> DeviceArray:
-        return DeviceArray(np.asarray(getattr(self.host, name)()))
-
-    def mean(self) -> DeviceArray:
-        return self._reduce("mean")
-
-    def sum(self) -> DeviceArray:
-        return self._reduce("sum")
-
-    def all(self) -> DeviceArray:
-        return self._reduce("all")
-
-    def _with(self, other: Any, operation: str) -> DeviceArray:
-        if isinstance(other, np.ndarray) and other.ndim:
-            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        value = other.host if isinstance(other, DeviceArray) else other
-        return DeviceArray(np.asarray(getattr(self.host, operation)(value)))
-
-    def __and__(self, other: Any) -> DeviceArray:
-        return self._with(other, "__and__")
-
-    def __lt__(self, other: Any) -> DeviceArray:
-        return self._with(other, "__lt__")
-
-    def __ge__(self, other: Any) -> DeviceArray:
-        return self._with(other, "__ge__")
-
-    def __mul__(self, other: Any) -> DeviceArray:
-        return self._with(other, "__mul__")
-
-    def __invert__(self) -> DeviceArray:
-        return DeviceArray(~self.host)
-
-    def __float__(self) -> float:
-        return float(self.get())
-
-    def __int__(self) -> int:
-        return int(self.get())
-
-    def __bool__(self) -> bool:
-        return bool(self.get())
 
 
 class Library:
@@ -222,7 +83,7 @@ class RawKernel:
             assert block[0] * block[1] * block[2] % 32 == 0
         words = self._words(arguments)
         arrays = [a for a in arguments if isinstance(a, DeviceArray)]
-        _submit(lambda: self._run(grid, block, words, arrays))
+        submit(lambda: self._run(grid, block, words, arrays))
 
     def _words(self, arguments: Any) -> list[Any]:
         """Arguments as they lie in memory, each checked against the kernel's signature."""
@@ -290,7 +151,7 @@ class Graph:
 
     def launch(self, stream: Any = None) -> None:
         _state["launched"] = _state.get("launched", 0) + 1
-        _flush()
+        flush()
         for work in self.work:
             work()
 
@@ -310,15 +171,15 @@ class Stream:
     def begin_capture(self) -> None:
         assert self._non_blocking, "the default stream cannot be captured"
         _fail("begin_capture")
-        _CAPTURED.append([])
+        CAPTURED.append([])
 
     def end_capture(self) -> Graph:
-        work = _CAPTURED.pop() if _CAPTURED else []
+        work = CAPTURED.pop() if CAPTURED else []
         _fail("end_capture")
         return Graph(work)
 
     def synchronize(self) -> None:
-        _not_while_capturing("synchronize")
+        not_while_capturing("synchronize")
 
 
 class Event:
@@ -328,12 +189,12 @@ class Event:
         self._before: list[Any] = []
 
     def record(self) -> None:
-        assert not _CAPTURED
-        self._before = list(_PENDING)
+        assert not CAPTURED
+        self._before = list(PENDING)
 
     def synchronize(self) -> None:
-        if any(copy in _PENDING for copy in self._before):
-            _flush()
+        if any(copy in PENDING for copy in self._before):
+            flush()
 
 
 class Device:
@@ -370,7 +231,7 @@ def using_allocator(malloc: Callable[[int], None]) -> Iterator[None]:
 
 
 def _allocated(array: np.ndarray[Any, Any]) -> DeviceArray:
-    _not_while_capturing("allocation")
+    not_while_capturing("allocation")
     assert _state.get("malloc"), "memory outside the backend's pool"
     _state["malloc"](array.nbytes)
     return DeviceArray(array)
@@ -414,7 +275,7 @@ class Cublas(types.ModuleType):
         assert type(address) is int
         assert stride >= max(1, rows)
         size = ((columns - 1) * stride + rows) * np.dtype(dtype).itemsize
-        inside = any(a <= address and address + size <= a + n for a, n in _LIVE.items())
+        inside = any(a <= address and address + size <= a + n for a, n in LIVE.items())
         assert inside, "a product leaves the memory of its operand"
         buffer = (ctypes.c_char * size).from_address(address)
         flat = np.frombuffer(buffer, dtype)
@@ -443,7 +304,7 @@ class Cublas(types.ModuleType):
             # With a factor 0, cuBLAS does not read C.
             c[...] = left @ right + (factor * c if factor else 0)
 
-        _submit(work)
+        submit(work)
 
     def _batched(self, dtype: Any, handle: int, *arguments: Any) -> None:
         (at, bt, m, n, k, alpha, A, lda, a_step, B, ldb, b_step, beta, C, ldc, c_step, count) = (
@@ -469,7 +330,7 @@ class Cublas(types.ModuleType):
 
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> Any:
     """Make `import cupy` give this for the length of a test; compiled kernels go to `folder`."""
-    for memory in (_LIVE, _state, _PENDING, _CAPTURED):
+    for memory in (LIVE, _state, PENDING, CAPTURED):
         memory.clear()
     _state.update(folder=folder, devices=devices)
     cupy = types.ModuleType("cupy")
