@@ -21,6 +21,8 @@ from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.training.progress_text import counted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tagi_cli.experiment.settings import Settings
 
 TABLE = "sweep.csv"
@@ -52,17 +54,18 @@ def run_sweep(jobs: Sequence[Job], command: str) -> int:
     first = next((one for one in settings if one is not None), None)
     if first is None:
         raise UserErrors(dict.fromkeys(outcome.message for outcome in outcomes))
+    from tagi_cli.cli.console import TrainingConsole
     from tagi_cli.experiment.folder import fresh_folder
 
-    folder = fresh_folder(Path("outputs") / str(first.name))
-    print(f"{counted(len(jobs), 'job')} in {folder}")
+    folder, console = fresh_folder(Path("outputs") / str(first.name)), TrainingConsole()
+    console.say(f"{counted(len(jobs), 'job')} in {folder}")
     for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
         words = " ".join(f"{key}={value}" for key, value in outcome.job.overrides.items())
-        print(f"\n[{number}/{len(jobs)}] {words}", flush=True)
+        console.say(f"\n[{number}/{len(jobs)}] {words}")
         if one is None:
             print(f"{outcome.status}: {outcome.message}", file=sys.stderr)
         else:
-            _run(outcome, one, command, folder)
+            _run(outcome, one, command, folder, console)
         _write(folder, outcomes)
         if outcome.status == "interrupted":
             break
@@ -89,15 +92,15 @@ def _prepare(outcome: _Outcome) -> Settings | None:
         return None
 
 
-def _run(outcome: _Outcome, settings: Settings, command: str, folder: Path) -> None:
-    from rich.console import Console
-
+def _run(
+    outcome: _Outcome, settings: Settings, command: str, folder: Path, console: Console
+) -> None:
     from tagi_cli.experiment.folder import RunFolder
     from tagi_cli.experiment.run import train
 
     before = set(folder.iterdir())
     try:
-        made = train(settings, command, folder, console=Console())
+        made = train(settings, command, folder, console=console)
         outcome.status = "interrupted" if was_interrupted(made) else "completed"
     except UserError as error:
         outcome.status, outcome.message = "failed", str(error)

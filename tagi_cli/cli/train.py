@@ -54,11 +54,10 @@ def run(arguments: list[str]) -> int:
     if _SHOW in given:
         print(dump_settings(settings), end="")
         return 0
-    from rich.console import Console
-
+    from tagi_cli.cli.console import TrainingConsole
     from tagi_cli.experiment.run import train
 
-    folder = train(settings, command, console=Console(), checkpoint=checkpoint)
+    folder = train(settings, command, console=TrainingConsole(), checkpoint=checkpoint)
     return 130 if was_interrupted(folder) else 0
 
 

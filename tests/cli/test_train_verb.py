@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -267,3 +271,19 @@ def test_a_real_sweep_can_be_compared(tagi: Callable[..., Any]) -> None:
     assert answer.code == 0
     assert answer.out.splitlines()[0].split()[:3] == ["run", "status", "seed"]
     assert len(Path("table.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_run_outlives_the_reader_of_its_output(here: Path, sweep: bool) -> None:
+    words = ["-m", "seed=0,1"] if sweep else []
+    command = shlex.join([sys.executable, "-m", "tagi_cli.cli.main", "train", *words, *MY])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+    runs = list(here.glob("outputs/my/**/summary.json"))
+    assert len(runs) == 1 + sweep
+    assert {json.loads(run.read_text())["status"] for run in runs} == {"completed"}
