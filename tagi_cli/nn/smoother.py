@@ -230,9 +230,7 @@ def _together(steps: list[_Step]) -> tuple[Host, Host]:
         source = before.posterior if step.first else before.prior
         spread = step.transition @ _covariance(source)
         predicted = spread @ step.transition.swapaxes(1, 2)
-        # What the transition does not explain comes from weights and inputs, independent by unit.
-        explained = np.diagonal(predicted, axis1=1, axis2=2)
-        predicted += _diagonal(np.maximum(step.prior.var - explained, 0))
+        predicted += _unexplained(step.prior, predicted)
         base_mu, base = step.prior.mu, predicted
         if not step.first:
             base_mu, base = step.posterior.mu, _covariance(step.posterior)
@@ -242,6 +240,15 @@ def _together(steps: list[_Step]) -> tuple[Host, Host]:
         means.append(mu)
         variances.append(np.diagonal(cov, axis1=1, axis2=2))
     return np.stack(means[::-1]), np.stack(variances[::-1])
+
+
+def _unexplained(prior: _Moments, explained: Host) -> Host:
+    """What weights and inputs add to a predicted covariance, independently for each unit."""
+    H = prior.cov.shape[1]
+    unit = np.arange(H)
+    var = np.maximum(prior.var - np.diagonal(explained, axis1=1, axis2=2), 0)
+    cov = _bounded(prior.cov - explained[:, unit, H + unit], var.reshape(-1, 2, H))
+    return _covariance(_Moments(prior.mu, var, cov))
 
 
 def _apart(steps: list[_Step]) -> tuple[Host, Host]:

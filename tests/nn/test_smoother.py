@@ -1,0 +1,207 @@
+"""Smoothing of recurrent states, against exact posteriors of linear Gaussian models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logit
+
+from tagi_cli import nn
+from tagi_cli.backend import select
+
+Host = np.ndarray[Any, Any]
+
+
+def network(
+    *layers: nn.Layer, shape: tuple[int, ...], rows: int = 1, kernels: str = "numpy"
+) -> nn.Network:
+    backend = select(kernels=kernels, precision="float64")
+    return nn.Network(
+        nn.Sequential(*layers), shape, backend=backend, parameters=nn.Parameters(backend, rows),
+        rng=np.random.default_rng(0), rule="information_capped",
+    )  # fmt: skip
+
+
+def run(
+    net: nn.Network, x: Host, var_x: Host | None, y: Host, var_v: float, *, learn: bool
+) -> nn.Smoother:
+    """Go through windows `x (calls, B, T, I)` with targets `y (calls, B, T, O)`."""
+    smoother, updater = nn.Smoother(net), nn.OutputUpdater(net)
+    for k in range(len(x)):
+        net(x[k], None if var_x is None else var_x[k])
+        updater.update(y[k], np.array([var_v]))
+        net.backward()
+        smoother.record()
+        if learn:
+            net.step()
+    return smoother
+
+
+# A chain c_t = f c_(t-1) + e_t seen as y_t = o c_t + v_t: one unit, small enough to be linear, with
+# certain weights, and an uncertain input that makes e_t.
+F, I_GATE, O_GATE, Q, R, SMALL = 0.9, 0.5, 0.6, 0.3, 0.2, 1e-4
+
+
+def chain(covariance: str, T: int) -> nn.Network:
+    layer, head = nn.SLSTM(1, 1, T, covariance=covariance), nn.SLinear(1, 1, bias=False)
+    net = network(layer, head, shape=(T, 1))
+    assert layer.weight is not None
+    assert layer.bias is not None
+    assert head.weight is not None
+    weight = np.zeros((4, 2))
+    weight[2, 0] = SMALL
+    layer.weight.assign(weight, np.zeros((4, 2)))
+    layer.bias.assign([logit(F), logit(I_GATE), 0, logit(O_GATE)], np.zeros(4))
+    head.weight.assign([1 / SMALL], [0])
+    return net
+
+
+def exact(y: Host) -> tuple[Host, Host]:
+    """Posterior of `o c_t` from the joint distribution of all steps."""
+    n = len(y)
+    decay = np.tril(F ** np.subtract.outer(np.arange(n), np.arange(n)).clip(0))
+    prior = (O_GATE * I_GATE) ** 2 * Q * decay @ decay.T
+    seen = ~np.isnan(y)
+    gain = prior[:, seen] @ np.linalg.inv(prior[np.ix_(seen, seen)] + R * np.eye(seen.sum()))
+    return gain @ y[seen], np.diag(prior - gain @ prior[seen])
+
+
+def test_a_linear_chain_is_smoothed_exactly() -> None:
+    n = 20
+    y = np.random.default_rng(0).normal(size=n)
+    y[[0, 1, 2, 9, 10, 11, 12]] = np.nan
+    x = np.zeros((n, 1, 1, 1))
+    smoother = run(chain("full", 1), x, np.full(x.shape, Q), y.reshape(n, 1, 1, 1), R, learn=False)
+    assert len(smoother) == n
+    mu, var, states, floored = smoother.smooth()
+    want_mu, want_var = exact(y)
+    np.testing.assert_allclose(mu.ravel(), want_mu, atol=1e-4)
+    np.testing.assert_allclose(var.ravel(), want_var, atol=1e-4)
+    np.testing.assert_allclose(O_GATE * states[0].mu_c.ravel() / SMALL, want_mu, atol=1e-4)
+    assert floored == 0
+
+
+def test_pytagi_smooths_cells_alike_but_not_what_is_seen_of_them() -> None:
+    n = 20
+    y = np.random.default_rng(0).normal(size=n)
+    y[5:12] = np.nan
+    x = np.zeros((n, 1, 1, 1))
+    states = run(
+        chain("peer", 1), x, np.full(x.shape, Q), y.reshape(n, 1, 1, 1), R, learn=False
+    ).smooth().states  # fmt: skip
+    want_mu, want_var = exact(y)
+    scale = O_GATE / SMALL
+    np.testing.assert_allclose(scale * states[0].mu_c.ravel(), want_mu, atol=1e-4)
+    np.testing.assert_allclose(scale**2 * states[0].var_c.ravel(), want_var, atol=1e-4)
+    assert np.abs(states[0].mu_h.ravel() / SMALL - want_mu).max() > 0.1
+
+
+@pytest.mark.parametrize("covariance", ["full", "peer"])
+def test_windows_of_several_steps_take_in_what_later_ones_say(covariance: str) -> None:
+    n, T = 24, 4
+    y = np.full(n, np.nan)
+    y[-T:] = 1.0
+    x = np.zeros((n // T, 1, T, 1))
+    smoother = run(
+        chain(covariance, T), x, np.full(x.shape, Q), y.reshape(-1, 1, T, 1), R, learn=False
+    )
+    state = smoother.smooth().states[0]
+    filtered = np.array([step.posterior.mu[0, 1] for step in smoother._steps[0]])
+    assert not filtered[:-T].any()
+    # What is learnt fades backwards by cov(c_t, c_(t+1)) / var(c_(t+1)).
+    prior = np.cumsum(F ** (2 * np.arange(n)))
+    gain = F * prior[:-1] / prior[1:]
+    before = state.mu_c[: n - T, 0, 0]
+    assert (before > 0).all()
+    np.testing.assert_allclose(before[:-1], gain[: n - T - 1] * before[1:], rtol=1e-4)
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("covariance", ["full", "peer"])
+def test_rows_are_series_of_their_own_and_outputs_have_any_number(
+    covariance: str, kernels: str
+) -> None:
+    calls, B, T, O = 6, 2, 2, 3
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(calls, B, T, 2)), rng.normal(size=(calls, B, T, O))
+    y[2, 0] = np.nan
+
+    def smooth(rows: slice) -> nn.Smoothed:
+        net = network(
+            nn.SLSTM(2, 4, T, covariance=covariance), nn.SLSTM(4, 3, T, covariance=covariance),
+            nn.SLinear(0, O), shape=(T, 2), rows=B, kernels=kernels,
+        )  # fmt: skip
+        return run(net, x[:, rows], None, y[:, rows], 0.1, learn=False).smooth()
+
+    both = smooth(slice(0, B))
+    assert both.mu.shape == both.var.shape == (calls * T, B, O)
+    assert [state.mu_c.shape for state in both.states] == [(calls * T, B, 4), (calls * T, B, 3)]
+    assert (both.var >= 0).all()
+    for row in range(B):
+        alone = smooth(slice(row, row + 1))
+        np.testing.assert_allclose(both.mu[:, row], alone.mu[:, 0], rtol=1e-8)
+        np.testing.assert_allclose(both.var[:, row], alone.var[:, 0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("covariance", ["full", "peer"])
+def test_variances_are_not_negative_where_outputs_agree_too_much(covariance: str) -> None:
+    # Each of many outputs is conditioned by itself, as if it alone had told of the states.
+    rng = np.random.default_rng(0)
+    O, n = 40, 15
+    net = network(
+        nn.SLSTM(1, 5, covariance=covariance, state_var=1.0), nn.SLinear(0, O), shape=(1, 1)
+    )
+    smoothed = run(
+        net, rng.normal(size=(n, 1, 1, 1)), None, np.ones((n, 1, 1, O)), 1e-4, learn=False
+    ).smooth()
+    for state in smoothed.states:
+        assert (state.var_h >= 0).all()
+        assert (state.var_c >= 0).all()
+    assert np.isfinite(smoothed.mu).all()
+    assert (smoothed.var >= 0).all()
+    if covariance == "full":
+        assert smoothed.floored == 0
+
+
+def test_certain_states_stay_as_they_are() -> None:
+    net = network(nn.SLSTM(1, 3), nn.SLinear(0, 1), shape=(1, 1))
+    for tensor in net.parameters.tensors.values():
+        tensor.assign(tensor.mu, np.zeros(tensor.shape))
+    x = np.random.default_rng(0).normal(size=(5, 1, 1, 1))
+    smoother = run(net, x, None, np.ones((5, 1, 1, 1)), 0.1, learn=False)
+    filtered = np.array([step.prior.mu[0, :3] for step in smoother._steps[0]])
+    smoothed = smoother.smooth()
+    np.testing.assert_array_equal(smoothed.states[0].mu_h[:, 0], filtered)
+    np.testing.assert_array_equal(smoothed.var, 0)
+
+
+def test_starting_again() -> None:
+    net = network(nn.SLSTM(1, 3), nn.SLinear(0, 1), shape=(1, 1))
+    x, y = np.ones((4, 1, 1, 1)), np.ones((4, 1, 1, 1))
+    smoother = run(net, x, None, y, 0.1, learn=False)
+    first = smoother.smooth()
+    smoother.restart()
+    assert len(smoother) == 0
+    with pytest.raises(ValueError, match="nothing to smooth"):
+        smoother.smooth()
+    np.testing.assert_array_equal(run(net, x, None, y, 0.1, learn=False).smooth().mu, first.mu)
+
+
+def test_mistakes() -> None:
+    with pytest.raises(ValueError, match="no SLSTM: there are no states to smooth"):
+        nn.Smoother(network(nn.LSTM(1, 2), shape=(1, 1)))
+    net = network(nn.SLSTM(1, 3), shape=(1, 1), rows=2)
+    smoother = nn.Smoother(net)
+    for rows in (2, 1):
+        net(np.ones((rows, 1, 1)))
+        net.innovations()[0][...] = net.innovations()[1][...] = 0
+        net.backward()
+        if rows == 2:
+            smoother.record()
+    with pytest.raises(ValueError, match="1 rows after calls with 2"):
+        smoother.record()
+    assert smoother.smooth().mu.shape == (1, 2, 3)
+    with pytest.raises(nn.ShapeError, match=r"SLinear\(4,1\) takes 4 units"):
+        network(nn.SLSTM(1, 3), nn.SLinear(4, 1), shape=(1, 1))
