@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,5 +110,11 @@ def _unreadable(key: str, raw: str, error: Exception) -> str:
         return f"{key}: found {raw}, where a bracket is not closed"
     return (
         f"{key}: found {raw}, which cannot be read. Text with one of , = ( ) [ ] {{ }} : needs "
-        f"quotes inside quotes: \"{key}='{raw}'\""
+        f"quotes inside quotes: {_in_shell(key, raw)}"
     )
+
+
+def _in_shell(key: str, raw: str) -> str:
+    """The argument for text as it is typed in a shell."""
+    text = f"{key}={_quoted(raw)}"
+    return shlex.quote(text) if set("'\"$`\\") & set(raw) else f'"{text}"'

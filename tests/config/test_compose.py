@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,13 @@ def test_text_outside_hydras_alphabet_is_text(configs: Path) -> None:
     assert settings(configs, "data.targets=Größe").data.targets == ("Größe",)
     assert settings(configs, "data.path=~/x.csv").data.path == str(Path.home() / "x.csv")
     assert settings(configs, "name='a, b'").name == "a, b"
+
+
+@pytest.mark.parametrize("name", ["a (b)", "it's [1]", 'a "b", c', "$5, `x`", "back\\slash (1)"])
+def test_the_advice_on_quotes_gives_the_text(configs: Path, name: str) -> None:
+    (fault,) = faults(settings, configs, "shape=box", f"name={name}")
+    (argument,) = shlex.split(fault.partition("inside quotes: ")[2])
+    assert settings(configs, "shape=box", argument).name == name
 
 
 def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here: Path) -> None:
