@@ -50,7 +50,7 @@ def choose(
     special["data.time"] = options.time
     for key, name in special.items():
         if name is not None and name not in names:
-            faults.append(f"{key}: {table.source} has {absent(name, names)}")
+            faults.append(f"{key}: {_absent(table, name)}")
     reserved = {name for name in special.values() if name is not None}
     outputs = _matching("data.out_components", wanted, table, reserved, faults)
     reserved |= set(outputs)
@@ -69,15 +69,20 @@ def choose(
                 f"data.in_components: column '{name}' holds times as text, which cannot be an "
                 "input; add columns of numbers made from it, such as the hour or the day"
             )
+    remarks: list[str] = []
     if not options.in_components:
-        inputs = _default_inputs(table, reserved, categorical, notices)
+        inputs = _default_inputs(table, reserved, categorical, remarks)
+    notices += remarks
     for name in categorical:
         if name not in inputs:
             faults.append(f"data.categorical: column '{name}' is not among the inputs")
     if faults:
         raise UserErrors(faults)
     if not inputs:
-        raise UserError(f"data.in_components: {table.source} has no column left to be an input")
+        reasons = "".join(f"; {remark}" for remark in remarks)
+        raise UserError(
+            f"data.in_components: {table.source} has no column left to be an input{reasons}"
+        )
     for name in outputs:
         table.numbers(name, " (a target must be)")
     for name in inputs:
@@ -101,9 +106,14 @@ def _matching(
         free = (name for name in table.columns if name not in reserved)
         hits = [name for name in free if fnmatchcase(name, pattern)]
         if not hits:
-            faults.append(f"{key}: {table.source} has {absent(pattern, table.columns)}")
+            faults.append(f"{key}: {_absent(table, pattern)}")
         found.update(dict.fromkeys(hits))
     return list(found)
+
+
+def _absent(table: Table, name: str) -> str:
+    hint = "" if table.has_header else " (the first row holds no names, and is data)"
+    return f"{table.source} has {absent(name, table.columns)}{hint}"
 
 
 def _default_inputs(

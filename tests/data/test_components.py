@@ -142,9 +142,22 @@ def test_all_unknown_names_are_listed_at_once() -> None:
     ("columns", "message"),
     [
         ({"a": ["x", "y"], "y": ["u", "v"]}, r"t\.csv: no column holds numbers"),
-        ({"y": [1.0, 2.0]}, r"data\.in_components: t\.csv has no column left to be an input"),
+        ({"y": [1.0, 2.0]}, r"data\.in_components: t\.csv has no column left to be an input$"),
+        (
+            {"id": ["1,000 $", "2,000 $", "3,000 $"], "y": [1.0, 2.0, 3.0]},
+            r"no column left to be an input; column 'id' has 3 different texts, such as '1,000 \$'",
+        ),
     ],
 )
 def test_tables_that_cannot_be_learnt(columns: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         chosen(table=Table.from_columns(columns, "t.csv"))
+
+
+def test_a_file_without_names_says_so() -> None:
+    """A header of years is a row of numbers, and so taken for data."""
+    headless = Table(
+        "t.csv", Table.from_columns({"c0": [2019.0, 1], "c1": [2020.0, 2]}).data, has_header=False
+    )
+    with pytest.raises(UserErrors, match=r"no column '2020'\..*\(the first row holds no names"):
+        chosen(table=headless, out_components=("2020",))
