@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from tagi_cli import atomic
@@ -42,5 +43,5 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"{path}: is there already; nothing is overwritten") from None
     except OSError as error:
         raise atomic.cannot_write(path, error) from error
-    print(f"tagi train config={path}")
+    print(f"tagi train {shlex.quote(f'config={path}')}")
     return 0

@@ -150,6 +150,7 @@ def test_cp_copies_a_preset_with_its_header_and_it_trains(tagi: Tagi) -> None:
     Path("folder").mkdir()
     assert tagi("cp", "sine", "folder").code == 0
     assert Path("folder/sine.yaml").is_file()
+    assert tagi("cp", "sine", "a b.yaml").out == "tagi train 'config=a b.yaml'\n"
 
 
 def test_report_is_written_again(tagi: Tagi, finished: Path) -> None:
