@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tagi_cli import config
 from tagi_cli.backend.select import DEVICES, KERNELS, PRECISIONS, faults
 from tagi_cli.cli.configuration import settings_from
+from tagi_cli.cli.main import main
 from tagi_cli.config.schema import options_of
 from tagi_cli.experiment.settings import Settings, dump_settings, load_settings, registries
 from tagi_cli.paths import resource_dir
@@ -21,6 +23,15 @@ PRESETS = CATALOGUE.files("config")
 def test_every_preset_composes_checks_and_names_the_run(name: str) -> None:
     settings = settings_from([f"config={name}"])
     assert settings.name == name.replace("/", "-")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ("trainer.max_epochs=2", "ensemble.size=1", "viz.enabled=false", "kernels=numpy")
+    assert main(["train", f"config={name}", *few]) == 0
+    (summary,) = tmp_path.glob("outputs/*/*/summary.json")
+    assert json.loads(summary.read_text())["status"] == "completed"
 
 
 @pytest.mark.parametrize("name", PRESETS)
