@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def write_table(path: Path, rows: int = 200, seed: int = 0) -> Path:
     lines[-1] = lines[-1].rpartition(",")[0] + ","
     path.write_text("a,kind,y\n" + "\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """The summary.json of a run."""
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -21,16 +20,9 @@ from tagi_cli.experiment.settings import Settings
 from tagi_cli.training import checkpoint
 from tagi_cli.training.events import EpochEnded
 
+from .conftest import rows, summary
+
 MakeSettings = Callable[..., Settings]
-
-
-def summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:

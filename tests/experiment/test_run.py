@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import math
@@ -15,7 +14,6 @@ import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,16 +29,9 @@ from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint
 from tagi_cli.training.interface import NumericalError
 
+from .conftest import rows, summary, write_table
+
 MakeSettings = Callable[..., Settings]
-
-
-def summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_folder_holds_what_the_contract_says(trained: Path) -> None:
@@ -327,8 +318,6 @@ def test_sigterm_from_outside_saves_and_ends(table: Path, tmp_path: Path) -> Non
 def test_fewer_rows_than_a_batch_are_one_batch(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    from .conftest import write_table
-
     few = write_table(tmp_path / "few.csv", rows=12)
     changes = {"data.path": str(few), "data.batch_size": None}
     made = run.train(make_settings(**changes), "tagi train", tmp_path)
