@@ -90,6 +90,7 @@ def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
     faults = options.faults()
     if faults:
         raise UserErrors(faults)
+    notices += options.remarks()
     table, name, sha256, default_outputs = _source(options, notices)
     if len(table) < 2:
         raise UserError(f"{table.source}: 1 row; training and validation need 2 at least")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from tagi_cli.options import option
 
@@ -131,3 +131,19 @@ class DataOptions:
                 "on all rows; leave data.limit null"
             )
         return found
+
+    def remarks(self) -> list[str]:
+        """Options that were set and have no effect beside the others, one message each."""
+        parts_are_given = self.split_column is not None or self.split_method == "gal"
+        idle = {
+            "split_portions": parts_are_given and "a split column or data.split_method=gal",
+            "valid_portion": not parts_are_given and "data.split_portions",
+            "split_index": self.split_method != "gal"
+            and "a split that is not data.split_method=gal",
+        }
+        default = {field.name: field.default for field in fields(self)}
+        return [
+            f"data.{name} has no effect beside {beside}"
+            for name, beside in idle.items()
+            if beside and getattr(self, name) != default[name]
+        ]

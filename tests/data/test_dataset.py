@@ -201,6 +201,12 @@ def test_a_batch_of_more_rows_than_there_are(tmp_path: Path, columns: dict[str, 
     loaded(write(tmp_path, {name: values[:5] for name, values in columns.items()}, "few.csv"))
 
 
+def test_an_option_without_effect_is_remarked(tmp_path: Path, columns: dict[str, Any]) -> None:
+    notices: list[str] = []
+    loaded(write(tmp_path, columns), notices, valid_portion=0.0)
+    assert notices == ["data.valid_portion has no effect beside data.split_portions"]
+
+
 def test_one_row(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"t\.csv: 1 row; training and validation need 2"):
         loaded(write(tmp_path, {"a": [1], "y": [2]}))
