@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,8 @@ from tagi_cli.cli import main as front
 from tagi_cli.cli.main import VERBS, load_verb, main
 from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -128,6 +131,20 @@ def test_a_network_too_large_for_the_memory_is_the_users_matter(
     assert capsys.readouterr().err == (
         "tagi train: out of memory (Unable to allocate 45 GiB). Use a smaller network or batch\n"
     )
+
+
+def test_names_that_the_terminal_cannot_show_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "größe.csv").write_text("größe,y\n" + "1,2\n3,4\n5,7\n", encoding="utf-8")
+    words = ["check", "data.path=größe.csv", "data.out_components=y", "kernels=numpy"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tagi_cli.cli.main", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"gr??e -> y" in done.stdout
 
 
 def test_a_closed_pipe_is_no_fault() -> None:
