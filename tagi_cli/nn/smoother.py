@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +22,14 @@ class Smoothed(NamedTuple):
         mu: means of the output `(N, B, ...)`.
         var: its variances, without the noise of observations.
         states: of each recurrent layer, from the input up, arrays `(N, B, H)`.
+        initial: the same before the first step, `(B, H)`.
         floored: variances of states that came out negative and were set to zero.
     """
 
     mu: Host
     var: Host
     states: list[CellState]
+    initial: list[CellState]
     floored: int
 
 
@@ -96,7 +99,7 @@ class Smoother:
 
     def __len__(self) -> int:
         """Number of steps recorded."""
-        return len(self._steps[0])
+        return max(len(self._steps[0]) - 1, 0)
 
     def record(self) -> None:
         """Keep the steps of the latest forward and backward call, before the parameter step.
@@ -117,6 +120,12 @@ class Smoother:
                 raise ValueError(f"{len(states)} rows after calls with {len(steps[0].prior.mu)}")
             H = layer.cell.units
             weight = host(layer.weight.mu).astype(np.float64).reshape(4, H, -1)
+            if not steps:
+                # Before the first step: a step of its own, that nothing is seen of.
+                assert window.initial is not None
+                start = host(window.initial).astype(np.float64)
+                nothing = np.zeros((len(start), 2 * H, 2 * H))
+                steps.append(_Step(*_moments(start, 0 * start, 0 * start[:, 0]), nothing, True))
             for t in range(states.shape[1]):
                 prior, posterior = _moments(states[:, t], d_states[:, t], jac[:, t, 4])
                 transition = _transition(jac[:, t], weight[:, :, layer.inputs :])
@@ -130,21 +139,29 @@ class Smoother:
         """
         if not len(self):
             raise ValueError("no step was recorded: nothing to smooth")
-        states, floored = [], 0
+        states, initial, floored = [], [], 0
         for layer, steps in zip(self._layers, self._steps, strict=True):
             backwards = _together if layer.cell.covariance == "full" else _apart
             mu, var = backwards(steps)
             floored += int((var < 0).sum())
             var = np.maximum(var, 0)
             H = layer.cell.units
-            states.append(CellState(mu[..., :H], var[..., :H], mu[..., H:], var[..., H:]))
-        return Smoothed(*self._outputs(states[-1]), states, floored)
+            parts = mu[..., :H], var[..., :H], mu[..., H:], var[..., H:]
+            states.append(CellState(*(part[1:] for part in parts)))
+            initial.append(CellState(*(part[0] for part in parts)))
+        return Smoothed(*self._outputs(states[-1]), states, initial, floored)
 
-    def restart(self) -> None:
-        """Forget the steps and the carried states: the series starts anew."""
+    def restart(self, states: Sequence[CellState] | None = None) -> None:
+        """Forget all steps: the series starts anew, from the layers' own states or from `states`.
+
+        Args:
+            states: for each recurrent layer, such as `Smoothed.initial`.
+        """
         for steps in self._steps:
             steps.clear()
         self._states.reset()
+        if states is not None:
+            self._states.set(states)
 
     def _outputs(self, state: CellState) -> tuple[Host, Host]:
         """What the layers behind the last recurrent one make of its hidden states."""

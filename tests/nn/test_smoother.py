@@ -44,8 +44,9 @@ def run(
 F, I_GATE, O_GATE, Q, R, SMALL = 0.9, 0.5, 0.6, 0.3, 0.2, 1e-4
 
 
-def chain(covariance: str, T: int) -> nn.Network:
-    layer, head = nn.SLSTM(1, 1, T, covariance=covariance), nn.SLinear(1, 1, bias=False)
+def chain(covariance: str, T: int, state_var: float = 0.0) -> nn.Network:
+    layer = nn.SLSTM(1, 1, T, covariance=covariance, state_var=state_var)
+    head = nn.SLinear(1, 1, bias=False)
     net = network(layer, head, shape=(T, 1))
     assert layer.weight is not None
     assert layer.bias is not None
@@ -75,12 +76,29 @@ def test_a_linear_chain_is_smoothed_exactly() -> None:
     x = np.zeros((n, 1, 1, 1))
     smoother = run(chain("full", 1), x, np.full(x.shape, Q), y.reshape(n, 1, 1, 1), R, learn=False)
     assert len(smoother) == n
-    mu, var, states, floored = smoother.smooth()
+    mu, var, states, _, floored = smoother.smooth()
     want_mu, want_var = exact(y)
     np.testing.assert_allclose(mu.ravel(), want_mu, atol=1e-4)
     np.testing.assert_allclose(var.ravel(), want_var, atol=1e-4)
     np.testing.assert_allclose(O_GATE * states[0].mu_c.ravel() / SMALL, want_mu, atol=1e-4)
     assert floored == 0
+
+
+@pytest.mark.parametrize("covariance", ["full", "peer"])
+def test_what_was_before_the_first_step(covariance: str) -> None:
+    # Without noise in the chain, all steps tell of where it began: y_t = o F^t c_0 + v_t.
+    n, var = 10, SMALL**2
+    y = np.random.default_rng(0).normal(2, 1, n)
+    net = chain(covariance, 1, var)
+    smoother = run(net, np.zeros((n, 1, 1, 1)), None, y.reshape(n, 1, 1, 1), R, learn=False)
+    (initial,) = smoother.smooth().initial
+    seen = O_GATE * F ** np.arange(1, n + 1) / SMALL
+    precision = 1 / var + (seen**2).sum() / R
+    np.testing.assert_allclose(initial.mu_c.ravel(), seen @ y / R / precision, rtol=1e-3)
+    np.testing.assert_allclose(initial.var_c.ravel(), 1 / precision, rtol=1e-3)
+    smoother.restart([initial])
+    (carried,) = nn.RecurrentStates(net.layer, net.parameters).get()
+    np.testing.assert_allclose(carried.mu_c, initial.mu_c)
 
 
 def test_pytagi_smooths_cells_alike_but_not_what_is_seen_of_them() -> None:
@@ -108,7 +126,7 @@ def test_windows_of_several_steps_take_in_what_later_ones_say(covariance: str) -
         chain(covariance, T), x, np.full(x.shape, Q), y.reshape(-1, 1, T, 1), R, learn=False
     )
     state = smoother.smooth().states[0]
-    filtered = np.array([step.posterior.mu[0, 1] for step in smoother._steps[0]])
+    filtered = np.array([step.posterior.mu[0, 1] for step in smoother._steps[0][1:]])
     assert not filtered[:-T].any()
     # What is learnt fades backwards by cov(c_t, c_(t+1)) / var(c_(t+1)).
     prior = np.cumsum(F ** (2 * np.arange(n)))
@@ -171,7 +189,7 @@ def test_certain_states_stay_as_they_are() -> None:
         tensor.assign(tensor.mu, np.zeros(tensor.shape))
     x = np.random.default_rng(0).normal(size=(5, 1, 1, 1))
     smoother = run(net, x, None, np.ones((5, 1, 1, 1)), 0.1, learn=False)
-    filtered = np.array([step.prior.mu[0, :3] for step in smoother._steps[0]])
+    filtered = np.array([step.prior.mu[0, :3] for step in smoother._steps[0][1:]])
     smoothed = smoother.smooth()
     np.testing.assert_array_equal(smoothed.states[0].mu_h[:, 0], filtered)
     np.testing.assert_array_equal(smoothed.var, 0)
