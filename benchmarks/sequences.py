@@ -71,8 +71,8 @@ TASKS = {
     task.name: task
     for task in (
         Task("recall10", recall(10), 16, 1.0, 1.0, 8, 1.0, 0.05),
-        Task("recall30", recall(30), 32, 2.0, 0.7, 16, 1.0, 0.2),
-        Task("recall60", recall(60), 32, 2.5, 1.0, 8, 1.0, 1.0),
+        Task("recall30", recall(30), 32, 2.0, 1.0, 8, 1.0, 0.2),
+        Task("recall60", recall(60), 32, 2.5, 1.0, 8, 1.0, 0.2),
         Task("adding50", adding(50), 32, 1.0, 1.0, 16, 6**-0.5, 0.07),
     )
 }

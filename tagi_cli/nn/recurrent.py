@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tagi_cli.backend import Array
+from tagi_cli.errors import UserError
 from tagi_cli.nn.init import InitOptions, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape
 from tagi_cli.nn.parameters import Parameter, Parameters, State
@@ -153,9 +154,9 @@ class Recurrence(Layer):
         if self.carried is None and cell.internal_state == "zeros" and not cell.state_var:
             return None
         if self.carried is not None and rows > len(self.carried.value):
-            raise ValueError(
-                f"a batch of {rows} rows, but states are carried for {len(self.carried.value)}: "
-                f"make the network with Parameters(backend, rows={rows})"
+            raise UserError(
+                f"a batch of {rows} rows, but recurrent states are carried for "
+                f"{len(self.carried.value)}: make the network with Parameters(backend, rows={rows})"
             )
         drawn = self._generator if plan.training else None
         var = cell.state_var

@@ -9,6 +9,7 @@ import pytest
 
 from tagi_cli import nn
 from tagi_cli.backend import select
+from tagi_cli.errors import UserError
 
 Host = np.ndarray[Any, Any]
 KINDS = ["numpy", "auto"]
@@ -178,7 +179,7 @@ def test_recurrent_layers_are_found_inside() -> None:
 
 def test_mistakes() -> None:
     net, states = tracked(1, 2, "numpy")
-    with pytest.raises(ValueError, match=r"batch of 3 rows, but states are carried for 2.*rows=3"):
+    with pytest.raises(UserError, match=r"batch of 3 rows, but recurrent states .* 2: .*rows=3"):
         net(np.zeros((3, 1, 2)))
     with pytest.raises(ValueError, match="1 states for 2 recurrent layers"):
         states.set([(1, 1, 1, 1)])
