@@ -165,10 +165,14 @@ class Encoder:
     def encode_array(self, array: ArrayLike) -> Floats:
         """Raw inputs `(n, columns)`, columns as in `inputs`, to `(n, features)`, scaled.
 
+        Windows of one row each, `(n, 1, columns)`, are the same.
+
         Raises:
             UserError: another shape, or a value that `encode` refuses.
         """
         values = np.asarray(array)
+        if values.ndim == 3 and values.shape[1] == 1:
+            values = values[:, 0]
         if values.ndim != 2 or values.shape[1] != len(self.inputs):
             raise UserError(
                 f"input array: shape {values.shape}; allowed: (rows, {len(self.inputs)}), the "

@@ -109,7 +109,8 @@ class Model:
 
         Args:
             x: raw inputs in their original units: `(n, columns)` in the order of `inputs`, a
-                mapping of names to `(n,)` values, or for windows `(n, in_chunk, components)`.
+                mapping of names to `(n,)` values, or windows `(n, in_chunk, columns)`, which of a
+                table are of one row.
 
         Returns:
             mean, epistemic and noise standard deviation, `(n, outputs)` each.

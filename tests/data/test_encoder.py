@@ -68,6 +68,7 @@ def test_arrays() -> None:
     array = np.array([[12, 1, 3], [8, 2.5, 4]])
     expected = ENCODER.encode(table(a=array[:, 0], c=array[:, 1], b=array[:, 2]))
     assert np.array_equal(ENCODER.encode_array(array), expected)
+    assert np.array_equal(ENCODER.encode_array(array[:, None]), expected)
     mixed = np.array([[12, "red", 3]], dtype=object)
     assert ENCODER.encode_array(mixed).tolist() == [[1, 0, 0, 1, 3]]
 
