@@ -136,6 +136,30 @@ def test_windows_of_several_steps_take_in_what_later_ones_say(covariance: str) -
     np.testing.assert_allclose(before[:-1], gain[: n - T - 1] * before[1:], rtol=1e-4)
 
 
+def test_inside_a_call_states_move_with_the_posterior_of_the_next() -> None:
+    net = chain("peer", 2)
+    smoother, updater = nn.Smoother(net), nn.OutputUpdater(net)
+    y = np.random.default_rng(0).normal(size=(2, 1, 2, 1))
+    prior, posterior = [], []
+    for k in range(2):
+        net(np.zeros((1, 2, 1)), np.full((1, 2, 1), Q))
+        updater.update(y[k], np.array([R]))
+        net.backward()
+        smoother.record()
+        (window,) = net.current.plan.recurrences.values()
+        mu, var = (np.array(window.states)[0, :, i] for i in (2, 3))
+        d_mu, d_var = (np.array(window.d_states)[0, :, i] for i in (2, 3))
+        prior += list(zip(mu, var, strict=True))
+        posterior += list(zip(mu + var * d_mu, var + var**2 * d_var, strict=True))
+    (_, v0), (_, v1), (m2, v2), _ = np.array(prior)[..., 0]
+    p0, p1, p2, p3 = np.array(posterior)[..., 0]
+    c = smoother.smooth().states[0].mu_c.ravel()
+    assert c[3] == pytest.approx(p3[0])
+    assert c[2] == pytest.approx(p2[0])
+    assert c[1] - p1[0] == pytest.approx(F * p1[1] / v2 * (c[2] - m2))
+    assert c[0] - p0[0] == pytest.approx(F * v0 / v1 * (c[1] - p1[0]))
+
+
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])
 @pytest.mark.parametrize("covariance", ["full", "peer"])
 def test_rows_are_series_of_their_own_and_outputs_have_any_number(
