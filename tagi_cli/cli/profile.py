@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> int:
     from tagi_cli.cli.configuration import settings_from
 
     settings = settings_from(arguments)
-    dataset = data.load(settings.data)
+    dataset = data.load(settings.data, dtype=settings.dtype)
     from tagi_cli.experiment.profile import PASSES, profile
     from tagi_cli.experiment.summary import byte_words
 

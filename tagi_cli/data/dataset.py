@@ -38,14 +38,14 @@ _LARGEST_TARGET = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows of one part: `x (n, F)` and `y (n, K)` scaled float32, NaN for a missing target.
+    """Rows of one part: `x (n, F)` and `y (n, K)` scaled, NaN for a missing target.
 
-    `target (n, K) float64` are the targets in original units, `rows (n,)` the row numbers in the
-    source, from 0.
+    They are of the precision of the network. `target (n, K) float64` are the targets in original
+    units, `rows (n,)` the row numbers in the source, from 0.
     """
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
+    x: NDArray[np.floating[Any]]
+    y: NDArray[np.floating[Any]]
     target: NDArray[np.float64]
     rows: Rows
 
@@ -76,11 +76,14 @@ class Dataset:
         )
 
 
-def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
+def load(
+    options: DataOptions, *, dtype: str = "float32", notices: list[str] | None = None
+) -> Dataset:
     """Read, split and scale the table that the options name.
 
     Args:
         options: the keys of `data:`.
+        dtype: of the scaled arrays, float32 or float64: that of the network that learns them.
         notices: collects one-line remarks for the user.
 
     Raises:
@@ -103,7 +106,7 @@ def load(options: DataOptions, *, notices: list[str] | None = None) -> Dataset:
             f"data.batch_size: found {options.batch_size}. Allowed: at most the "
             f"{len(parts.train)} training rows of {table.source}, or null"
         )
-    encoder = _fit(table, components, parts, options, notices)
+    encoder = _fit(table, components, parts, options, dtype, notices)
     encoded, filled = [], Counter[str]()
     for part_rows in parts[:3]:
         x, counts = encoder.encode_counting(table, part_rows)
@@ -191,7 +194,12 @@ def _check_parts(table: Table, components: Components, parts: Split) -> None:
 
 
 def _fit(
-    table: Table, components: Components, parts: Split, options: DataOptions, notices: list[str]
+    table: Table,
+    components: Components,
+    parts: Split,
+    options: DataOptions,
+    dtype: str,
+    notices: list[str],
 ) -> Encoder:
     train, others = parts.train, np.concatenate(parts[1:3])
     method_x = options.scaling_method if options.scaling_tag != "none" else "none"
@@ -211,7 +219,7 @@ def _fit(
             columns.append(fit_input(table, name, train, method_x, keep_mean))
     scalers = [_target_scaler(table, name, train, method_y) for name in components.outputs]
     center_y, scale_y = np.array(scalers, dtype=np.float64).T
-    return Encoder(tuple(columns), components.outputs, center_y.copy(), scale_y.copy())
+    return Encoder(tuple(columns), components.outputs, center_y.copy(), scale_y.copy(), dtype)
 
 
 def _target_scaler(table: Table, name: str, train: Rows, method: str) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from tagi_cli.errors import UserError, listing, nearest
 LARGEST = 1e15
 """A scaled value beyond this is none: its square, summed over a layer, would overflow float32."""
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Rows = NDArray[np.int64]
 
 
@@ -109,13 +109,14 @@ class Encoder:
     """Encodes new rows exactly as the training rows were; goes into checkpoints as JSON.
 
     `center_y, scale_y (K,) float64` translate targets: `y = scaled * scale_y + center_y`, a
-    variance by `scale_y ** 2`.
+    variance by `scale_y ** 2`. What is scaled comes as `dtype`; it is computed in float64.
     """
 
     columns: tuple[Input, ...]
     outputs: tuple[str, ...]
     center_y: NDArray[np.float64]
     scale_y: NDArray[np.float64]
+    dtype: str = "float32"
     inputs: tuple[str, ...] = field(init=False)
     features: tuple[str, ...] = field(init=False)
 
@@ -153,7 +154,8 @@ class Encoder:
                 f"{listing(absent, 30)}{hint}. Columns: {listing(table.columns, 30)}"
             )
         chosen = slice(None) if rows is None else rows
-        x = np.empty((len(table) if rows is None else len(rows), len(self.features)), np.float32)
+        n = len(table) if rows is None else len(rows)
+        x = np.empty((n, len(self.features)), self.dtype)
         filled, begin = Counter[str](), 0
         for column in self.columns:
             end = begin + len(column.features)
@@ -192,7 +194,7 @@ class Encoder:
         raw = self.raw_targets(table, rows)
         if raw is None:
             return None
-        y = np.empty(raw.shape, np.float32)
+        y = np.empty(raw.shape, self.dtype)
         chosen = slice(None) if rows is None else rows
         for k, name in enumerate(self.outputs):
             center, scale = float(self.center_y[k]), float(self.scale_y[k])
@@ -226,7 +228,7 @@ class Encoder:
             inputs.append(entry)
         rows = zip(self.outputs, self.center_y.tolist(), self.scale_y.tolist(), strict=True)
         outputs = [{"name": name, "center": center, "scale": scale} for name, center, scale in rows]
-        return {"inputs": inputs, "outputs": outputs}
+        return {"inputs": inputs, "outputs": outputs, "dtype": self.dtype}
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Encoder:
@@ -246,6 +248,7 @@ class Encoder:
             tuple(entry["name"] for entry in tree["outputs"]),
             np.array([entry["center"] for entry in tree["outputs"]], dtype=np.float64),
             np.array([entry["scale"] for entry in tree["outputs"]], dtype=np.float64),
+            tree.get("dtype", "float32"),
         )
 
 
@@ -322,14 +325,14 @@ def _scaled(
     values: NDArray[np.float64],
     center: float,
     scale: float,
-) -> Floats:
-    """Scaled values in float32, NaN kept.
+) -> NDArray[np.float64]:
+    """Scaled values in float64, NaN kept.
 
     Raises:
         UserError: a value is beyond `LARGEST`.
     """
     with np.errstate(over="ignore", under="ignore"):
-        scaled = ((values - center) / scale).astype(np.float32)
+        scaled: NDArray[np.float64] = (values - center) / scale
     too_large = np.abs(scaled) > LARGEST
     if too_large.any():
         row = _first(table, rows, too_large)

@@ -92,7 +92,7 @@ def evaluate(
 
 
 def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str]) -> Predictions:
-    dataset = data.load(model.settings.data, notices=notices)
+    dataset = data.load(model.settings.data, dtype=model.settings.dtype, notices=notices)
     expected = folder.read_environment().get("data", {}).get("sha256")
     if expected != dataset.sha256:
         raise UserError(
@@ -108,7 +108,9 @@ def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str
     return model.predict_encoded(part.x, part.rows, part.target)
 
 
-def _encode(model: Model, table: data.Table, notices: list[str] | None) -> NDArray[np.float32]:
+def _encode(
+    model: Model, table: data.Table, notices: list[str] | None
+) -> NDArray[np.floating[Any]]:
     x, filled = model.encoder.encode_counting(table)
     if filled and notices is not None:
         notices.append(filled_notice(filled))

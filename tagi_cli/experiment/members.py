@@ -39,8 +39,7 @@ def backend_to_open(settings: Settings) -> Backend:
     except UserError:
         if settings.device == "cpu" or settings.kernels != "auto":
             raise
-        precision = "float32" if settings.precision == "tf32" else settings.precision
-        return select("cpu", precision=precision)
+        return select("cpu", precision=settings.dtype)
 
 
 class MakeMember:

@@ -78,7 +78,7 @@ class _Run:
 
     def __init__(self, settings: Settings, command: str, console: Console | None) -> None:
         self.notices: list[str] = []
-        self.dataset = data.load(settings.data, notices=self.notices)
+        self.dataset = data.load(settings.data, dtype=settings.dtype, notices=self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
         self.batch_size = settings.data.rows_per_update(len(self.dataset.train))
         settings = dataclasses.replace(

@@ -91,6 +91,11 @@ class Settings:
     predictor: PredictorOptions = field(default_factory=PredictorOptions)
     viz: VizOptions = field(default_factory=VizOptions)
 
+    @property
+    def dtype(self) -> str:
+        """Element type of moments, parameters and scaled data: `float32` or `float64`."""
+        return "float32" if self.precision == "tf32" else self.precision
+
     def faults(self) -> list[str]:
         """Faults that no single option shows."""
         from tagi_cli.backend.select import faults

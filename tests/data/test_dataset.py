@@ -47,6 +47,20 @@ def test_parts_hold_the_scaled_rows_they_name(tmp_path: Path, columns: dict[str,
     assert (len(dataset.train), len(dataset.valid), len(dataset.test)) == (32, 4, 4)
 
 
+def test_double_precision_keeps_what_single_precision_rounds(
+    tmp_path: Path, columns: dict[str, Any]
+) -> None:
+    options = DataOptions(path=str(write(tmp_path, columns)), out_components=("y",))
+    double, single = load(options, dtype="float64"), load(options)
+    raw = columns["a"][double.train.rows]
+    expected = (raw - raw.mean()) / raw.std()
+    np.testing.assert_allclose(double.train.x[:, 0], expected, rtol=1e-12)
+    y = double.train.y * double.encoder.scale_y + double.encoder.center_y
+    np.testing.assert_allclose(y, double.train.target, rtol=1e-14)
+    assert np.array_equal(double.train.x.astype(np.float32), single.train.x)
+    assert np.array_equal(double.train.y.astype(np.float32), single.train.y)
+
+
 def test_outliers_outside_the_training_part_do_not_move_the_scalers(tmp_path: Path) -> None:
     marks = ["train"] * 16 + ["valid", "test"]
     plain = {"a": np.arange(18.0), "y": np.arange(18.0), "s": marks}

@@ -143,12 +143,14 @@ def test_json_keeps_every_bit(numbers: list[tuple[float, float, float | None]], 
         ("y",),
         np.array([y]),
         np.array([numbers[0][1]]),
+        "float64",
     )
     back = Encoder.from_json(json.loads(json.dumps(encoder.to_json())))
     assert back.columns == encoder.columns
     assert back.outputs == encoder.outputs
     assert back.center_y.tobytes() == encoder.center_y.tobytes()
     assert back.scale_y.tobytes() == encoder.scale_y.tobytes()
+    assert back.dtype == "float64"
 
 
 def test_categories_are_those_of_the_training_rows_in_order() -> None:

@@ -99,6 +99,23 @@ def test_best_last_and_copies_elsewhere(trained: Path, tmp_path: Path) -> None:
     assert Model.load(trained, "last").predict(x).mean.shape == (1, 1)
 
 
+@pytest.mark.usefixtures("no_drawing")
+def test_double_precision_is_that_of_the_rows_too(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """Inputs that differ by less than float32 can tell are two inputs, for the model of a run."""
+    settings = make_settings(**{"precision": "float64", "trainer.max_epochs": 1})
+    near, far = (
+        Model.load(run.train(settings, "tagi train", tmp_path)).predict(
+            {"a": [1.0, 1.0 + step], "kind": ["red", "red"]}
+        )
+        for step in (1e-10, 1e-9)
+    )
+    slopes = [float(np.diff(law.mean[:, 0])[0]) for law in (near, far)]
+    assert 0 < abs(slopes[0]) < 1e-8
+    assert slopes[1] == pytest.approx(10 * slopes[0], rel=1e-3)
+
+
 def test_csv_and_back_loses_nothing(trained: Path, tmp_path: Path) -> None:
     x = {"a": [0.5], "kind": ["red"]}
     binary = trained / "checkpoints" / "best.safetensors"
