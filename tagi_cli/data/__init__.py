@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tagi_cli.data.bundled import BUNDLED as BUNDLED
-    from tagi_cli.data.dataset import Dataset as Dataset
-    from tagi_cli.data.dataset import Part as Part
     from tagi_cli.data.dataset import load as load
     from tagi_cli.data.encoder import Encoder as Encoder
     from tagi_cli.data.options import DataOptions as DataOptions
+    from tagi_cli.data.parts import Dataset as Dataset
+    from tagi_cli.data.parts import Part as Part
     from tagi_cli.data.sources import read_table as read_table
     from tagi_cli.data.table import Table as Table
+    from tagi_cli.data.windows import Windows as Windows
 
 _HOMES = {
     "BUNDLED": "bundled",
     "DataOptions": "options",
-    "Dataset": "dataset",
+    "Dataset": "parts",
     "Encoder": "encoder",
-    "Part": "dataset",
+    "Part": "parts",
     "Table": "table",
+    "Windows": "windows",
     "load": "dataset",
     "read_table": "sources",
 }

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tagi_cli.data import bundled
 from tagi_cli.data.components import Components, choose
@@ -24,56 +22,15 @@ from tagi_cli.data.encoder import (
     no_value,
 )
 from tagi_cli.data.options import DataOptions
+from tagi_cli.data.parts import Dataset, Part, Rows
 from tagi_cli.data.scaling import Moments, fit, moments
 from tagi_cli.data.sources import read_table
 from tagi_cli.data.splits import PARTS, Split, split
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, UserErrors, listing
 
-Rows = NDArray[np.int64]
-
 # Squares of errors, and sums of them, in the unit of the target stay within float64.
 _LARGEST_TARGET = 1e100
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Rows of one part: `x (n, F)` and `y (n, K)` scaled, NaN for a missing target.
-
-    They are of the precision of the network. `target (n, K) float64` are the targets in original
-    units, `rows (n,)` the row numbers in the source, from 0.
-    """
-
-    x: NDArray[np.floating[Any]]
-    y: NDArray[np.floating[Any]]
-    target: NDArray[np.float64]
-    rows: Rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A table, split and scaled. `sha256` is that of the source's bytes; `summary` is JSON-able."""
-
-    train: Part
-    valid: Part
-    test: Part
-    encoder: Encoder
-    name: str
-    sha256: str
-    summary: dict[str, Any]
-
-    def merged(self) -> Part:
-        """Training rows followed by validation rows, for training again on both."""
-        a, b = self.train, self.valid
-        return Part(
-            np.concatenate([a.x, b.x]),
-            np.concatenate([a.y, b.y]),
-            np.concatenate([a.target, b.target]),
-            np.concatenate([a.rows, b.rows]),
-        )
 
 
 def load(
@@ -114,7 +71,7 @@ def load(
         y, target = encoder.targets(table, part_rows), encoder.raw_targets(table, part_rows)
         assert y is not None  # the targets were found in this table
         assert target is not None
-        encoded.append(Part(x, y, target, part_rows))
+        encoded.append(Part(x, y, target, part_rows, encoder.center_y[None], encoder.scale_y[None]))
     if filled:
         in_order = {name: filled[name] for name in encoder.inputs if filled[name]}
         notices.append(filled_notice(in_order))
