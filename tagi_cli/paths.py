@@ -1,10 +1,33 @@
-"""Where the files shipped beside the code lie."""
+"""Paths: those that the user names, and those of the files shipped beside the code."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tagi_cli.errors import UserError
+
 _PACKAGE = Path(__file__).resolve().parent
+
+
+def user_path(text: str | Path) -> Path:
+    """The path that the user's text names, `~` being their home; nothing need be there.
+
+    Raises:
+        UserError: the system cannot look there: a name too long, a folder that may not be entered,
+            a circle of links, a home of nobody.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except RuntimeError:
+        raise UserError(f"{text}: there is no user of that name") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        shown = str(text) if len(str(text)) <= 80 else f"{str(text)[:77]}..."
+        raise UserError(f"{shown}: {reason}") from None
+    return path
 
 
 def resource_dir(name: str) -> Path:

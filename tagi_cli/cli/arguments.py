@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
+from tagi_cli.paths import user_path
 
 
 def keyed(
@@ -21,7 +21,7 @@ def keyed(
     faults = []
     plain = [argument for argument in arguments if "=" not in argument]
     if plain:
-        run = next((word for word in plain if "run" in known and Path(word).is_dir()), None)
+        run = next((word for word in plain if "run" in known and user_path(word).is_dir()), None)
         hint = f" Did you mean run={run}?" if run else ""
         faults.append(f"{' '.join(plain)}: not understood.{hint} Allowed: {_forms(known)}")
     for argument in arguments:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tagi_cli.cli.arguments import keyed
 from tagi_cli.cli.table import show_table
 from tagi_cli.errors import UserError
+from tagi_cli.paths import user_path
 
 HELP = """
 Compare runs: one sorted table with the options in which they differ.
@@ -33,7 +32,7 @@ def run(arguments: list[str]) -> int:
             raise UserError(f"{folder}: unknown option. Allowed: sort=..., output=..., --help")
     if not folders:
         raise UserError("found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]")
-    output = Path(given["output"]).expanduser() if "output" in given else None
+    output = user_path(given["output"]) if "output" in given else None
     if output is not None and output.exists():
         raise UserError(f"output: {output} is there already; nothing is overwritten")
     from tagi_cli.experiment.compare import compare

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tagi_cli.cli.arguments import words
 from tagi_cli.cli.main import VERBS
 from tagi_cli.errors import UserError, nearest
+from tagi_cli.paths import user_path
 
 HELP = """
 Print the tab completion for a shell.
@@ -169,7 +169,10 @@ def _files(start: str) -> list[str]:
     """Files and folders that a path may go on with."""
     folder, slash, name = start.rpartition("/")
     prefix = folder + slash
-    base = Path(prefix).expanduser()
+    try:
+        base = user_path(prefix)
+    except UserError:
+        return []
     if not base.is_dir():
         return []
     return [

@@ -8,6 +8,7 @@ from pathlib import Path
 from tagi_cli import atomic
 from tagi_cli.cli.arguments import words
 from tagi_cli.errors import UserError, listing, nearest
+from tagi_cli.paths import user_path
 
 HELP = """
 Copy a preset to a file of your own, to start from.
@@ -31,7 +32,7 @@ def run(arguments: list[str]) -> int:
         raise UserError(
             f"unknown preset '{preset}'.{nearest(preset, presets)} Allowed: {listing(presets, 60)}"
         )
-    path = Path(file).expanduser()
+    path = user_path(file)
     if path.is_dir():
         path = path / f"{Path(preset).name}.yaml"
     if path.suffix not in (".yaml", ".yml"):

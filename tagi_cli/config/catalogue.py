@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagi_cli.config.schema import Registries
 from tagi_cli.errors import UserError, listing, nearest
-from tagi_cli.paths import resource_dir
+from tagi_cli.paths import resource_dir, user_path
 
 PRESETS = "config"
 """The group of presets."""
@@ -74,7 +74,10 @@ class Catalogue:
         presets = self.files(PRESETS)
         if name in presets:
             return presets[name]
-        path = Path(name).expanduser()
+        try:
+            path = user_path(name)
+        except UserError as error:
+            raise UserError(f"config: {error}. Allowed: a preset, or a .yaml file") from None
         is_yaml = path.suffix in (".yaml", ".yml")
         if path.is_dir():
             inside = path / "config.yaml"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from tagi_cli.config.convert import NULL_WORDS, MismatchError, convert, shown
@@ -19,6 +18,7 @@ from tagi_cli.config.schema import (
 )
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
 from tagi_cli.options import Kind, Registry
+from tagi_cli.paths import user_path
 
 Root = TypeVar("Root")
 
@@ -140,9 +140,12 @@ class _Checker:
                 value = convert(option.type, found)
             fits, hint = option.limits.accepts(value), ""
             if option.limits.path and isinstance(value, str):
-                fits, value = bool(value), str(Path(value).expanduser().absolute())
+                fits, value = bool(value), str(user_path(value).absolute())
         except MismatchError as error:
             fits, hint = False, f" {error}" if str(error) else ""
+        except UserError as error:
+            self.faults.append(f"{where}: {error}")
+            return _BAD
         if fits:
             return value
         if choices is not None and isinstance(found, str):

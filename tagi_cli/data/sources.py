@@ -11,6 +11,7 @@ import numpy as np
 from tagi_cli.data.delimited import read_delimited
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest
+from tagi_cli.paths import user_path
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", "")
 _PARQUET = (".parquet", ".pq")
@@ -26,7 +27,7 @@ def read_table(path: str | Path, notices: list[str] | None = None) -> Table:
     Raises:
         UserError: missing, unreadable, empty or damaged file, or of another type.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file.{_nearest_file(path)}")
     if not path.is_file():

@@ -14,6 +14,7 @@ from tagi_cli import atomic
 from tagi_cli.config.source import read_yaml
 from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.experiment.folder import RunFolder, is_sweep, runs_below
+from tagi_cli.paths import user_path
 
 METRICS = (
     "valid_nll",
@@ -105,7 +106,7 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
 def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
     found: dict[Path, RunFolder] = {}
     for given in paths:
-        path = Path(given).expanduser().resolve()
+        path = user_path(given).resolve()
         if not path.is_dir():
             raise UserError(f"folder '{given}' does not exist")
         inside = [RunFolder(path)] if (path / "config.yaml").is_file() else runs_below(path)

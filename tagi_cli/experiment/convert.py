@@ -7,6 +7,7 @@ from pathlib import Path
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import pytagi_files
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.paths import user_path
 from tagi_cli.training import checkpoint, csv_checkpoint
 
 _SUFFIX = ".safetensors"
@@ -36,10 +37,10 @@ def exchange(
         UserError: `run` is needed, or see `pytagi_files`.
     """
     form = pytagi_files.format_of(format)
-    source, target = Path(source).expanduser(), Path(target).expanduser()
+    source, target = user_path(source), user_path(target)
     ours = source.suffix == _SUFFIX or source.is_dir()
     if ours and (source / "config.yaml").is_file():
-        if run is not None and Path(run).expanduser().resolve() != source.resolve():
+        if run is not None and user_path(run).resolve() != source.resolve():
             raise UserError(f"run: {source} is a run folder itself; leave out run=")
         return pytagi_files.write_pytagi(source, "best", target, form, member)
     if run is None:
@@ -65,7 +66,7 @@ def convert(source: str | Path, target: str | Path) -> Path:
     Raises:
         UserError: `source` is no checkpoint, `target` exists already or is of the wrong kind.
     """
-    source, target = Path(source).expanduser(), Path(target).expanduser()
+    source, target = user_path(source), user_path(target)
     if (source / "config.yaml").is_file():
         source = RunFolder.open(source).checkpoint("best")
     to_file = source.is_dir()

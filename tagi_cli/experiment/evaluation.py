@@ -16,6 +16,7 @@ from tagi_cli.experiment import predictions
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.predictions import Predictions
+from tagi_cli.paths import user_path
 from tagi_cli.training.metrics import regression_metrics
 
 SPLITS = ("train", "valid", "test")
@@ -157,7 +158,7 @@ def predict(
     Raises:
         UserError: a file is missing or does not fit, or `output` is there already.
     """
-    path = Path(output).expanduser()
+    path = user_path(output)
     if path.suffix.lower() not in _CSV:
         raise UserError(
             f"output: {path} ends in {path.suffix}, but what is written is CSV. Allowed: a name "

@@ -16,6 +16,7 @@ from typing import Any
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
+from tagi_cli.paths import user_path
 
 FORMAT = 1
 """Version of the layout below; a reader refuses any other."""
@@ -48,7 +49,7 @@ class RunFolder:
         Raises:
             UserError: no such folder, not a run folder, or one of another version.
         """
-        folder = cls(Path(path).expanduser().resolve())
+        folder = cls(user_path(path).resolve())
         if not folder.path.is_dir():
             raise UserError(f"run folder '{path}' does not exist{_latest_hint(folder.path)}")
         if not folder.config.is_file() or not folder.environment.is_file():
@@ -148,7 +149,7 @@ class RunFolder:
             if not path.is_file():
                 raise UserError(f"checkpoint={which}: {path} does not exist{self._existing()}")
             return path
-        path = Path(which).expanduser()
+        path = user_path(which)
         if not path.exists():
             raise UserError(
                 f"checkpoint={which}: no such file or folder. Allowed: best, last, or the path of "

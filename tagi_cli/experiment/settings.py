@@ -24,6 +24,9 @@ class RegressionOptions:
 
 tasks.register("regression", RegressionOptions, RegressionOptions)
 
+_LONGEST_NAME = 255
+"""Bytes of a file's or folder's name, on the usual file systems."""
+
 _NOISE = "set `noise.sigma_v`, or let `noise: auto` learn it"
 
 
@@ -102,7 +105,9 @@ class Settings:
 
         found = faults(self.device, self.kernels, self.precision)
         if self.name is not None and not (
-            self.name.strip(". ") and not set(self.name) & set("/\\\0")
+            self.name.strip(". ")
+            and not set(self.name) & set("/\\\0")
+            and len(self.name.encode()) <= _LONGEST_NAME
         ):
             found.append(
                 f"name: found '{self.name}'. Allowed: text that can be the name of a folder"

@@ -37,6 +37,7 @@ from tagi_cli.cli.completion import candidates
         ("tagi train config=./", ["config=./mine.yaml", "config=./outputs/"]),
         ("tagi train --", ["--cfg", "--help", "--multirun"]),
         ("tagi eval run=o", ["run=outputs/"]),
+        ("tagi eval run=~nobody_of_that_name/", []),
         ("tagi eval split=", ["split=test", "split=train", "split=valid"]),
         ("tagi eval checkpoint=b", ["checkpoint=best"]),
         ("tagi predict o", ["output=", "overwrite="]),

@@ -13,7 +13,6 @@ from tagi_cli.cli.configuration import settings_from
 from tagi_cli.cli.main import main
 from tagi_cli.config.schema import options_of
 from tagi_cli.experiment.settings import Settings, dump_settings, load_settings, registries
-from tagi_cli.paths import resource_dir
 
 CATALOGUE = config.Catalogue.shipped(registries())
 PRESETS = CATALOGUE.files("config")
@@ -107,9 +106,3 @@ def test_hints_name_options_that_exist() -> None:
         for quoted in hint.split("`")[1::2]:
             path = quoted.partition("=")[0].partition(":")[0]
             assert path in {*known, "best", "checkpoint"}, hint
-
-
-def test_resources_are_found_or_missed_with_a_remedy() -> None:
-    assert (resource_dir("configs") / "train.yaml").is_file()
-    with pytest.raises(FileNotFoundError, match="install tagi-cli again"):
-        resource_dir("no such folder")

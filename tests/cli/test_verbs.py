@@ -246,6 +246,34 @@ def test_mistakes_end_with_2_and_say_what_is_allowed(tagi: Tagi, line: str, mess
     assert answer.err.startswith(f"tagi {line.split()[0]}: {message}")
 
 
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("check config={}", "config: "),
+        ("check config=./{}.yaml", "config: "),
+        ("check data.path={}.csv", "data.path: "),
+        ("train trainer.resume={}", ""),
+        ("train config=sine name={}", "name: found "),
+        ("eval run={}", ""),
+        ("eval {}", ""),
+        ("show run={}", ""),
+        ("predict run=a input=b output={}.csv", ""),
+        ("cp sine {}.yaml", ""),
+        ("compare {}", ""),
+        ("compare . output={}.csv", ""),
+        ("report run={}", ""),
+        ("convert {} a", ""),
+        ("convert a {}", ""),
+    ],
+)
+def test_names_longer_than_a_file_can_have(tagi: Tagi, line: str, where: str) -> None:
+    answer = tagi(*line.format("a" * 1000).split())
+    assert (answer.code, answer.out) == (2, "")
+    text = answer.err.removeprefix(f"tagi {line.split()[0]}: ")
+    assert text.startswith(where)
+    assert ("Allowed: " if where.startswith("name") else "File name too long") in text
+
+
 def test_tables_are_aligned_rounded_and_never_cut(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
