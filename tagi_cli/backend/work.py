@@ -103,7 +103,7 @@ for _kind in ("conv2d", "conv_transpose2d"):
 
 
 def _traffic(call: Call, given: Arguments, scratch: Array | None) -> int:
-    if call.kernel == "gather_rows":
+    if call.kernel in ("gather_rows", "gather_windows"):
         return 2 * int(given["out"].nbytes)
     if call.kernel == "embedding_forward":
         # Of the table, the rows that are looked up.
