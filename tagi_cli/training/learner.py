@@ -91,7 +91,7 @@ class Learner:
         self.batch_size = batch_size
         self.noise = kind.build(options, backend, outputs)
         self.input_shape = tuple(input_shape)
-        body = build(self.noise.units * outputs)
+        body = build(self.noise.width(outputs))
         layers = list(body) if isinstance(body, nn.Sequential) else [body]
         self.layer = nn.Sequential(*layers, *self.noise.head())
         self.parameters = nn.Parameters(backend)
@@ -222,7 +222,7 @@ class Learner:
         """
         self._check(x)
         n = len(x)
-        K = self.noise.units * self.outputs
+        K = self.noise.width(self.outputs)
         mu, var = np.empty((n, K)), np.empty((n, K))
         for first in range(0, n, _CHUNK):
             rows = slice(first, min(first + _CHUNK, n))

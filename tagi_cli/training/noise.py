@@ -35,6 +35,10 @@ class Noise(ABC):
 
     units = 1
 
+    def width(self, outputs: int) -> int:
+        """Output units of the network for a number of targets."""
+        return self.units * outputs
+
     def head(self) -> list[nn.Layer]:
         """Layers that follow the network's own."""
         return []
