@@ -9,6 +9,7 @@ variable lives in the network that ran it last and moves to the next.
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,12 +76,12 @@ class Place:
             overwrite(array, data.transpose(self._inverse))  # type: ignore[union-attr]
 
 
-class Leaf:
+class Leaf(ABC):
     """What a recorded layer belongs to: a module with variables of its own."""
 
+    @abstractmethod
     def slots(self, tensors: Mapping[str, Tensor]) -> list[Slot]:
         """Where variables are kept, given the tensors of the layer."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

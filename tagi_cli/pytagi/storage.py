@@ -11,6 +11,7 @@ from safetensors.numpy import save as encode
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
 from tagi_cli.nn import Network, interop
+from tagi_cli.pytagi import carried
 
 SUFFIX = ".safetensors"
 
@@ -51,7 +52,7 @@ def load(network: Network, filename: str | Path) -> None:
         interop.read_binary(network.layer, path)
         return
     try:
-        network.load_state_dict(decode(data))
+        carried.load(network, decode(data))
     except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error})") from None
     except ValueError as error:

@@ -3,6 +3,7 @@
 Layer after layer, from input to output, blocks by their inner layers: the length of the layer's
 info line (8 bytes, little-endian), that line, and in float32 the means and variances of the weights
 and of the biases; batch normalisation adds running means and variances. Activations leave no trace.
+An `LSTM` of several layers is written as several, each a layer of its own there.
 There is no magic number and no count, so the reader knows what to expect and checks it.
 """
 
@@ -23,12 +24,14 @@ from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.layer_norm import LayerNorm
 from tagi_cli.nn.parameters import Host
 from tagi_cli.nn.pooling import Pooling
+from tagi_cli.nn.recurrent import Recurrence
 
 _RUNNING = ("running_mean", "running_var")
 
 _KINDS = {
     "linear", "conv2d", "conv_transpose2d", "avg_pool2d", "max_pool2d", "batch_norm2d",
-    "layer_norm", "rms_norm", "embedding", "multihead_attention",
+    "layer_norm", "rms_norm", "embedding", "multihead_attention", "lstm", "slstm", "slinear",
+    "recurrence",
 }  # fmt: skip
 """Layers that leave a record; all others must have nothing to record."""
 
@@ -47,6 +50,10 @@ def _records(layer: Layer) -> Iterator[Leaf]:
             if leaf.layer.children():
                 raise UserError(
                     f"{leaf.layer.describe()}: pytagi's files know no output projection"
+                )
+            if isinstance(leaf.layer, Recurrence) and leaf.layer.reverse:
+                raise UserError(
+                    f"{info(leaf.layer)}: pytagi's files know no layers that run backwards"
                 )
             yield leaf
 

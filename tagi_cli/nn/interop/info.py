@@ -10,6 +10,7 @@ from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer, Shape
 from tagi_cli.nn.parameters import flat_size
 from tagi_cli.nn.pooling import Pooling
+from tagi_cli.nn.recurrent import Recurrence
 from tagi_cli.nn.sequential import Sequential
 
 # Layers that tell nothing but their name, where it is not that of the class.
@@ -29,6 +30,8 @@ def info(layer: Layer) -> str:
     if isinstance(layer, MultiheadAttention):
         heads = f"heads={layer.num_heads}, kv_heads={layer.num_kv_heads}"
         return f"SelfAttention({heads}, emb_size={layer.embed_dim})"
+    if isinstance(layer, Recurrence):
+        return f"LSTM({layer.inputs},{layer.cell.units})"
     sizes = [getattr(layer, name, None) for name in ("input_size", "output_size")]
     if None not in sizes:
         return f"{layer.name}({sizes[0]},{sizes[1]})"

@@ -3,7 +3,8 @@
 A layer is called by its class and its position, `Linear.0`, counting activations; inside a block at
 position 2 the position goes on, `Conv2d.2.0`; inside a residual block the branch comes in between,
 `Conv2d.main.2.0` and `BatchNorm2d.shortcut.2.1`; so it does for what attention ends in,
-`Linear.output.3`, which pytagi does not have. Parameters are flat, row-major.
+`Linear.output.3`, which pytagi does not have, and the layers of one `LSTM`, `LSTM.forward_1.0`.
+Parameters are flat, row-major.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tagi_cli.backend import host_copy, overwrite
 from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.parameters import Host, Parameter, State
+from tagi_cli.nn.recurrent import Recurrence
 from tagi_cli.nn.sequential import Sequential
 
 Four: TypeAlias = tuple[Host, Host, Host, Host]
@@ -61,7 +63,9 @@ class Leaf(NamedTuple):
 
     @property
     def states(self) -> dict[str, State]:
-        """What else prediction needs, by name."""
+        """What else prediction needs, by name; states of recurrent layers belong to a series."""
+        if isinstance(self.layer, Recurrence):
+            return {}
         held = [value for value in vars(self.layer).values() if isinstance(value, State)]
         return {state.name.rpartition(".")[2]: state for state in held}
 
@@ -133,7 +137,8 @@ def leaves(layer: Layer, branches: Sequence[str] = (), place: Sequence[int] = ()
         for node in layer.nodes:
             yield from leaves(node.layer, (*branches, node.name), place)
     else:
-        yield Leaf(".".join([layer.name, *branches, *map(str, place)]), layer)
+        name = "LSTM" if isinstance(layer, Recurrence) else layer.name
+        yield Leaf(".".join([name, *branches, *map(str, place)]), layer)
         for name, inner in layer.children():
             yield from leaves(inner, (*branches, name), place)
 

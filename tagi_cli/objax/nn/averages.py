@@ -6,6 +6,7 @@ front. Inside another module rows count as consecutive steps, and one row has th
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,8 +26,9 @@ class _Average(Module, Leaf):
         self.shape = tuple(shape)
         self.init_value = init_value
 
+    @abstractmethod
     def _state(self) -> StateVar:
-        raise NotImplementedError
+        """The variable that holds it."""
 
     def _is_row(self, x: Any) -> bool:
         return tuple(np.shape(parts(x)[0])) == self.shape

@@ -26,9 +26,12 @@ from tagi_cli.pytagi.nn.hrc_softmax import HRCSoftmax as HRCSoftmax
 from tagi_cli.pytagi.nn.layer_block import LayerBlock as LayerBlock
 from tagi_cli.pytagi.nn.layer_norm import LayerNorm as LayerNorm
 from tagi_cli.pytagi.nn.linear import Linear as Linear
+from tagi_cli.pytagi.nn.lstm import LSTM as LSTM
 from tagi_cli.pytagi.nn.output_updater import OutputUpdater as OutputUpdater
 from tagi_cli.pytagi.nn.pooling import AvgPool2d as AvgPool2d
 from tagi_cli.pytagi.nn.pooling import MaxPool2d as MaxPool2d
 from tagi_cli.pytagi.nn.resnet_block import ResNetBlock as ResNetBlock
 from tagi_cli.pytagi.nn.rms_norm import RMSNorm as RMSNorm
 from tagi_cli.pytagi.nn.sequential import Sequential as Sequential
+from tagi_cli.pytagi.nn.slinear import SLinear as SLinear
+from tagi_cli.pytagi.nn.slstm import SLSTM as SLSTM

@@ -9,6 +9,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.backend import host_copy
+from tagi_cli.pytagi.carried import hold
 from tagi_cli.pytagi.nn.base_layer import BaseLayer, check_device, set_threads
 from tagi_cli.pytagi.nn.data_struct import (
     BaseDeltaStates,
@@ -16,13 +17,13 @@ from tagi_cli.pytagi.nn.data_struct import (
     InnovationView,
     StateView,
 )
-from tagi_cli.pytagi.nn.parameterised import Parameterised
+from tagi_cli.pytagi.nn.recurrent import Recurrent
 from tagi_cli.pytagi.randomness import generator
 
 Host = np.ndarray[Any, Any]
 
 
-class Sequential(Parameterised):
+class Sequential(Recurrent):
     """Layers applied one after the other, with their buffers.
 
     ```python
@@ -71,6 +72,7 @@ class Sequential(Parameterised):
         self.updater = nn.OutputUpdater(self._network)
         for layer in self._all():
             layer._join(self)
+        self._find_recurrent(self._network)
         return self._network
 
     def _all(self) -> Iterator[BaseLayer]:
@@ -113,6 +115,8 @@ class Sequential(Parameterised):
         network = self._network
         if network is None or type(mu_x) is not np.ndarray:
             return self._forward_first(mu_x, var_x)
+        if self._carried is not None:
+            self._enter_array(mu_x)
         passes = network.run(mu_x, var_x)
         return self._copy(passes.mu), self._copy(passes.var)
 
@@ -120,6 +124,7 @@ class Sequential(Parameterised):
         """Forward of what is no array, or before the size of the input is known."""
         if isinstance(mu_x, BaseHiddenStates):
             network = self._network or self._build((mu_x.actual_size,))
+            self._enter(mu_x.block_size)
             network.run_activation(mu_x.mu_a, mu_x.var_a, mu_x.jcb)
             return self.get_outputs()
         mu_x = np.asarray(mu_x)
@@ -130,6 +135,7 @@ class Sequential(Parameterised):
                     "not tell it, and neither does a flat array"
                 )
             self._build(mu_x.shape[1:])
+        self._enter_array(mu_x)
         self.network.run(mu_x, var_x)
         return self.get_outputs()
 
@@ -137,6 +143,8 @@ class Sequential(Parameterised):
         """Send the innovations of the output back to all parameters."""
         self.network.current.backward()
         self._stepped = False
+        if self._smoother is not None and self._training:
+            self._smoother.record()
 
     def step(self) -> None:
         """Turn the innovations of the parameters into their posterior."""
@@ -232,6 +240,8 @@ class Sequential(Parameterised):
     def z_buffer_block_size(self, value: int) -> None:
         if value < 0:
             raise ValueError(f"z_buffer_block_size {value} is negative")
+        if self._carried is not None:
+            hold(self.network, value)
         self.network.passes(value, has_variance=False)
 
     @property
