@@ -15,12 +15,12 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from tagi_cli.backend.notes import say_once
 from tagi_cli.backend.sources import expanded, kernel_names
 from tagi_cli.errors import UserError
 from tagi_cli.paths import resource_dir
@@ -122,36 +122,51 @@ def build(names: Iterable[str], double: bool) -> dict[str, Path]:
     Raises:
         CompilerError: no compiler, no cache, or the compiler failed.
     """
+    try:
+        return _build(names, double)
+    except OSError as error:
+        raise CompilerError(f"kernels cannot be compiled: {error}") from None
+
+
+def _build(names: Iterable[str], double: bool) -> dict[str, Path]:
     folder, (path, version) = cache_folder(), compiler()
     flags = [*FLAGS, *os.environ.get("TAGI_CXXFLAGS", "").split()]
     result: dict[str, Path] = {}
     running: list[tuple[str, Path, Path, subprocess.Popen[str]]] = []
-    for unit in dict.fromkeys(names):
-        source = _source(unit, double)
-        key = hashlib.sha256("\0".join([source, path, version, *flags, _cpu()]).encode())
-        library = folder / f"{unit}-{key.hexdigest()[:32]}.so"
-        result[unit] = library
-        if library.is_file():
-            continue
-        if not running:
-            print("tagi: compiling kernels for this CPU (once)", file=sys.stderr, flush=True)
-        work = Path(tempfile.mkdtemp(dir=folder))
-        (work / f"{unit}.cpp").write_text(source)
-        command = [path, *flags, "-o", str(work / "out.so"), str(work / f"{unit}.cpp")]
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        running.append((unit, work, library, process))
     failed = ""
-    for unit, work, library, process in running:
-        _, errors = process.communicate()
-        if process.returncode == 0:
-            (work / "out.so").chmod(0o500)
-            os.replace(work / "out.so", library)
-        else:
-            line = next((x for x in errors.splitlines() if "error" in x), errors.strip())
-            failed = failed or f"{path} failed on kernel file {unit}: {line[:200]}"
-        shutil.rmtree(work, ignore_errors=True)
+    try:
+        for unit in dict.fromkeys(names):
+            source = _source(unit, double)
+            key = hashlib.sha256("\0".join([source, path, version, *flags, _cpu()]).encode())
+            library = folder / f"{unit}-{key.hexdigest()[:32]}.so"
+            result[unit] = library
+            if library.is_file():
+                continue
+            if not running:
+                say_once("compiling kernels for this CPU (once)")
+            work = Path(tempfile.mkdtemp(dir=folder))
+            file = work / f"{unit}.cpp"
+            file.write_text(source)
+            process = subprocess.Popen(
+                [path, *flags, "-o", str(work / "out.so"), str(file)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            running.append((unit, work, library, process))
+        for unit, work, library, process in running:
+            _, errors = process.communicate()
+            if process.returncode == 0:
+                (work / "out.so").chmod(0o500)
+                os.replace(work / "out.so", library)
+            else:
+                line = next((x for x in errors.splitlines() if "error" in x), errors.strip())
+                failed = failed or f"{path} failed on kernel file {unit}: {line[:200]}"
+    finally:
+        for _, work, _, process in running:
+            with process:
+                process.kill()  # if it still runs: this was interrupted, or failed
+            shutil.rmtree(work, ignore_errors=True)
     if failed:
         raise CompilerError(failed)
     return result

@@ -5,7 +5,6 @@ All work goes to CuPy's current stream, in order, so that arrays can be used wit
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -20,11 +19,7 @@ from tagi_cli.backend.cuda_linear import LinearDriver
 from tagi_cli.backend.cuda_lstm import LstmDriver
 from tagi_cli.backend.cuda_products import Products
 from tagi_cli.backend.cuda_transfer import Staging
-
-
-@cache
-def _say_once(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+from tagi_cli.backend.notes import say_once
 
 
 @cache
@@ -88,7 +83,7 @@ class CudaSegment(Segment):
                     graph = stream.end_capture()
             self._graph = graph
         except Exception as error:  # whatever the driver or cuBLAS refuses: it runs without
-            _say_once(f"tagi: no CUDA graph, launches are slower: {error}")
+            say_once(f"no CUDA graph, launches are slower: {error}")
 
 
 class CudaBackend(Backend):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
-from functools import cache
 from types import ModuleType
 
 from tagi_cli.backend.base import Backend
+from tagi_cli.backend.notes import say_once
 from tagi_cli.errors import UserError, nearest
 
 DEVICES = ("auto", "cpu", "cuda")
 """A number picks a GPU: `cuda:1`."""
 KERNELS = ("auto", "numpy", "host")
 PRECISIONS = ("float32", "float64", "tf32")
-
-
-@cache
-def _say_once(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def faults(device: str, kernels: str, precision: str) -> list[str]:
@@ -82,20 +76,17 @@ def select(device: str = "cpu", kernels: str = "auto", precision: str = "float32
 
 def _cpu(kernels: str, precision: str) -> Backend:
     # Backends are imported when chosen: SciPy and CuPy are slow to load.
-    from tagi_cli.backend.numpy_backend import NumpyBackend
-
     if kernels == "numpy":
-        return NumpyBackend(precision)
-    from tagi_cli.backend.compiler import CompilerError
-    from tagi_cli.backend.host_backend import HostBackend
+        from tagi_cli.backend.numpy_backend import NumpyBackend
 
-    try:
-        return HostBackend(precision)
-    except CompilerError as error:
-        if kernels == "host":
-            raise
-        _say_once(f"tagi: kernels run on NumPy, which is slower: {error}")
         return NumpyBackend(precision)
+    if kernels == "host":
+        from tagi_cli.backend.host_backend import HostBackend
+
+        return HostBackend(precision)
+    from tagi_cli.backend.auto_backend import AutoBackend
+
+    return AutoBackend(precision)
 
 
 def _cupy() -> ModuleType | None:
@@ -134,7 +125,7 @@ def _cuda_if_there(precision: str) -> Backend | None:
     try:
         return _cuda("cuda:0", precision)
     except UserError as error:
-        _say_once(f"tagi: not on the GPU: {error}")
+        say_once(f"not on the GPU: {error}")
         return None
 
 

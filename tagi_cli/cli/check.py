@@ -79,10 +79,12 @@ class _Check:
         return self._whole(settings)
 
     def _whole(self, settings: Settings) -> list[str]:
+        from tagi_cli.experiment.members import make_backend
         from tagi_cli.experiment.summary import summarise
 
         dataset, notices = self._load(settings.data)
-        network, encoder = summarise(settings, dataset.encoder), dataset.encoder
+        encoder = dataset.encoder
+        network = summarise(settings, encoder, make_backend(settings))
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
         return [
             *(f"note: {notice}" for notice in notices),

@@ -22,21 +22,23 @@ examples:
 
 def run(arguments: list[str]) -> int:
     """Print the table of layers and the totals."""
+    from tagi_cli.experiment.members import backend_to_open, make_backend
+    from tagi_cli.experiment.summary import byte_words, summarise
+
     if any(argument.startswith("run=") for argument in arguments):
         given = keyed(arguments, ["run"])
         from tagi_cli.experiment.model import Model
 
         model = Model.load(given["run"])
         settings, encoder = model.settings, model.encoder
+        backend = backend_to_open(settings)
     else:
         from tagi_cli import data
         from tagi_cli.cli.configuration import settings_from
 
         settings = settings_from(arguments)
-        encoder = data.load(settings.data).encoder
-    from tagi_cli.experiment.summary import byte_words, summarise
-
-    summary = summarise(settings, encoder)
+        encoder, backend = data.load(settings.data).encoder, make_backend(settings)
+    summary = summarise(settings, encoder, backend)
     rows = summary.rows()
     show_table(list(rows[0]), [list(row.values()) for row in rows])
     print()

@@ -9,6 +9,7 @@ import numpy as np
 from tagi_cli import arch
 from tagi_cli.backend import Backend, select
 from tagi_cli.backend.compiler import CompilerError
+from tagi_cli.backend.notes import say_once
 from tagi_cli.data import Encoder
 from tagi_cli.errors import UserError
 from tagi_cli.training import noise
@@ -33,13 +34,17 @@ def make_backend(settings: Settings) -> Backend:
 
 
 def backend_to_open(settings: Settings) -> Backend:
-    """As `make_backend`, but the CPU where the GPU that a run was trained on is not to be had."""
+    """The backend of a trained run, or what there is instead of its GPU or compiler.
+
+    It may predict elsewhere than where it was trained; a line says so.
+    """
+    kernels = "numpy" if settings.kernels == "numpy" else "auto"
+    device = settings.device if settings.kernels == "auto" else "cpu"
     try:
-        return make_backend(settings)
-    except UserError:
-        if settings.device == "cpu" or settings.kernels != "auto":
-            raise
-        return select("cpu", precision=settings.dtype)
+        return select(device, kernels, settings.precision)
+    except UserError as error:
+        say_once(f"on the CPU, in {settings.dtype}: {error}")
+        return select("cpu", kernels, settings.dtype)
 
 
 class MakeMember:

@@ -90,7 +90,7 @@ class _Run:
         self.command = command
         self.console = console
         self.backend = make_backend(settings)
-        self.network: Summary = summarise(settings, self.dataset.encoder)
+        self.network: Summary = summarise(settings, self.dataset.encoder, self.backend)
         self._summary: dict[str, Any] = {}
 
     def into(self, folder: RunFolder, last: Path | None) -> Path:
@@ -159,6 +159,12 @@ class _Run:
             "data": self.dataset.summary,
         }
 
+    def _record_backend(self, folder: RunFolder) -> None:
+        """Correct environment.json where kernels turned out not to compile."""
+        origin = folder.read_environment()
+        if origin["device"] != self.backend.describe():
+            atomic.write_json(folder.environment, origin | {"device": self.backend.describe()})
+
     def _continued_origin(self, origin: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
         """The same for a run that is continued; its beginning and commands are kept."""
         before = folder.read_environment()
@@ -174,6 +180,7 @@ class _Run:
         self, trainer: Trainer, folder: RunFolder, log: Log, health: HealthRecord
     ) -> dict[str, Any]:
         result = trainer.fit()
+        self._record_backend(folder)
         laws = self._predictions(trainer, result)
         summary = {
             "status": result.status,

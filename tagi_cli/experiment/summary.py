@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tagi_cli.backend import Backend
 from tagi_cli.data import Encoder
-from tagi_cli.experiment.members import MakeMember, make_backend
+from tagi_cli.experiment.members import MakeMember
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.nn.layer import Cost
 from tagi_cli.training.learner import Learner
@@ -58,13 +59,12 @@ class Summary:
         ]
 
 
-def summarise(settings: Settings, encoder: Encoder) -> Summary:
-    """The network that `settings` describe, for data like that of `encoder`.
+def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary:
+    """The network that `settings` describe, for data like that of `encoder`, on `backend`.
 
     Raises:
         UserError: the layers do not fit the data.
     """
-    backend = make_backend(settings)
     learner = MakeMember(settings, encoder, backend)(0, np.random.default_rng(0))
     members, batch_size = settings.ensemble.size, settings.data.rows_per_update()
     return Summary(

@@ -7,22 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import broken_compiler
 import numpy as np
 import pytest
 from kernel_harness import needs_compiler
 
-from tagi_cli.backend import Call, compiler, host_backend, select
+from tagi_cli.backend import Call, compiler, select
 from tagi_cli.backend.host_backend import HostBackend
-from tagi_cli.backend.numpy_backend import NumpyBackend
 
 
 @pytest.fixture
 def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and no library loaded yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(host_backend, "_libraries", {})
-    select_module = sys.modules["tagi_cli.backend.select"]
-    select_module._say_once.cache_clear()
+    broken_compiler.forget(monkeypatch, tmp_path)
     return tmp_path / "tagi" / "kernels"
 
 
@@ -114,19 +111,48 @@ def test_a_compiler_that_fails_leaves_nothing_and_says_why(
 def test_without_a_compiler_numpy_takes_over_with_one_line(
     fresh_cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    compiler.compiler.cache_clear()
     monkeypatch.setenv("CXX", "no-such-compiler")
-    try:
-        assert isinstance(select(), NumpyBackend)
-        assert isinstance(select(), NumpyBackend)
-        errors = capfd.readouterr().err
-        assert errors.count("\n") == 1
-        assert "kernels run on NumPy" in errors
-        assert "no C++ compiler: 'no-such-compiler' is not on the PATH" in errors
-        with pytest.raises(compiler.CompilerError):
-            select(kernels="host")
-    finally:
-        compiler.compiler.cache_clear()
+    assert [select().name, select().name] == ["numpy", "numpy"]
+    errors = capfd.readouterr().err
+    assert errors.count("\n") == 1
+    assert "kernels run on NumPy" in errors
+    assert "no C++ compiler: 'no-such-compiler' is not on the PATH" in errors
+    with pytest.raises(compiler.CompilerError):
+        select(kernels="host")
+
+
+@needs_compiler
+def test_a_kernel_that_does_not_compile_runs_on_numpy_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = broken_compiler.install(monkeypatch, tmp_path, compiles="runtime.cpp")
+    backend, cursor = select(), np.zeros(1, np.int32)
+    assert backend.name == "host"
+    for _ in range(2):
+        backend.bind([Call("advance", (cursor, np.int32(3)))]).run(2)
+    assert cursor[0] == 12
+    assert (backend.name, backend.describe()[:5]) == ("numpy", "NumPy")
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "tagi: compiling kernels for this CPU (once)"
+    assert lines[1].startswith("tagi: kernels run on NumPy, which is slower: ")
+    assert lines[1].endswith("failed on kernel file rows: error: no memory left")
+    assert len(lines) == 2
+    assert [path.name.partition("-")[0] for path in folder.iterdir()] == ["runtime"]
+    with pytest.raises(compiler.CompilerError):
+        select(kernels="host").bind([Call("advance", (cursor, np.int32(3)))])
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_is_told_and_left_clean(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*paths: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiler.os, "replace", full)
+    with pytest.raises(compiler.CompilerError, match=r"cannot be compiled: .* No space left"):
+        compiler.build(["rows", "scores"], double=False)
+    assert list(fresh_cache.iterdir()) == []
 
 
 @needs_compiler

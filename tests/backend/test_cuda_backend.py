@@ -13,9 +13,10 @@ from kernel_harness import check, needs_compiler
 
 from tagi_cli import nn
 from tagi_cli.arch import mlp
-from tagi_cli.backend import Backend, Call, cuda_backend, cuda_conv, cuda_linear, select
+from tagi_cli.backend import Backend, Call, cuda_conv, cuda_linear, select
 from tagi_cli.backend.cuda_backend import CudaBackend
 from tagi_cli.backend.cuda_products import Products
+from tagi_cli.backend.notes import say_once
 from tagi_cli.nn.rules import RULES
 from tagi_cli.training import noise
 from tagi_cli.training.learner import Learner
@@ -135,7 +136,7 @@ def test_one_launch_needs_no_graph(cupy: ModuleType) -> None:
 def test_without_graphs_it_runs_and_says_so_once(
     cupy: Any, where: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cuda_backend._say_once.cache_clear()
+    say_once.cache_clear()
     backend = CudaBackend()
     cursor = backend.zeros((1,), np.int32)
     for _ in range(2):

@@ -11,11 +11,11 @@ import fake_cupy
 import pytest
 
 from tagi_cli.backend import select
+from tagi_cli.backend.notes import say_once
 from tagi_cli.backend.select import KERNELS, PRECISIONS, faults
 from tagi_cli.errors import UserError
 
 Gpus = Callable[[int | None], Any]
-_select = sys.modules["tagi_cli.backend.select"]
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Gpus:
     """Pretend to have so many GPUs, or with None no CuPy."""
 
     def pretend(count: int | None) -> Any:
-        _select._say_once.cache_clear()
+        say_once.cache_clear()
         if count is None:
             monkeypatch.setitem(sys.modules, "cupy", None)
             return None

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
+import broken_compiler
 import fake_cupy
 import pytest
 
+import tagi_cli
+from tagi_cli.backend.notes import say_once
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import doctor
+from tagi_cli.experiment import doctor, run
 from tagi_cli.experiment.members import backend_to_open, make_backend
 from tagi_cli.experiment.settings import Settings
 
-
-def settings(**given: Any) -> Any:
-    return SimpleNamespace(**{"device": "auto", "kernels": "auto", "precision": "float32", **given})
+from .conftest import summary
 
 
 @pytest.fixture
@@ -28,18 +30,51 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("given", [{"device": "cuda:1"}, {"precision": "tf32"}])
-def test_a_run_of_a_gpu_is_opened_on_the_cpu(given: dict[str, str]) -> None:
+def test_a_run_of_a_gpu_is_opened_on_the_cpu(
+    given: dict[str, str],
+    make_settings: Callable[..., Settings],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(UserError):
-        make_backend(settings(**given))
-    backend = backend_to_open(settings(**given))
-    assert backend.name != "cuda"
-    assert backend.dtype == "float32"
+        make_backend(make_settings(**given))
+    say_once.cache_clear()
+    for _ in range(2):
+        backend = backend_to_open(make_settings(**given))
+        assert backend.name != "cuda"
+        assert backend.dtype == "float32"
+    assert capfd.readouterr().err.count("tagi: on the CPU, in float32: ") == 1
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_other_mistakes_are_told_when_a_run_is_opened() -> None:
-    with pytest.raises(UserError, match="kernels: found 'host'"):
-        backend_to_open(settings(device="cuda", kernels="host"))
+def test_a_run_of_compiled_kernels_is_opened_without_a_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    make_settings: Callable[..., Settings],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken_compiler.install(monkeypatch, tmp_path)
+    with pytest.raises(UserError, match=r"kernels: no compiled ones here: .* Allowed: numpy, or"):
+        make_backend(make_settings(kernels="host"))
+    backend = backend_to_open(make_settings(kernels="host", precision="float64"))
+    assert (backend.name, backend.dtype) == ("numpy", "float64")
+    said = capfd.readouterr().err
+    assert said.count("tagi: kernels run on NumPy, which is slower: ") == 1
+
+
+def test_a_run_goes_on_and_says_so_where_kernels_do_not_compile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_settings: Callable[..., Settings]
+) -> None:
+    changes = {"trainer.max_epochs": 2, "viz.enabled": False}
+    on_numpy = run.train(make_settings(kernels="numpy", **changes), "tagi train", tmp_path)
+    broken_compiler.install(monkeypatch, tmp_path, compiles="runtime.cpp")
+    folder = run.train(make_settings(**changes), "tagi train", tmp_path)
+    assert summary(folder)["test"] == summary(on_numpy)["test"]
+    origin = json.loads((folder / "environment.json").read_text())
+    assert origin["device"].startswith("NumPy")
+    model = tagi_cli.load(folder)
+    again = tagi_cli.load(on_numpy)
+    x = {"a": [0.5], "kind": ["red"]}
+    assert model.predict(x).mean == again.predict(x).mean
 
 
 def test_device_and_precision_are_checked_together() -> None:

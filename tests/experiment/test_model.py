@@ -15,6 +15,7 @@ import tagi_cli
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import evaluation, run
 from tagi_cli.experiment.convert import convert
+from tagi_cli.experiment.members import make_backend
 from tagi_cli.experiment.model import Model, in_original_units
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import byte_words, summarise
@@ -304,7 +305,7 @@ def test_mistakes_in_a_prediction(trained: Path, tmp_path: Path) -> None:
 
 def test_a_summary_counts_parameters_memory_and_arithmetic(trained: Path) -> None:
     model = Model.load(trained)
-    found = summarise(model.settings, model.encoder)
+    found = summarise(model.settings, model.encoder, make_backend(model.settings))
     # 3 features (a, two colours) - 8 hidden units - 1 output, biases included.
     assert found.parameters == 3 * 8 + 8 + 8 * 1 + 1
     assert (found.members, found.batch_size) == (2, 16)

@@ -13,6 +13,7 @@ from rich.console import Console
 from tagi_cli import data
 from tagi_cli.experiment import preamble
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.members import make_backend
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import summarise
 
@@ -63,7 +64,7 @@ def test_notes_are_broken_between_words_on_a_terminal_alone(
         Console(file=out, width=40, force_terminal=terminal, color_system=None),
         settings,
         dataset,
-        summarise(settings, dataset.encoder),
+        summarise(settings, dataset.encoder, make_backend(settings)),
         RunFolder(trained),
         ["a remark of eleven words that is longer than forty columns"],
     )
