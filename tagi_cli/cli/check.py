@@ -87,7 +87,7 @@ class _Check:
         network = summarise(settings, encoder, make_backend(settings))
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
         return [
-            *(f"note: {notice}" for notice in notices),
+            *(f"note: {notice}" for notice in (*settings.trainer.remarks(), *notices)),
             f"data: {dataset.name}, {', '.join(parts)} rows; {', '.join(encoder.inputs)} -> "
             f"{', '.join(encoder.outputs)}",
             f"network: {network.members} x {network.parameters:,} parameters on {network.backend}",

@@ -77,7 +77,7 @@ class _Run:
     """One run: everything that can fail by the user's mistake is made before its folder is."""
 
     def __init__(self, settings: Settings, command: str, console: Console | None) -> None:
-        self.notices: list[str] = []
+        self.notices = settings.trainer.remarks()
         self.dataset = data.load(settings.data, dtype=settings.dtype, notices=self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
         self.batch_size = settings.data.rows_per_update(len(self.dataset.train))

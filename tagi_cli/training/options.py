@@ -79,6 +79,18 @@ class TrainerOptions:
         maximum=4096,
     )
 
+    def remarks(self) -> list[str]:
+        """Options that were set and have no effect beside the others, one message each."""
+        found, stopping = [], self.early_stopping
+        if self.cap is not None and "capped" not in self.update_rule:
+            found.append(f"trainer.cap has no effect beside trainer.update_rule={self.update_rule}")
+        if stopping.patience != EarlyStoppingOptions.patience and not stopping.enabled:
+            found.append(
+                "trainer.early_stopping.patience has no effect beside "
+                "trainer.early_stopping.enabled=false"
+            )
+        return found
+
 
 @dataclass(frozen=True)
 class EnsembleOptions:

@@ -76,6 +76,18 @@ def test_profile_shows_layers_totals_and_ceilings(
     assert "the last layer gives 4 units" in answer.err
 
 
+def test_options_without_effect_are_remarked(tagi: Tagi) -> None:
+    words = ("data.path=my.csv", "data.out_components=y", "kernels=numpy", "arch.width=3")
+    idle = ("trainer.update_rule=site", "trainer.cap=1", "data.split_index=3")
+    notes = [
+        "note: trainer.cap has no effect beside trainer.update_rule=site",
+        "note: data.split_index has no effect beside a split that is not data.split_method=gal",
+    ]
+    assert tagi("check", *words, *idle).out.splitlines()[:2] == notes
+    short = ("trainer.max_epochs=1", "ensemble.size=1", "viz.enabled=false")
+    assert "\n".join(notes) in tagi("train", *words, *idle, *short).out
+
+
 def test_check_says_what_it_found_and_writes_nothing(tagi: Tagi) -> None:
     answer = tagi("check", "data.path=my.csv", "data.out_components=y", "kernels=numpy")
     assert answer.code == 0

@@ -54,6 +54,24 @@ def test_ranges(path: str, bad: object, good: object) -> None:
     assert limits(path).doc
 
 
+@pytest.mark.parametrize("rule", options.UPDATE_RULES)
+def test_a_cap_that_no_step_meets_is_remarked(rule: str) -> None:
+    uncapped = rule in ("sum", "information", "site")
+    message = f"trainer.cap has no effect beside trainer.update_rule={rule}"
+    assert TrainerOptions(update_rule=rule, cap=2.0).remarks() == [message] * uncapped
+    assert TrainerOptions(update_rule=rule).remarks() == []
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_patience_that_is_never_tried_is_remarked(enabled: bool) -> None:
+    stopping = options.EarlyStoppingOptions(enabled=enabled, patience=5)
+    found = TrainerOptions(early_stopping=stopping).remarks()
+    assert [text.split()[0] for text in found] == ["trainer.early_stopping.patience"] * (
+        not enabled
+    )
+    assert not TrainerOptions(early_stopping=options.EarlyStoppingOptions(enabled)).remarks()
+
+
 def test_update_rules_are_those_of_the_network() -> None:
     assert set(options.UPDATE_RULES) == set(RULES)
 
