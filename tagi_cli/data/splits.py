@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.data.options import DataOptions
-from tagi_cli.data.table import NumberColumn, Table
+from tagi_cli.data.table import Table
+from tagi_cli.data.times import times
 from tagi_cli.errors import UserError, nearest
 
 Rows = NDArray[np.int64]
@@ -130,41 +130,3 @@ def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:
     if not len(valid):
         train, valid = draw_valid(train, options.valid_portion, options.split_seed)
     return Split(train, valid, test, f"column {name}")
-
-
-def times(table: Table, name: str, rows: Rows) -> NDArray[np.float64] | NDArray[np.int64]:
-    """Times of these rows as sortable numbers: the column's own, or microseconds since 1970.
-
-    Texts are ISO 8601; those without a time zone count as UTC.
-
-    Raises:
-        UserError: a missing or unreadable time, or times with and without time zone.
-    """
-    column = table.column(name)
-    missing = table.missing(name)[rows]
-    if missing.any():
-        row = int(rows[np.flatnonzero(missing)[0]])
-        raise UserError(f"{table.where(row, name)}: no time; every row needs one to be ordered")
-    if isinstance(column, NumberColumn):
-        return column.values[rows]
-    epoch, tick = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-    moment = np.zeros(len(column.labels), dtype=np.int64)
-    zoned: bool | None = None
-    for code, text in enumerate(column.labels):
-        try:
-            time = datetime.fromisoformat(text)
-        except ValueError:
-            row = int(np.argmax(column.codes == code))
-            raise UserError(
-                f"{table.where(row, name)}: '{text}' is neither a number nor a time in ISO 8601, "
-                "such as 2024-01-31 or 2024-01-31T12:00:00"
-            ) from None
-        if zoned is not None and zoned != (time.tzinfo is not None):
-            row = int(np.argmax(column.codes == code))
-            raise UserError(
-                f"{table.where(row, name)}: '{text}' in a column that mixes times with and "
-                "without a time zone"
-            )
-        zoned = time.tzinfo is not None
-        moment[code] = ((time if zoned else time.replace(tzinfo=UTC)) - epoch) // tick
-    return moment[column.codes[rows]]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagi_cli.data.options import DataOptions
-from tagi_cli.data.splits import Split, draw_valid, gal, portions, split, times
+from tagi_cli.data.splits import Split, draw_valid, gal, portions, split
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError
 
@@ -177,25 +176,3 @@ def test_a_split_column_must_mark_training_rows() -> None:
 def test_an_unknown_mark_in_a_split_column(mark: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         divide(table_of(3, s=["train", mark, "test"]), split_column="s")
-
-
-def test_times_in_iso_8601_are_ordered_whatever_their_form() -> None:
-    texts = ["2024-01-31", "2023-12-31T23:59:59", "2024-01-31 00:00:01", "2024-01-30T00:00:00.5"]
-    table = table_of(4, t=texts)
-    assert np.argsort(times(table, "t", np.arange(4))).tolist() == [1, 3, 0, 2]
-    zoned = table_of(2, t=["2024-01-01T12:00:00+02:00", "2024-01-01T11:00:00Z"])
-    assert np.diff(times(zoned, "t", np.arange(2))).tolist() == [3600e6]
-
-
-@pytest.mark.parametrize(
-    ("column", "message"),
-    [
-        (["2024-01-01", "31/12/2024"], r"row 2, column 't': '31/12/2024' is neither a number nor"),
-        ([1.0, np.nan], r"t\.csv, row 2, column 't': no time"),
-        (["2024-01-01", None], r"row 2, column 't': no time"),
-        (["2024-01-01T00:00:00Z", "2024-01-02"], r"row 2, .* with and without a time zone"),
-    ],
-)
-def test_unreadable_times(column: list[Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=message):
-        times(table_of(2, t=column), "t", np.arange(2))
