@@ -23,11 +23,11 @@ examples:
 
 
 def run(arguments: list[str]) -> int:
-    """Copy the file, comments included."""
+    """Copy it, comments included."""
     preset, file = words(arguments, ["preset", "file.yaml"])
-    from tagi_cli.config.catalogue import PRESETS, Catalogue
+    from tagi_cli.config import Catalogue, own_copy
 
-    presets = Catalogue.shipped({}).files(PRESETS)
+    presets = Catalogue.shipped({}).files("config")
     if preset not in presets:
         raise UserError(
             f"unknown preset '{preset}'.{nearest(preset, presets)} Allowed: {listing(presets, 60)}"
@@ -38,8 +38,8 @@ def run(arguments: list[str]) -> int:
     if path.suffix not in (".yaml", ".yml"):
         raise UserError(f"{path}: found '{path.suffix}'. Allowed: a name that ends in .yaml")
     try:
-        with path.open("xb") as target:
-            target.write(presets[preset].read_bytes())
+        with path.open("x", encoding="utf-8") as target:
+            target.write(own_copy(preset, presets[preset], str(path)))
     except FileExistsError:
         raise UserError(f"{path}: is there already; nothing is overwritten") from None
     except OSError as error:

@@ -66,7 +66,7 @@ def read_sources(catalogue: Catalogue, name: str, outer: tuple[Path, ...] = ()) 
     source, bases = Source(), []
     source.faults += [f"{path}: {fault}" for fault in _take_code(tree, "")]
     source.sweep = _sweep(tree.pop("hydra", None), path, source.faults)
-    for group, option in _defaults(tree.pop("defaults", None), path, source.faults):
+    for group, option in choices(tree.pop("defaults", None), path, source.faults):
         if group == PRESETS:
             bases.append(option)
         elif group in catalogue.groups():
@@ -143,8 +143,8 @@ def _take_code(tree: Any, where: str) -> Iterator[str]:
             yield from _take_code(value, f"{where}.{number}")
 
 
-def _defaults(found: Any, path: Path, faults: list[str]) -> list[tuple[str, str]]:
-    """(group, option) pairs of a `defaults` list."""
+def choices(found: Any, path: Path, faults: list[str]) -> list[tuple[str, str]]:
+    """(group, option) pairs of the `defaults` list of the file `path`; adds to `faults`."""
     if found is None:
         return []
     pairs = []

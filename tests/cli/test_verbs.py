@@ -155,10 +155,13 @@ def test_ls_shows_presets_groups_kinds_and_options(tagi: Tagi) -> None:
     assert tagi("ls", "layer.relu").out == "  no options\n"
 
 
-def test_cp_copies_a_preset_with_its_header_and_it_trains(tagi: Tagi) -> None:
+def test_cp_makes_a_file_of_ones_own(tagi: Tagi) -> None:
     assert tagi("cp", "quickstart", "mine.yaml").out == "tagi train config=mine.yaml\n"
-    assert "tagi train config=quickstart" in Path("mine.yaml").read_text()
-    assert tagi("train", "--cfg", "job", "config=mine.yaml").code == 0
+    text = Path("mine.yaml").read_text()
+    assert text.startswith("# Learn the resistance of sailing yachts")
+    assert "\ndata: yacht\n" in text
+    assert "#   tagi train config=mine.yaml\n" in text
+    assert "quickstart" not in text
     Path("folder").mkdir()
     assert tagi("cp", "sine", "folder").code == 0
     assert Path("folder/sine.yaml").is_file()
