@@ -64,6 +64,8 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "arch.mlp.gain_bias": (0.5, {}),
     "arch.mlp.gain_mean": (0.5, {}),
     "arch.mlp.init_method": ("Xavier", {}),
+    "arch.mlp.output_activation": ("tanh", {}),
+    "arch.mlp.output_activation": ("tanh", {}),
     "arch.sequential.layers": (LAYERS[2:], {"arch": {"kind": "sequential", "layers": LAYERS}}),
     "arch.graph.nodes": (NODES[1:], {"arch": {"kind": "graph", "nodes": NODES}}),
     "noise.auto.sigma_v": (0.5, {}),
@@ -113,6 +115,14 @@ def names(cls: type, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{option.name}"
         elif not groups[0].__module__.startswith("tagi_cli.nn"):
             yield from names(groups[0], f"{prefix}{option.name}.")
+
+
+# Architectures of windows.
+ELSEWHERE |= {
+    name: "tests/arch/test_sequences.py"
+    for kind in ("lstm", "slstm", "cnn1d", "tcn")
+    for name in names(registries()["arch"][kind].options, f"arch.{kind}.")
+}
 
 
 def path_of(option: str) -> str:

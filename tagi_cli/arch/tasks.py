@@ -1,0 +1,42 @@
+"""Does an architecture suit a task, and what does it look like for it?"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tagi_cli.arch.output import BOUNDED, CLASS_PROBABILITIES, OutputOptions
+
+PER_STEP = ("vl_regression",)
+"""Tasks with one set of outputs per step, and windows that are padded at their end."""
+
+
+def faults(options: Any, task: str) -> list[str]:
+    """What stands between the options of an architecture and a task, one message each."""
+    if not isinstance(options, OutputOptions):
+        return []
+    found = options.step_faults() if task in PER_STEP else []
+    activation = options.output_activation
+    if task == "classification" and activation in BOUNDED:
+        found.append(
+            f"arch.output_activation: found '{activation}', which gives no class probabilities. "
+            f"Allowed: null, {', '.join(CLASS_PROBABILITIES)}"
+        )
+    if task != "classification" and activation in CLASS_PROBABILITIES:
+        found.append(
+            f"arch.output_activation: found '{activation}', which gives class probabilities, but "
+            f"the task is {task}. Allowed: null, {', '.join(BOUNDED)}, or task=classification"
+        )
+    return found
+
+
+def for_task(options: Any, task: str) -> Any:
+    """The options, with what they leave to the task.
+
+    Under classification the last activation belongs to the task, which knows its likelihood.
+    """
+    if not isinstance(options, OutputOptions):
+        return options
+    if task == "classification":
+        return dataclasses.replace(options, output_activation=None)
+    return options.per_step() if task in PER_STEP else options
