@@ -1,5 +1,6 @@
 // Update rules: what a parameter makes of its accumulated innovations G and L.
-// Tensor t ends at ends[t]; floored[t] counts variances that would not have stayed positive.
+// Tensor t ends at ends[t]; floored[t] counts variances that would not have stayed positive. What is
+// certain, variance 0, stays so.
 
 #define FLOOR REAL(1e-5)
 
@@ -11,7 +12,7 @@
         SIMD_SUM(total) for (int i = start + THREAD; i < end; i += THREADS) { \
             real v = var[i], g = G[i], l = L[i], dm, v1;        \
             body mu[i] += dm;                                   \
-            int bad = v1 <= REAL(0.0);                          \
+            int bad = (v1 <= REAL(0.0)) & (v > REAL(0.0));      \
             var[i] = bad ? FLOOR : v1;                          \
             total += bad;                                       \
         }                                                       \

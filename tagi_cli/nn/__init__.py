@@ -66,6 +66,7 @@ from tagi_cli.nn.resnet_block import ResNetBlock as ResNetBlock
 from tagi_cli.nn.rms_norm import RMSNorm as RMSNorm
 from tagi_cli.nn.scale import Offset as Offset
 from tagi_cli.nn.scale import Scale as Scale
+from tagi_cli.nn.select import Select as Select
 from tagi_cli.nn.sequential import Sequential as Sequential
 from tagi_cli.nn.slstm import SLSTM as SLSTM
 from tagi_cli.nn.slstm import SLinear as SLinear

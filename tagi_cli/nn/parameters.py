@@ -20,6 +20,9 @@ class Parameter:
     Before its store is allocated it holds what the initialiser drew, or what the user set; after
     that, `mu`, `var`, `G` and `L` are views of the store's flat buffers. `G` and `L` are the
     innovations accumulated by the last backward pass, `sum C d_mu` and `sum C^2 d_var`.
+
+    Attributes:
+        trainable: whether plans traced from now on let it learn.
     """
 
     def __init__(self, name: str, mu: Host, var: Host) -> None:
@@ -32,6 +35,7 @@ class Parameter:
         self.var: Array = var
         self.G: Array | None = None
         self.L: Array | None = None
+        self.trainable = True
 
     def assign(self, mu: Any, var: Any) -> None:
         """Set mean and variance, of any shape with the right number of elements.

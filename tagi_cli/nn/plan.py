@@ -231,9 +231,18 @@ class Plan:
         """Number of backward closures not emitted yet."""
         return len(self._backward)
 
+    def add_to_earlier(self) -> None:
+        """Let all accumulators add to what another plan of the same step has written."""
+        self._used.update(self.parameters.tensors)
+
     def clear_unused(self) -> None:
-        """Emit zeros for accumulators that this plan's backward does not reach."""
+        """Emit zeros for accumulators that this plan's backward does not reach.
+
+        So for those of parameters that are not to be learnt.
+        """
         for name, parameter in self.parameters.tensors.items():
-            if name not in self._used and parameter.G is not None and parameter.L is not None:
+            if name in self._used and parameter.trainable:
+                continue
+            if parameter.G is not None and parameter.L is not None:
                 self.call("fill", parameter.G, 0.0, flat_size(parameter.shape))
                 self.call("fill", parameter.L, 0.0, flat_size(parameter.shape))

@@ -26,6 +26,7 @@ from tagi_cli.nn import (
     recurrent,
     rms_norm,
     scale,
+    select,
     slstm,
     softmax,
     structure,
@@ -70,6 +71,7 @@ _RANGES: dict[str, dict[str, Any]] = {
     "padding_idx": {"minimum": -1},
     "shape": {"minimum": -1},
     "sizes": {"minimum": 1},
+    "indices": {"minimum": 0},
     "per": {"choices": scale.SHARING},
     "spread": {"minimum": 0},
     "sd": {"minimum": 0},
@@ -172,6 +174,7 @@ for _layer in (
     structure.Add,
     structure.Concat,
     structure.Split,
+    select.Select,
     transpose.Transpose,
 ):
     _register(_layer)

@@ -72,14 +72,21 @@ class Scale(_PerUnit):
         mean: mean of the prior means.
         spread: standard deviation with which the prior means are drawn round it.
         sd: prior standard deviation.
+        nonnegative: whether the factor is the absolute value of the parameter.
     """
 
     kind = "scale"
 
     def __init__(
-        self, per: str = "unit", mean: float = 1.0, spread: float = 0.0, sd: float = 0.5
+        self,
+        per: str = "unit",
+        mean: float = 1.0,
+        spread: float = 0.0,
+        sd: float = 0.5,
+        nonnegative: bool = False,
     ) -> None:
         super().__init__(per, mean, spread, sd)
+        self.nonnegative = nonnegative
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
@@ -87,7 +94,15 @@ class Scale(_PerUnit):
         assert scale is not None
         sizes = (plan.batch, *self._groups(x.shape))
         z = plan.value(x.shape)
-        plan.call("scale_forward", z.mu, z.var, x.mu, x.var, scale.mu, scale.var, *sizes)
+        mu_s, var_s, jac = scale.mu, scale.var, None
+        if self.nonnegative:
+            mu_s, var_s, jac = (plan.empty(scale.shape) for _ in range(3))
+            # |s| is a leaky rectifier of slope -1, whose moments are exact.
+            plan.call(
+                "mixture_leaky_relu_forward", mu_s, var_s, jac, scale.mu, scale.var, -1.0,
+                scale.size,
+            )  # fmt: skip
+        plan.call("scale_forward", z.mu, z.var, x.mu, x.var, mu_s, var_s, *sizes)
 
         def backward() -> None:
             if not z.reached:
@@ -96,10 +111,15 @@ class Scale(_PerUnit):
             if x.wanted:
                 d_mu_x, d_var_x, add = x.send()
                 plan.call(
-                    "scale_backward", d_mu_x, d_var_x, d_mu, d_var, scale.mu, *sizes, add
+                    "scale_backward", d_mu_x, d_var_x, d_mu, d_var, mu_s, *sizes, add
                 )  # fmt: skip
             G, L, add = plan.accumulators(scale)
-            plan.call("scale_innovation", G, L, x.mu, d_mu, d_var, *sizes, add)
+            if jac is None:
+                plan.call("scale_innovation", G, L, x.mu, d_mu, d_var, *sizes, add)
+                return
+            G_s, L_s = plan.empty(scale.shape), plan.empty(scale.shape)
+            plan.call("scale_innovation", G_s, L_s, x.mu, d_mu, d_var, *sizes, 0)
+            plan.call("jacobian_backward", G, L, G_s, L_s, jac, scale.size, add)
 
         plan.on_backward(backward)
         return z

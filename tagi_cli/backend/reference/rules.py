@@ -2,7 +2,7 @@
 
 `G = sum C d_mu` and `L = sum C^2 d_var` over the batch, `C = cov(parameter, z) / var`. All tensors
 lie in one flat buffer of `n` elements; tensor `t` ends at `ends[t]`. A variance that would not stay
-positive becomes `FLOOR` and is counted in `floored[t]`. `rows` is a one-element array with the
+positive becomes `FLOOR` and is counted in `floored[t]`; what is certain, variance 0, stays so. `rows` is a one-element array with the
 number of rows of the (global) batch. All rules take the same arguments.
 """
 
@@ -16,7 +16,7 @@ FLOOR = 1e-5
 
 
 def _store(var: Array, new: Array, floored: Array, ends: Array, tensors: int) -> None:
-    bad = ~(new > 0) & ~np.isnan(new)
+    bad = ~(new > 0) & ~np.isnan(new) & (var > 0)
     if bad.any():
         starts = np.concatenate(([0], ends[:-1]))
         for t in range(tensors):
