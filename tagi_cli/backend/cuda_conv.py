@@ -7,7 +7,8 @@ map as `(O, placements)`, in groups of channels, so that each of the six passes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from tagi_cli.backend.base import Array
 from tagi_cli.backend.cuda_kernels import Kernels, Launch, part
@@ -17,6 +18,24 @@ from tagi_cli.backend.window import Window
 
 WORKSPACE = 1 << 25
 """Elements of unfolded images and maps at a time (128 MiB in float32): enough for a large GPU."""
+
+
+class _Way(NamedTuple):
+    """Which of a tile's matrices a pass reads and which it writes: images to maps, or back.
+
+    Attributes:
+        read: writes arrays to the matrices `source`.
+        write: writes one of the matrices `target` to its array.
+        source: matrices of what is read.
+        target: matrices of what is written.
+        turned: whether weights, as `(maps, taps)`, are transposed between the two.
+    """
+
+    read: Callable[..., Launch]
+    write: Callable[..., Launch]
+    source: list[Array]
+    target: list[Array]
+    turned: bool
 
 
 class _Tile:
@@ -37,6 +56,12 @@ class _Tile:
         self.unfolded = [part(memory, k * size, *unfolded) for k in range(3)]
         rest = 3 * size
         self.maps = [part(memory, rest + k * w.O * placements, *maps) for k in range(3)]
+
+    def way(self, to_maps: bool) -> _Way:
+        """From images to maps, as a convolution goes forward, or from maps to images."""
+        if to_maps:
+            return _Way(self.unfold, self.store, self.unfolded, self.maps, False)
+        return _Way(self.load, self.fold, self.maps, self.unfolded, True)
 
     def unfold(self, which: tuple[Array | None, ...], mu: Array, var: Array | None) -> Launch:
         """Write mean, second moment and variance under each tap to matrices; None for unwanted."""
@@ -87,12 +112,13 @@ class ConvDriver:
         self._product = products.launch
         self._workspace = workspace
         self.drivers: dict[str, Driver] = {
-            "conv2d_forward": self._forward,
-            "conv2d_backward": self._backward,
-            "conv2d_innovation": self._innovation,
-            "conv_transpose2d_forward": self._forward_transposed,
-            "conv_transpose2d_backward": self._backward_transposed,
-            "conv_transpose2d_innovation": self._innovation_transposed,
+            f"{layer}_{name}": partial(drive, transposed)
+            for layer, transposed in (("conv2d", False), ("conv_transpose2d", True))
+            for name, drive in (
+                ("forward", self._forward),
+                ("backward", self._backward),
+                ("innovation", self._innovation),
+            )
         }
 
     def _tiles(self, w: Window, B: int) -> tuple[list[_Tile], Array]:
@@ -110,123 +136,67 @@ class ConvDriver:
     def _zeros(self, *arrays: Array) -> list[Launch]:
         return [self._kernels.launch("fill", a, a.dtype.type(0), a.size) for a in arrays]
 
-    def _forward(self, *call: Any) -> list[Launch]:
+    def _forward(self, transposed: bool, *call: Any) -> list[Launch]:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, _, B, *window = call
         w = Window(*map(int, window))
         tiles, squared = self._tiles(w, int(B))
         launches = [] if var_a is None else [second_moment(self._kernels, squared, mu_w)]
         mean, variance = _grouped(mu_w, w), _grouped(var_w, w)
         for tile in tiles:
-            (x, second, more), (z, s, _) = tile.unfolded, tile.maps
+            way = tile.way(not transposed)
+            (a, second, more), (z, s, _), turned = way.source, way.target, way.turned
             launches += [
-                tile.unfold((x, second, None if var_a is None else more), mu_a, var_a),
-                *self._product(z, mean, x),
-                tile.store(mu_z, z, mu_b, 0),
-                *self._product(s, variance, second, is_variance=True),
-            ]
-            if var_a is not None:
-                launches += self._product(s, squared, more, add=1, is_variance=True)
-            launches.append(tile.store(var_z, s, var_b, 0))
-        return launches
-
-    def _backward(self, *call: Any) -> list[Launch]:
-        d_mu_a, d_var_a, d_mu_z, d_var_z, mu_w, _, B, *window, accumulate = call
-        w = Window(*map(int, window))
-        tiles, squared = self._tiles(w, int(B))
-        launches = [second_moment(self._kernels, squared, mu_w)]
-        for tile in tiles:
-            (x, s, _), (d, e, _) = tile.unfolded, tile.maps
-            launches += [
-                tile.load((d, None, None), d_mu_z, None),
-                tile.load((e, None, None), d_var_z, None),
-                *self._product(x, _grouped(mu_w, w), d, A_transposed=True),
-                *self._product(s, squared, e, A_transposed=True, is_variance=True),
-                tile.fold(d_mu_a, x, None, int(accumulate)),
-                tile.fold(d_var_a, s, None, int(accumulate)),
-            ]
-        return launches
-
-    def _innovation(self, *call: Any) -> list[Launch]:
-        G_w, L_w, G_b, L_b, mu_a, d_mu_z, d_var_z, _, B, *window, accumulate = call
-        w = Window(*map(int, window))
-        tiles, _ = self._tiles(w, int(B))
-        launches = [] if accumulate or tiles else self._zeros(G_w, L_w)
-        for number, tile in enumerate(tiles):
-            add = int(accumulate or number > 0)
-            (x, second, _), (d, e, _) = tile.unfolded, tile.maps
-            launches += [
-                tile.unfold((x, second, None), mu_a, None),
-                tile.load((d, None, None), d_mu_z, None),
-                tile.load((e, None, None), d_var_z, None),
-                *self._product(_grouped(G_w, w), d, x, B_transposed=True, add=add),
-                *self._product(
-                    _grouped(L_w, w), e, second, B_transposed=True, add=add, is_variance=True
-                ),
-            ]
-        if G_b is not None:
-            sizes = (int(B), w.O, w.P * w.Q)
-            launches.append(
-                bias_sums(self._kernels, G_b, L_b, d_mu_z, d_var_z, sizes, int(accumulate))
-            )
-        return launches
-
-    def _forward_transposed(self, *call: Any) -> list[Launch]:
-        mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, _, B, *window = call
-        w = Window(*map(int, window))
-        tiles, squared = self._tiles(w, int(B))
-        launches = [] if var_a is None else [second_moment(self._kernels, squared, mu_w)]
-        mean, variance = _grouped(mu_w, w), _grouped(var_w, w)
-        for tile in tiles:
-            (x, s, _), (a, second, more) = tile.unfolded, tile.maps
-            launches += [
-                tile.load((a, second, None if var_a is None else more), mu_a, var_a),
-                *self._product(x, mean, a, A_transposed=True),
-                tile.fold(mu_z, x, mu_b, 0),
-                *self._product(s, variance, second, A_transposed=True, is_variance=True),
+                way.read((a, second, None if var_a is None else more), mu_a, var_a),
+                *self._product(z, mean, a, A_transposed=turned),
+                way.write(mu_z, z, mu_b, 0),
+                *self._product(s, variance, second, A_transposed=turned, is_variance=True),
             ]
             if var_a is not None:
                 launches += self._product(
-                    s, squared, more, A_transposed=True, add=1, is_variance=True
+                    s, squared, more, A_transposed=turned, add=1, is_variance=True
                 )
-            launches.append(tile.fold(var_z, s, var_b, 0))
+            launches.append(way.write(var_z, s, var_b, 0))
         return launches
 
-    def _backward_transposed(self, *call: Any) -> list[Launch]:
+    def _backward(self, transposed: bool, *call: Any) -> list[Launch]:
         d_mu_a, d_var_a, d_mu_z, d_var_z, mu_w, _, B, *window, accumulate = call
         w = Window(*map(int, window))
         tiles, squared = self._tiles(w, int(B))
         launches = [second_moment(self._kernels, squared, mu_w)]
         for tile in tiles:
-            (x, s, _), (d, e, _) = tile.unfolded, tile.maps
+            way = tile.way(transposed)
+            (d, e, _), (a, s, _), turned = way.source, way.target, way.turned
             launches += [
-                tile.unfold((x, None, None), d_mu_z, None),
-                tile.unfold((s, None, None), d_var_z, None),
-                *self._product(d, _grouped(mu_w, w), x),
-                *self._product(e, squared, s, is_variance=True),
-                tile.store(d_mu_a, d, None, int(accumulate)),
-                tile.store(d_var_a, e, None, int(accumulate)),
+                way.read((d, None, None), d_mu_z, None),
+                way.read((e, None, None), d_var_z, None),
+                *self._product(a, _grouped(mu_w, w), d, A_transposed=turned),
+                *self._product(s, squared, e, A_transposed=turned, is_variance=True),
+                way.write(d_mu_a, a, None, int(accumulate)),
+                way.write(d_var_a, s, None, int(accumulate)),
             ]
         return launches
 
-    def _innovation_transposed(self, *call: Any) -> list[Launch]:
+    def _innovation(self, transposed: bool, *call: Any) -> list[Launch]:
         G_w, L_w, G_b, L_b, mu_a, d_mu_z, d_var_z, _, B, *window, accumulate = call
         w = Window(*map(int, window))
         tiles, _ = self._tiles(w, int(B))
         launches = [] if accumulate or tiles else self._zeros(G_w, L_w)
         for number, tile in enumerate(tiles):
             add = int(accumulate or number > 0)
-            (x, s, _), (a, second, _) = tile.unfolded, tile.maps
+            forward, back = tile.way(not transposed), tile.way(transposed)
+            (a, second, _), (d, e, _) = forward.source, back.source
+            pairs = ((a, d), (second, e)) if transposed else ((d, a), (e, second))
             launches += [
-                tile.load((a, second, None), mu_a, None),
-                tile.unfold((x, None, None), d_mu_z, None),
-                tile.unfold((s, None, None), d_var_z, None),
-                *self._product(_grouped(G_w, w), a, x, B_transposed=True, add=add),
+                forward.read((a, second, None), mu_a, None),
+                back.read((d, None, None), d_mu_z, None),
+                back.read((e, None, None), d_var_z, None),
+                *self._product(_grouped(G_w, w), *pairs[0], B_transposed=True, add=add),
                 *self._product(
-                    _grouped(L_w, w), second, s, B_transposed=True, add=add, is_variance=True
+                    _grouped(L_w, w), *pairs[1], B_transposed=True, add=add, is_variance=True
                 ),
             ]
         if G_b is not None:
-            sizes = (int(B), w.C, w.H * w.W)
+            sizes = (int(B), w.C, w.H * w.W) if transposed else (int(B), w.O, w.P * w.Q)
             launches.append(
                 bias_sums(self._kernels, G_b, L_b, d_mu_z, d_var_z, sizes, int(accumulate))
             )
