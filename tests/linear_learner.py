@@ -16,6 +16,7 @@ from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.events import Observer
 from tagi_cli.training.interface import NumericalError, Prediction, Scores
 from tagi_cli.training.options import CheckpointOptions, EarlyStoppingOptions, TrainerOptions
+from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.task import RegressionTask
 from tagi_cli.training.trainer import Trainer
@@ -25,10 +26,13 @@ Array = NDArray[Any]
 
 @dataclass
 class Rows:
-    """Inputs `(n, d)` and targets `(n, 1)`."""
+    """Inputs `(n, d)` and targets `(n, 1)`, which are in units of 2 about 10."""
 
     x: Array
     y: Array
+    center: Array = field(default_factory=lambda: np.array([[10.0]]))
+    scale: Array = field(default_factory=lambda: np.array([[2.0]]))
+    index: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -43,7 +47,11 @@ class Dataset:
 
     def merged(self) -> Rows:
         both = (self.train, self.valid)
-        return Rows(np.concatenate([p.x for p in both]), np.concatenate([p.y for p in both]))
+        places = None
+        if self.train.index is not None:
+            places = np.concatenate([p.index for p in both])
+        x, y = (np.concatenate([getattr(p, name) for p in both]) for name in "xy")
+        return Rows(x, y, self.train.center, self.train.scale, places)
 
 
 def dataset(train: int = 37, valid: int = 11, noise: float = 0.5, seed: int = 0) -> Dataset:
@@ -73,7 +81,11 @@ class LinearLearner:
         self.sums = np.zeros(3)
         self.learnt = 0
 
-    def bind(self, x: Array, y: Array) -> None:
+    @property
+    def tracks(self) -> bool:
+        return False
+
+    def bind(self, x: Array, y: Array, index: Array | None = None) -> None:
         self.x, self.y = x, y[:, 0]
 
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
@@ -83,7 +95,7 @@ class LinearLearner:
         if scores is not None:
             self.sums = np.array([scores[name][0] for name in ("count", "nll_sum", "se_sum")])
 
-    def train(self, order: Array, begin: int, end: int) -> None:
+    def train(self, order: Array, begin: int, end: int, follows: Array | None = None) -> None:
         self.calls.append((begin, end))
         for first in range(begin, end, self.batch_size):
             if self.before_rows is not None:
@@ -178,6 +190,8 @@ def trainer(
     shuffle: bool = True,
     seed: int = 5,
     batch_size: int = 4,
+    mode: str = "independent",
+    stride: int = 1,
     **options: Any,
 ) -> Trainer:
     """A trainer of `LinearLearner`s; each slice is one batch unless a `clock` says otherwise."""
@@ -199,12 +213,11 @@ def trainer(
     return Trainer(
         make,
         data or dataset(),
-        RegressionTask(np.array([10.0]), np.array([2.0])),
+        RegressionTask(),
         TrainerOptions(**options),
         Seeds(seed),
         members=members,
-        batch_size=batch_size,
-        shuffle=shuffle,
+        sampler=Sampler(batch_size, mode, shuffle, stride),
         observers=observers,
         checkpoints=checkpoints,
         clock=clock or FakeClock(1.0),

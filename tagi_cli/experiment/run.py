@@ -26,6 +26,7 @@ from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED, Observer
 from tagi_cli.training.interface import NumericalError, Prediction
 from tagi_cli.training.progress import progress_observer
+from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.task import RegressionTask
 from tagi_cli.training.trainer import FitResult, Trainer
@@ -131,12 +132,11 @@ class _Run:
         return Trainer(
             MakeMember(settings, encoder, self.backend),
             self.dataset,
-            RegressionTask(encoder.center_y, encoder.scale_y),
+            RegressionTask(),
             settings.trainer,
             Seeds(settings.seed),
             members=settings.ensemble.size,
-            batch_size=self.batch_size,
-            shuffle=settings.data.shuffle_train,
+            sampler=Sampler(self.batch_size, shuffle=settings.data.shuffle_train),
             observers=observers,
             checkpoints=CheckpointFolder(
                 folder.checkpoints, settings.checkpoint, {"encoder": encoder.to_json()}
@@ -227,7 +227,7 @@ class _Run:
     def _predict(self, trainer: Trainer, split: str) -> list[Prediction]:
         part = getattr(self.dataset, split)
         try:
-            return trainer.predict(part.x, part.rows)
+            return trainer.predict(part, part.rows)
         except NumericalError as error:
             raise NumericalError(f"{split} part: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 from tagi_cli.training.history import REFIT, SEARCH
 from tagi_cli.training.interface import Dataset, Learner, MakeLearner
 from tagi_cli.training.phase import Phase
+from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Purpose, Seeds
 
 _ORDER = {SEARCH: Purpose.ORDER, REFIT: Purpose.REFIT_ORDER}
@@ -20,8 +21,7 @@ class Ensemble:
     make_learner: MakeLearner
     seeds: Seeds
     members: int
-    batch_size: int
-    shuffle: bool
+    sampler: Sampler
 
     def learners(self) -> list[Learner]:
         """Fresh members, always with the same initial values."""
@@ -34,14 +34,16 @@ class Ensemble:
         """A phase of training at its beginning: fresh members, and the rows that they learn."""
         rows = dataset.train if name == SEARCH else dataset.merged()
         generators = [self.seeds.generator(_ORDER[name], i) for i in range(self.members)]
-        return Phase(name, self.learners(), rows, generators, self.batch_size, shuffle=self.shuffle)
+        return Phase(name, self.learners(), rows, generators, self.sampler)
 
     def fingerprint(self, dataset: Dataset) -> dict[str, Any]:
         """What must not change when a training is resumed, by config path."""
         return {
             "ensemble.size": self.members,
-            "data.batch_size": self.batch_size,
-            "data.shuffle_train": self.shuffle,
+            "data.batch_size": self.sampler.batch_size,
+            "data.shuffle_train": self.sampler.shuffle,
+            "data.batch_sampling_mode": self.sampler.mode,
+            "data.slide_stride": self.sampler.stride,
             "seed": self.seeds.seed,
             "training rows": len(dataset.train),
             "validation rows": len(dataset.valid),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tagi_cli.errors import UserError
 
 Floats = NDArray[np.float64]
-Order = NDArray[np.int64]
+Indices = NDArray[np.int64]
 Tensors = dict[str, NDArray[Any]]
 Scores = dict[str, Floats]
 """Prequential sums over the observed values of each output, `(K,)` each: count, nll_sum, se_sum."""
@@ -29,11 +29,63 @@ class Prediction(NamedTuple):
     var_noise: Floats
 
 
+class WindowArray(Protocol):
+    """Windows `(n, length, C)` of consecutive rows, which are held once.
+
+    Window i are the rows `starts[i]` to `starts[i] + length - 1`, less `center[i]` and divided by
+    `scale[i]` where these are given. `np.asarray` makes an array of them.
+    """
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """`(N, C)`."""
+
+    @property
+    def starts(self) -> Indices:
+        """`(n,)`."""
+
+    @property
+    def length(self) -> int:
+        """Rows per window."""
+
+    @property
+    def center(self) -> NDArray[Any] | None:
+        """`(n, C)`."""
+
+    @property
+    def scale(self) -> NDArray[Any] | None:
+        """`(n, C)`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n, length, C)`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice) -> Any: ...
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]: ...
+
+
+Values = NDArray[Any] | WindowArray
+"""Inputs or targets of n rows."""
+
+
 class Learner(Protocol):
     """One ensemble member: a network, its observation noise and update rule, bound to data."""
 
-    def bind(self, x: NDArray[Any], y: NDArray[Any]) -> None:
-        """Take the rows to train on: inputs `(n, ...)` and targets `(n, K)`, NaN where missing."""
+    @property
+    def tracks(self) -> bool:
+        """Whether states are carried from batch to batch, so that the order of rows matters."""
+
+    def bind(self, x: Values, y: Values, index: Indices | None = None) -> None:
+        """Take the rows to train on.
+
+        Args:
+            x: inputs `(n, ...)`.
+            y: targets `(n, K)`, or windows of K values; NaN where missing.
+            index: `(n, 3)` places as in `Rows`; None for one series in order.
+        """
 
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
         """Set the noise schedule for `epoch` (from 0), and the running scores to zero or `scores`.
@@ -41,17 +93,39 @@ class Learner(Protocol):
         `scores` are those of an epoch that is taken up again in its middle.
         """
 
-    def train(self, order: Order, begin: int, end: int) -> None:
+    def train(
+        self, order: Indices, begin: int, end: int, follows: NDArray[np.bool_] | None = None
+    ) -> None:
         """Learn rows `order[begin:end]` in consecutive batches; only the last may be short.
 
         The result does not depend on where `[begin, end)` is cut, if cuts are at whole batches.
+        `follows[i]` says whether entry i of the order goes on from the state of the same row of the
+        batch before; without it none does.
         """
 
     def scores(self) -> Scores:
         """Running sums since `start_epoch`; each batch is scored before it is learnt."""
 
-    def predict(self, x: NDArray[Any]) -> Prediction:
-        """Predict the outputs of rows `x`."""
+    def predict(self, x: Values) -> Prediction:
+        """Predict the outputs of rows `x`, each by itself."""
+
+    def predict_along(
+        self,
+        x: Values,
+        index: Indices | None,
+        pause: Callable[[], bool],
+        *,
+        continues: bool,
+    ) -> Prediction | None:
+        """Predict rows of series, carrying states from each to the next.
+
+        Args:
+            x: inputs `(n, ...)`.
+            index: `(n, 3)` places as in `Rows`; None for one series in order.
+            pause: asked now and then; True ends it, and None is returned.
+            continues: whether these are places in the series that were learnt, and windows of the
+                same rows: then what lies behind the last row learnt goes on from its state.
+        """
 
     def state_dict(self) -> Tensors:
         """Copies of all that the next batch depends on, as named arrays."""
@@ -78,12 +152,24 @@ class Rows(Protocol):
     """Rows to train on or to score: inputs, and targets with NaN for what is missing."""
 
     @property
-    def x(self) -> NDArray[Any]:
+    def x(self) -> Values:
         """Inputs `(n, ...)`."""
 
     @property
-    def y(self) -> NDArray[Any]:
-        """Targets `(n, K)`."""
+    def y(self) -> Values:
+        """Targets `(n, K)`, or windows of K values; scaled."""
+
+    @property
+    def center(self) -> Floats:
+        """`(1 or n, K)`; a target in original units is `center + scale * y`."""
+
+    @property
+    def scale(self) -> Floats:
+        """`(1 or n, K)`."""
+
+    @property
+    def index(self) -> Indices | None:
+        """`(n, 3)` number of the series, of its slice, and place in the slice; None of a table."""
 
     def __len__(self) -> int: ...
 

@@ -9,16 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tagi_cli import nn
-from tagi_cli.backend import Array, Backend, Call, Segment
+from tagi_cli.backend import Backend, Call, Segment
 from tagi_cli.errors import UserError
 from tagi_cli.nn.rules import default_cap, emit_step
 from tagi_cli.options import Kind
-from tagi_cli.training.interface import NumericalError, Prediction, Scores
+from tagi_cli.training import sampling, tracking
+from tagi_cli.training.batches import Batches
+from tagi_cli.training.interface import Indices, NumericalError, Prediction, Scores, Values
 
 Host = np.ndarray[Any, Any]
 
 # Rows per call when predicting: large enough for full speed, small enough to stay in cache.
 _CHUNK = 1024
+# Plans of short batches that are kept: an epoch has at most one, of a size that may change.
+_SHORT = 2
 
 
 class StepCalls(NamedTuple):
@@ -26,12 +30,12 @@ class StepCalls(NamedTuple):
 
     Attributes:
         plan: what was traced.
-        load: brings the rows of the batch.
+        load: brings the rows of the batch, and says what they go on from.
         forward: of the network.
         condition: scores the output, conditions it on the targets and learns the noise.
         backward: of the network, with what parameters accumulate.
         update: turns that into the posterior.
-        advance: moves on to the next batch.
+        advance: keeps the states that series end in, and moves on to the next batch.
     """
 
     plan: nn.Plan
@@ -67,6 +71,7 @@ class Learner:
         batch_size: rows learnt at a time.
         rng: draws the prior means.
         backend: where it runs.
+        stride: places from a row of a series to the one that goes on from its states.
 
     Raises:
         UserError: the layers do not fit the data.
@@ -84,6 +89,7 @@ class Learner:
         batch_size: int,
         rng: np.random.Generator,
         backend: Backend,
+        stride: int = 1,
     ) -> None:
         kind, options = noise
         self.backend = backend
@@ -94,7 +100,8 @@ class Learner:
         body = build(self.noise.width(outputs))
         layers = list(body) if isinstance(body, nn.Sequential) else [body]
         self.layer = nn.Sequential(*layers, *self.noise.head())
-        self.parameters = nn.Parameters(backend)
+        carried = tracking.carried_rows(self.layer, batch_size)
+        self.parameters = nn.Parameters(backend, carried)
         try:
             self.layer.build(self.input_shape, self.parameters, rng)
         except nn.ShapeError as error:
@@ -106,27 +113,43 @@ class Learner:
         self._scores = backend.zeros((outputs, 3), np.float64)
         self._steps: dict[int, Segment] = {}
         self._predictors: dict[int, tuple[nn.Plan, Segment]] = {}
-        self._data: tuple[Array, Array, Array, Array] | None = None
+        self._batches: Batches | None = None
+        self._tracking: tracking.Tracking | None = None
+        if tracking.tracks(self.layer):
+            self._tracking = tracking.Tracking(self.layer, self.parameters, stride)
 
-    def bind(self, x: Host, y: Host) -> None:
-        """Set the rows to train on: `x (n, *input_shape)`, `y (n, K)` with NaN where missing.
+    @property
+    def tracks(self) -> bool:
+        """Whether states are carried from batch to batch, so that the order of rows matters."""
+        return self._tracking is not None
+
+    def bind(self, x: Values, y: Values, index: Indices | None = None) -> None:
+        """Set the rows to train on.
+
+        Args:
+            x: `(n, *input_shape)`.
+            y: `(n, K)`, or windows of K values; NaN where missing.
+            index: `(n, 3)` number of the series, of its slice, and place in the slice, for a
+                network that tracks its states; None for one series in order.
 
         Raises:
             UserError: the first layer cannot take a value of `x`.
+            ValueError: a window reaches outside its rows.
         """
         self._check(x)
-        order = self.backend.zeros((len(x),), np.int32)
-        cursor = self.backend.zeros((1,), np.int32)
-        self._data = (self.backend.resident(x), self.backend.resident(y), order, cursor)
+        self._batches = Batches(self.backend, x, y)
+        if self._tracking is not None:
+            self._tracking.bind(sampling.one_series(len(x)) if index is None else index)
         self._steps.clear()
 
-    def _check(self, x: Host) -> None:
+    def _check(self, x: Values) -> None:
         """Refuse values that the first layer cannot take, such as ids outside a table."""
         check = self.layer.input_check()
         if check is None:
             return
         try:
-            check(x)
+            for begin in range(0, len(x), _CHUNK):
+                check(np.asarray(x[begin : begin + _CHUNK]))
         except ValueError as error:
             raise UserError(
                 f"arch: {error}; with data.scaling_method=none the columns arrive as they are"
@@ -140,38 +163,40 @@ class Learner:
             columns = [scores[name] for name in ("count", "nll_sum", "se_sum")]
             self.backend.write(self._scores, np.stack(columns, axis=1))
 
-    def train(self, order: Host, begin: int, end: int) -> None:
+    def train(self, order: Host, begin: int, end: int, follows: Host | None = None) -> None:
         """Learn rows `order[begin:end]` in consecutive batches; only the last may be short.
 
         Where an epoch is cut into such calls does not matter as long as the cuts are multiples of
-        the batch size.
+        the batch size. `follows[i]` says whether entry i of the order goes on from the states of
+        the same row of the batch before; without it none does.
         """
-        self.load(order, begin, end)
+        self.load(order, begin, end, follows)
         full, rest = divmod(end - begin, self.batch_size)
         if full:
             self._step(self.batch_size).run(full)
         if rest:
             self._step(rest).run()
 
-    def load(self, order: Host, begin: int, end: int) -> None:
-        """Make rows `order[begin:end]` the ones that the next steps learn.
+    def load(self, order: Host, begin: int, end: int, follows: Host | None = None) -> None:
+        """Make rows `order[begin:end]` the ones that the next steps learn; see `train`.
 
         Raises:
             RuntimeError: no data are bound.
         """
-        _, _, buffer, cursor = self._bound()
-        buffer[: end - begin] = self.backend.asarray(order[begin:end], np.int32)
-        cursor.fill(0)
+        self._bound().load(order, begin, end, follows, states=self.tracks)
 
-    def _bound(self) -> tuple[Array, Array, Array, Array]:
-        if self._data is None:
+    def _bound(self) -> Batches:
+        if self._batches is None:
             raise RuntimeError("bind the data first")
-        return self._data
+        return self._batches
 
     def _step(self, batch: int) -> Segment:
-        """The bound step for a batch size."""
+        """The bound step for a batch size; of short batches the last few are kept."""
         if batch not in self._steps:
             self._steps[batch] = self.backend.bind(self.step_calls(batch).all())
+            short = [size for size in self._steps if size != self.batch_size]
+            if len(short) > _SHORT:
+                del self._steps[short[0]]
         return self._steps[batch]
 
     def step_calls(self, batch: int) -> StepCalls:
@@ -180,14 +205,14 @@ class Learner:
         Raises:
             RuntimeError: no data are bound.
         """
-        x_data, y_data, order, cursor = self._bound()
+        batches = self._bound()
         plan = nn.Plan(self.backend, self.parameters, batch, training=True, differentiable=True)
         ends = [0]
         plan.input = plan.value(self.input_shape, certain=True, wanted=False)
         y = plan.empty((batch, self.outputs))
-        columns = nn.flat_size(self.input_shape)
-        plan.call("gather_rows", plan.input.mu, x_data, order, cursor, batch, columns)
-        plan.call("gather_rows", y, y_data, order, cursor, batch, self.outputs)
+        batches.emit(plan, plan.input.mu, y)
+        if self._tracking is not None:
+            self._tracking.emit_follow(plan, batches)
         ends.append(plan.emitted)
         plan.output = self.layer.trace(plan, plan.input)
         ends.append(plan.emitted)
@@ -199,7 +224,9 @@ class Learner:
         rows = self.backend.asarray([batch])
         emit_step(plan, self.parameters, self._rule, self._cap, rows)
         ends.append(plan.emitted)
-        plan.call("advance", cursor, batch)
+        if self._tracking is not None:
+            self._tracking.emit_keep(plan, batches)
+        plan.call("advance", batches.cursor, batch)
         ends.append(plan.emitted)
         calls = plan.take()
         return StepCalls(plan, *(calls[a:b] for a, b in pairwise(ends)))
@@ -214,8 +241,8 @@ class Learner:
         count, nll, squared = self.backend.to_host(self._scores).T
         return {"count": count, "nll_sum": nll, "se_sum": squared}
 
-    def predict(self, x: Host) -> Prediction:
-        """Predictive moments for `x (n, *input_shape)`, in scaled units.
+    def predict(self, x: Values) -> Prediction:
+        """Predictive moments for `x (n, *input_shape)`, in scaled units, each row by itself.
 
         Raises:
             UserError: the first layer cannot take a value of `x`.
@@ -224,15 +251,47 @@ class Learner:
         n = len(x)
         K = self.noise.width(self.outputs)
         mu, var = np.empty((n, K)), np.empty((n, K))
-        for first in range(0, n, _CHUNK):
-            rows = slice(first, min(first + _CHUNK, n))
+        chunk = _CHUNK if self.parameters.rows == 1 else min(_CHUNK, self.batch_size)
+        for first in range(0, n, chunk):
+            rows = slice(first, min(first + chunk, n))
             plan, forward = self._predictor(rows.stop - rows.start)
-            self.backend.write(plan.input.mu, x[rows])
+            self.backend.write(plan.input.mu, np.asarray(x[rows]))
             forward.run()
-            mu[rows] = self.backend.to_host(plan.output.mu)
             assert plan.output.var is not None
-            var[rows] = self.backend.to_host(plan.output.var)
+            mu[rows] = self.backend.to_host(plan.output.mu).reshape(-1, K)
+            var[rows] = self.backend.to_host(plan.output.var).reshape(-1, K)
         return Prediction(*self.noise.split(mu, var))
+
+    def predict_along(
+        self,
+        x: Values,
+        index: Indices | None,
+        pause: Callable[[], bool] = lambda: False,
+        *,
+        continues: bool = False,
+    ) -> Prediction | None:
+        """The same for rows of series, carrying states from each to the next.
+
+        States are carried as they are predicted, as there is no observation to learn from.
+
+        Args:
+            x: `(n, *input_shape)`.
+            index: `(n, 3)` places as in `bind`; None for one series in order.
+            pause: asked now and then; True ends it, and None is returned.
+            continues: whether these are places in the series that were learnt, and windows of the
+                same rows: then what lies behind the last row learnt goes on from its state, through
+                the windows between.
+
+        Raises:
+            UserError: the first layer cannot take a value of `x`.
+            ValueError: the network does not track its states.
+        """
+        if self._tracking is None:
+            raise ValueError("the network does not track its states")
+        self._check(x)
+        places = sampling.one_series(len(x)) if index is None else index
+        found = self._tracking.predict(x, places, self._predictor, pause, continues=continues)
+        return None if found is None else Prediction(*self.noise.split(*found))
 
     def _predictor(self, batch: int) -> tuple[nn.Plan, Segment]:
         """The bound forward pass for a number of rows; the few sizes used last are kept."""
@@ -250,11 +309,12 @@ class Learner:
         return self._predictors[batch]
 
     def state_dict(self) -> dict[str, Host]:
-        """Host copies of parameters, layer states, noise and the counts of floored variances."""
+        """Host copies of parameters, states, noise and the counts of floored variances."""
         floored = self.backend.to_host(self.parameters.floored)
         return {
             **self.parameters.state_dict(),
             **self.noise.state_dict(),
+            **({} if self._tracking is None else self._tracking.state_dict()),
             "health.floored": floored,
         }
 
@@ -262,11 +322,14 @@ class Learner:
         """Take over what `state_dict` gave.
 
         Raises:
-            ValueError: a name is missing or unknown, or a shape differs.
+            KeyError, ValueError: a name is missing or unknown, or a shape differs.
         """
-        own = {k: v for k, v in values.items() if not k.startswith(("noise.", "health."))}
+        others = ("noise.", "health.", tracking.PREFIX)
+        own = {k: v for k, v in values.items() if not k.startswith(others)}
         self.parameters.load_state_dict(own)
         self.noise.load_state_dict(values)
+        if self._tracking is not None:
+            self._tracking.load_state_dict(values)
         self.backend.write(self.parameters.floored, values["health.floored"])
 
     def health(self) -> dict[str, LayerHealth]:

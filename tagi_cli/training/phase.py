@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.errors import UserError
-from tagi_cli.training.interface import Learner, NumericalError, Order, Rows, Scores, Tensors
+from tagi_cli.training.interface import Learner, NumericalError, Rows, Scores, Tensors
 from tagi_cli.training.pace import Pace
+from tagi_cli.training.sampling import Order, Sampler
 
 
 @dataclass(frozen=True)
-class _Shuffled:
+class _Drawn:
     """The order of rows of the member in training, and its Generator's state before the draw."""
 
     member: int
@@ -31,6 +32,7 @@ class Phase:
 
     Attributes:
         name: `search` or `refit`.
+        rows: what they learn.
         epoch: epochs that are done, validation included.
         seconds: time spent, kept by the trainer.
     """
@@ -41,27 +43,28 @@ class Phase:
         learners: Sequence[Learner],
         rows: Rows,
         generators: Sequence[np.random.Generator],
-        batch_size: int,
-        *,
-        shuffle: bool,
+        sampler: Sampler,
     ) -> None:
         self.name = name
         self.learners = list(learners)
-        self.rows = len(rows)
+        self.rows = rows
         self.epoch = 0
         self.seconds = 0.0
         self._generators = list(generators)
-        self._batch_size = batch_size
-        self._shuffle = shuffle
+        self._sampler = sampler
         self._cursors = [0] * len(self.learners)
-        self._shuffled: _Shuffled | None = None
+        # How many rows each member learns in this epoch, as far as its order is drawn.
+        self._sizes = [len(rows)] * len(self.learners)
+        self._drawn: _Drawn | None = None
+        if any(learner.tracks for learner in self.learners):
+            sampler.check_states(rows)
         for learner in self.learners:
-            learner.bind(rows.x, rows.y)
+            learner.bind(rows.x, rows.y, rows.index)
 
     @property
     def done(self) -> float:
         """Share of the present epoch that is trained."""
-        return sum(self._cursors) / (self.rows * len(self._cursors))
+        return sum(self._cursors) / sum(self._sizes)
 
     def train(self, pace: Pace, clock: Callable[[], float], pause: Callable[[], bool]) -> bool:
         """Train what is left of the present epoch.
@@ -78,19 +81,19 @@ class Phase:
             NumericalError: a member's moments are out of range.
         """
         for member, learner in enumerate(self.learners):
-            while self._cursors[member] < self.rows:
+            while self._cursors[member] < self._sizes[member]:
                 if self._cursors[member] == 0:
                     learner.start_epoch(self.epoch)
                 order = self._order(member)
                 begin = self._cursors[member]
-                end = pace.end(begin, self.rows)
+                end = pace.end(begin, len(order.rows))
                 started = clock()
-                learner.train(order, begin, end)
+                learner.train(order.rows, begin, end, order.follows)
                 self._check(member)
                 pace.measured(end - begin, clock() - started)
                 self._cursors[member] = end
-                if end == self.rows:
-                    self._shuffled = None
+                if end == len(order.rows):
+                    self._drawn = None
                 if pause():
                     return False
         return True
@@ -99,6 +102,7 @@ class Phase:
         """Go on to the next epoch, once this one is trained and validated."""
         self.epoch += 1
         self._cursors = [0] * len(self.learners)
+        self._sizes = [len(self.rows)] * len(self.learners)
 
     def scores(self) -> list[Scores]:
         """Each member's prequential sums of the present epoch."""
@@ -114,6 +118,7 @@ class Phase:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "cursors": list(self._cursors),
+            "sizes": list(self._sizes),
             "scores": [
                 _to_lists(learner.scores()) if cursor else None
                 for learner, cursor in zip(self.learners, self._cursors, strict=True)
@@ -131,23 +136,26 @@ class Phase:
         self.epoch = int(state["epoch"])
         self.seconds = float(state["seconds"])
         self._cursors = [int(cursor) for cursor in state["cursors"]]
+        self._sizes = [int(size) for size in state["sizes"]]
         for member, learner in enumerate(self.learners):
             self._generators[member].bit_generator.state = state["generators"][member]
             if self._cursors[member]:
                 learner.start_epoch(self.epoch, _to_arrays(state["scores"][member]))
 
     def _order(self, member: int) -> Order:
-        if self._shuffled is None or self._shuffled.member != member:
+        if self._drawn is None or self._drawn.member != member:
             generator = self._generators[member]
             before = generator.bit_generator.state
-            order = generator.permutation(self.rows) if self._shuffle else np.arange(self.rows)
-            self._shuffled = _Shuffled(member, order.astype(np.int64, copy=False), before)
-        return self._shuffled.order
+            follows = self.learners[member].tracks
+            order = self._sampler.order(self.rows, generator, follows=follows)
+            self._drawn = _Drawn(member, order, before)
+            self._sizes[member] = len(order.rows)
+        return self._drawn.order
 
     def _generator_state(self, member: int) -> Mapping[str, Any]:
         """The state to draw the present order again, or the next one if that is used up."""
-        if self._shuffled is not None and self._shuffled.member == member:
-            return self._shuffled.before
+        if self._drawn is not None and self._drawn.member == member:
+            return self._drawn.before
         return self._generators[member].bit_generator.state
 
     def _check(self, member: int) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tagi_cli.training.interface import Learner, NumericalError, Prediction
+from tagi_cli.training.interface import Indices, Learner, NumericalError, Prediction, Rows, Values
 
 # Always the same: the last bits of a matrix product may depend on its shape.
 _ROWS = 8192
@@ -16,9 +14,12 @@ _ROWS = 8192
 
 def predict(
     learners: Sequence[Learner],
-    x: NDArray[Any],
+    x: Values,
     pause: Callable[[], bool] = lambda: False,
-    rows: NDArray[np.int64] | None = None,
+    rows: Indices | None = None,
+    index: Indices | None = None,
+    *,
+    continues: bool = False,
 ) -> list[Prediction] | None:
     """What each learner predicts for inputs `x (n, ...)`; None as soon as `pause` says so.
 
@@ -27,12 +28,21 @@ def predict(
         x: encoded inputs.
         pause: asked after each block of rows.
         rows: `(n,)` numbers by which a message names the rows; default 0 to n - 1.
+        index: `(n, 3)` places in series, for networks that track their states.
+        continues: as in `Learner.predict_along`.
 
     Raises:
         NumericalError: a predicted mean or variance is NaN or infinite, or a variance negative.
     """
     predictions = []
     for learner in learners:
+        if learner.tracks:
+            whole = learner.predict_along(x, index, pause, continues=continues)
+            if whole is None:
+                return None
+            _check(whole, 0, rows)
+            predictions.append(whole)
+            continue
         blocks = []
         for begin in range(0, max(len(x), 1), _ROWS):
             blocks.append(learner.predict(x[begin : begin + _ROWS]))
@@ -45,7 +55,17 @@ def predict(
     return predictions
 
 
-def _check(block: Prediction, begin: int, rows: NDArray[np.int64] | None) -> None:
+def predict_part(
+    learners: Sequence[Learner],
+    part: Rows,
+    pause: Callable[[], bool] = lambda: False,
+    rows: Indices | None = None,
+) -> list[Prediction] | None:
+    """The same for a part of the data that were learnt: series go on from where training ended."""
+    return predict(learners, part.x, pause, rows, part.index, continues=True)
+
+
+def _check(block: Prediction, begin: int, rows: Indices | None) -> None:
     good = np.isfinite(block.mu)
     for variance in (block.var_epistemic, block.var_noise):
         good = good & np.isfinite(variance) & (variance >= 0)

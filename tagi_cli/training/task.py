@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from tagi_cli.errors import UserError
 from tagi_cli.training import mixture
-from tagi_cli.training.interface import Floats, NumericalError, Prediction, Scores
+from tagi_cli.training.interface import (
+    Floats,
+    NumericalError,
+    Prediction,
+    Rows,
+    Scores,
+    Values,
+)
+
+# Rows whose targets are looked at together.
+_ROWS = 8192
 
 
 class Validation(NamedTuple):
@@ -27,37 +37,56 @@ class Validation(NamedTuple):
 class Task(Protocol):
     """How to score one epoch of the ensemble."""
 
-    def train_metrics(self, scores: Sequence[Scores]) -> dict[str, float]:
-        """Metrics for people from the members' prequential sums; undefined ones are NaN."""
+    def train_metrics(self, scores: Sequence[Scores], rows: Rows) -> dict[str, float]:
+        """Metrics for people from the members' prequential sums over rows; undefined ones are NaN.
 
-    def validate(self, y: NDArray[Any], predictions: Sequence[Prediction]) -> Validation:
-        """Score targets `(n, K)`, scaled, NaN where missing, under the members' mixture."""
+        The rows are those learnt in the epoch, or those that they were drawn from.
+        """
+
+    def validate(self, rows: Rows, predictions: Sequence[Prediction]) -> Validation:
+        """Score the targets of rows under the members' mixture."""
 
 
 class RegressionTask:
     """Real targets, with Gaussian members.
 
-    Args:
-        center_y, scale_y: `(K,)`: a target in original units is `center + scale * scaled`.
+    Where each row has a scale of its own (series of their own scale each), errors in scaled units
+    are told besides those in original ones, which the largest series make; of training, they alone
+    are known.
     """
 
-    def __init__(self, center_y: Floats, scale_y: Floats) -> None:
-        self.center_y = np.asarray(center_y, np.float64)
-        self.scale_y = np.asarray(scale_y, np.float64)
+    def __init__(self) -> None:
+        self._log_scale: tuple[Rows, Floats] | None = None
 
-    def train_metrics(self, scores: Sequence[Scores]) -> dict[str, float]:
-        """`nll` and `rmse`, means over the members, each scored by itself."""
+    def train_metrics(self, scores: Sequence[Scores], rows: Rows) -> dict[str, float]:
+        """`nll` and `rmse` (or `rmse_scaled`), means over the members, each scored by itself."""
+        shared = len(rows.scale) == 1
+        name, scale = ("rmse", rows.scale[0]) if shared else ("rmse_scaled", 1.0)
         nll, rmse = [], []
         for score in scores:
             count = float(np.sum(score["count"]))
             if count == 0:
-                return {"nll": math.nan, "rmse": math.nan}
-            log_scale = score["count"] @ np.log(self.scale_y)
+                return {"nll": math.nan, name: math.nan}
+            log_scale = score["count"] @ self._mean_log_scale(rows)
             nll.append((float(np.sum(score["nll_sum"])) + log_scale) / count)
-            rmse.append(math.sqrt(score["se_sum"] @ self.scale_y**2 / count))
-        return {"nll": float(np.mean(nll)), "rmse": float(np.mean(rmse))}
+            rmse.append(math.sqrt(np.sum(score["se_sum"] * scale**2) / count))
+        return {"nll": float(np.mean(nll)), name: float(np.mean(rmse))}
 
-    def validate(self, y: NDArray[Any], predictions: Sequence[Prediction]) -> Validation:
+    def _mean_log_scale(self, rows: Rows) -> Floats:
+        """`(K,)` mean of the scale's logarithm over the observed targets of each output."""
+        if len(rows.scale) == 1:
+            return np.asarray(np.log(rows.scale[0]))
+        if self._log_scale is None or self._log_scale[0] is not rows:
+            total, count = np.zeros((2, rows.scale.shape[1]))
+            for begin in range(0, len(rows), _ROWS):
+                block = slice(begin, begin + _ROWS)
+                known = ~np.isnan(_flat(rows.y[block]))
+                total += np.sum(known * np.log(rows.scale[block]), axis=0)
+                count += np.sum(known, axis=0)
+            self._log_scale = rows, total / np.maximum(count, 1)
+        return self._log_scale[1]
+
+    def validate(self, rows: Rows, predictions: Sequence[Prediction]) -> Validation:
         """Score: NLL of the mixture per observed value, scaled. Metrics: `nll`, `rmse`, `mae`.
 
         Raises:
@@ -66,7 +95,7 @@ class RegressionTask:
         """
         mu = np.stack([one.mu for one in predictions])
         var = np.stack([one.var_epistemic + one.var_noise for one in predictions])
-        targets = np.asarray(y, np.float64)
+        targets = _flat(rows.y).astype(np.float64, copy=False)
         known = ~np.isnan(targets)
         if not known.any():
             raise UserError(
@@ -78,11 +107,20 @@ class RegressionTask:
         score = -float(np.mean(density[known]))
         if math.isnan(score):
             raise NumericalError("the NLL is NaN")
-        log_scale = np.broadcast_to(np.log(self.scale_y), targets.shape)[known]
-        error = ((targets - mixture.mean(mu)) * self.scale_y)[known]
+        scale = np.broadcast_to(rows.scale, targets.shape)[known]
+        scaled = (targets - mixture.mean(mu))[known]
+        error = scaled * scale
         metrics = {
-            "nll": score + float(np.mean(log_scale)),
+            "nll": score + float(np.mean(np.log(scale))),
             "rmse": math.sqrt(np.mean(error**2)),
             "mae": float(np.mean(np.abs(error))),
         }
+        if len(rows.scale) > 1:
+            metrics["rmse_scaled"] = math.sqrt(np.mean(scaled**2))
         return Validation(score, metrics)
+
+
+def _flat(y: Values) -> NDArray[Any]:
+    """Targets, or windows of them, as `(n, K)`."""
+    array = np.asarray(y)
+    return array.reshape(len(array), math.prod(array.shape[1:]))

@@ -7,22 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.backend import threads
-from tagi_cli.errors import UserError
 from tagi_cli.training import events, resuming
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.early_stopping import EarlyStopping
 from tagi_cli.training.ensemble import Ensemble
 from tagi_cli.training.history import REFIT, SEARCH, Row
-from tagi_cli.training.interface import Dataset, Learner, MakeLearner, NumericalError, Prediction
+from tagi_cli.training.interface import (
+    Dataset,
+    Indices,
+    Learner,
+    MakeLearner,
+    NumericalError,
+    Prediction,
+    Rows,
+)
 from tagi_cli.training.options import TrainerOptions
 from tagi_cli.training.pace import Pace
 from tagi_cli.training.phase import Phase, load
-from tagi_cli.training.prediction import predict
+from tagi_cli.training.prediction import predict_part
 from tagi_cli.training.resuming import DONE, Members, PhaseState, TrainingState, join_members
+from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.signals import Interruption
 from tagi_cli.training.task import Task, Validation
@@ -58,8 +65,7 @@ class Trainer:
         options: the group `trainer`.
         seeds: of the run.
         members: networks in the ensemble.
-        batch_size: rows learnt at a time.
-        shuffle: draw a new order of rows for each epoch and member.
+        sampler: draws the order of rows for each epoch and member, and cuts it into batches.
         observers: told of every event.
         checkpoints: where to save; None saves nothing.
         clock: seconds.
@@ -77,27 +83,22 @@ class Trainer:
         seeds: Seeds,
         *,
         members: int,
-        batch_size: int,
-        shuffle: bool = True,
+        sampler: Sampler,
         observers: Sequence[events.Observer] = (),
         checkpoints: CheckpointFolder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if batch_size > len(dataset.train):
-            raise UserError(
-                f"data.batch_size: {batch_size} rows are more than the {len(dataset.train)} "
-                "training rows; at most that many are allowed"
-            )
+        sampler.check(dataset.train)
         self.options = options
         self._dataset = dataset
         self._task = task
-        self._ensemble = Ensemble(make_learner, seeds, members, batch_size, shuffle)
+        self._ensemble = Ensemble(make_learner, seeds, members, sampler)
         self._observers = observers
         self._checkpoints = checkpoints
         self._clock = clock
         self._stopwatch = Stopwatch(clock, options.max_seconds)
         self._interruption = Interruption()
-        self._pace = Pace(batch_size)
+        self._pace = Pace(sampler.batch_size)
         self._refits = options.refit and len(dataset.valid) > 0
         self._stage = SEARCH
         self._search: Phase | None = None
@@ -177,13 +178,13 @@ class Trainer:
             self._notify(ended)
         return ended
 
-    def predict(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> list[Prediction]:
-        """What each member of `best` predicts for inputs `(n, ...)`, once `fit` is completed.
+    def predict(self, part: Rows, rows: Indices | None = None) -> list[Prediction]:
+        """What each member of `best` predicts for a part of the data, once `fit` is completed.
 
         Raises:
             NumericalError: moments out of range; `rows (n,)` names the row.
         """
-        predictions = predict(self._final, x, rows=rows)
+        predictions = predict_part(self._final, part, rows=rows)
         assert predictions is not None
         return predictions
 
@@ -250,7 +251,8 @@ class Trainer:
         self._final = self._final or self._ensemble.learners()
         load(self._final, self._best)
         if len(self._dataset.valid):
-            valid = predict(self._final, self._dataset.valid.x, self._interruption.is_requested)
+            pause = self._interruption.is_requested
+            valid = predict_part(self._final, self._dataset.valid, pause)
             if valid is None:
                 return False
             self._valid = valid
@@ -280,11 +282,8 @@ class Trainer:
         begun = self._clock()
 
         def pause() -> bool:
-            self._notify(
-                events.Progress(
-                    phase.name, phase.epoch + 1, epochs, phase.done, self._stopwatch.seconds
-                )
-            )
+            at = phase.name, phase.epoch + 1, epochs, phase.done
+            self._notify(events.Progress(*at, self._stopwatch.seconds))
             return self._interruption.is_requested() or self._time_is_up(phase)
 
         through = phase.train(self._pace, self._clock, pause)
@@ -295,7 +294,7 @@ class Trainer:
         seconds = self._clock() - begun
         phase.seconds += seconds
         if through:
-            train = self._task.train_metrics(phase.scores())
+            train = self._task.train_metrics(phase.scores(), phase.rows)
             phase.finish_epoch()
             self._finish_epoch(phase, epochs, seconds, train, found)
         return through
@@ -304,8 +303,8 @@ class Trainer:
         """Score the validation rows; None if interrupted."""
         rows = self._dataset.valid
         try:
-            predictions = predict(phase.learners, rows.x, self._interruption.is_requested)
-            return None if predictions is None else self._task.validate(rows.y, predictions)
+            predictions = predict_part(phase.learners, rows, self._interruption.is_requested)
+            return None if predictions is None else self._task.validate(rows, predictions)
         except NumericalError as error:
             raise NumericalError(f"epoch {phase.epoch + 1}, validation part: {error}") from None
 

@@ -40,6 +40,8 @@ def test_it_is_left_when_asked(monkeypatch: pytest.MonkeyPatch, after: int) -> N
 class Faulty:
     """Predicts zero means and unit variances, but for one value in row 5."""
 
+    tracks = False
+
     def __init__(self, field: str, value: float) -> None:
         self.field, self.value = field, value
 

@@ -23,10 +23,14 @@ Outcome = dict[str, Any]
 
 def outcome(run: Trainer, result: FitResult) -> Outcome:
     """All that a training leaves behind, but for its duration."""
-    x = dataset().valid.x
     rows = [{**row, "seconds": 0} for row in result.history]
     facts = (result.status, result.stopped_by, result.epochs, result.best_epoch, result.refitted)
-    return {"facts": facts, "rows": rows, "valid": list(result.valid), "final": run.predict(x)}
+    return {
+        "facts": facts,
+        "rows": rows,
+        "valid": list(result.valid),
+        "final": run.predict(dataset().valid),
+    }
 
 
 def assert_equal(found: Outcome, expected: Outcome) -> None:

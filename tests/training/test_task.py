@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from linear_learner import Rows
 from scipy.stats import norm
 
 from tagi_cli.training.interface import NumericalError, Prediction
@@ -11,7 +12,10 @@ from tagi_cli.training.task import RegressionTask
 
 RNG = np.random.default_rng(2)
 SCALE = np.array([2.0, 50.0])
-TASK = RegressionTask(np.array([1.0, -3.0]), SCALE)
+
+
+def rows(y: np.ndarray, scale: np.ndarray = SCALE[None]) -> Rows:
+    return Rows(np.zeros((len(y), 1)), y, np.zeros_like(scale), scale)
 
 
 def test_two_outputs_with_missing_targets() -> None:
@@ -21,7 +25,7 @@ def test_two_outputs_with_missing_targets() -> None:
         Prediction(RNG.normal(size=y.shape), RNG.uniform(size=y.shape), RNG.uniform(size=y.shape))
         for _ in range(3)
     ]
-    found = TASK.validate(y, members)
+    found = RegressionTask().validate(rows(y), members)
     known = ~np.isnan(y)
     density = np.mean(
         [norm.pdf(y, one.mu, np.sqrt(one.var_epistemic + one.var_noise)) for one in members], axis=0
@@ -41,20 +45,21 @@ def test_training_sums_of_two_outputs() -> None:
         "nll_sum": np.array([30.0, 6.0]),
         "se_sum": np.array([5.0, 1.0]),
     }
-    found = TASK.train_metrics([scores])
+    found = RegressionTask().train_metrics([scores], rows(np.zeros((30, 2))))
     assert found["nll"] == pytest.approx((36 + 20 * np.log(2) + 10 * np.log(50)) / 30)
     assert found["rmse"] == pytest.approx(np.sqrt((5 * 4 + 1 * 2500) / 30))
 
 
 def test_no_observed_training_target() -> None:
     scores = {name: np.zeros(2) for name in ("count", "nll_sum", "se_sum")}
-    assert all(np.isnan(value) for value in TASK.train_metrics([scores]).values())
+    found = RegressionTask().train_metrics([scores], rows(np.full((5, 2), np.nan)))
+    assert all(np.isnan(value) for value in found.values())
 
 
 def test_an_undefined_score_is_an_error() -> None:
     """Point masses: one hit gives an infinite density, one missed none; their mean is no number."""
     zero = np.zeros((2, 1))
     with np.errstate(invalid="ignore"), pytest.raises(NumericalError, match="NLL is NaN"):
-        RegressionTask(np.zeros(1), np.ones(1)).validate(
-            np.array([[0.0], [1.0]]), [Prediction(zero, zero, zero)]
+        RegressionTask().validate(
+            rows(np.array([[0.0], [1.0]]), np.ones((1, 1))), [Prediction(zero, zero, zero)]
         )

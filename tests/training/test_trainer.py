@@ -88,7 +88,7 @@ def test_search_and_refit_by_hand() -> None:
     assert (result.epochs, result.best_epoch, result.refitted) == (stop, best_epoch, True)
     assert_same(result.valid, predictions(best, data.valid.x))
     refit = by_hand(data.merged(), best_epoch, purpose=2)
-    assert_same(run.predict(data.valid.x), predictions([m[-1] for m in refit], data.valid.x))
+    assert_same(run.predict(data.valid), predictions([m[-1] for m in refit], data.valid.x))
     assert [row["phase"] for row in result.history] == ["search"] * stop + ["refit"] * best_epoch
 
 
@@ -99,7 +99,7 @@ def test_without_refit_the_best_epoch_is_kept() -> None:
     result = run.fit()
     assert (result.best_epoch, result.refitted) == (best_epoch, False)
     expected = predictions(best, data.valid.x)
-    assert_same(run.predict(data.valid.x), expected)
+    assert_same(run.predict(data.valid), expected)
     assert_same(result.valid, expected)
 
 
@@ -118,7 +118,7 @@ def test_without_validation_rows_the_last_epoch_is_best() -> None:
     assert (result.epochs, result.best_epoch, result.refitted) == (5, 5, False)
     assert (result.stopped_by, list(result.valid)) == ("max_epochs", [])
     states = by_hand(data.train, 5)
-    assert_same(run.predict(data.train.x), predictions([m[-1] for m in states], data.train.x))
+    assert_same(run.predict(data.train), predictions([m[-1] for m in states], data.train.x))
     assert all(not event.valid for event in recorder.of(EpochEnded))
 
 
@@ -127,7 +127,7 @@ def test_rows_in_their_own_order() -> None:
     run = trainer(data, max_epochs=3, shuffle=False)
     run.fit()
     states = by_hand(data.train, 3, shuffle=False)
-    assert_same(run.predict(data.train.x), predictions([m[-1] for m in states], data.train.x))
+    assert_same(run.predict(data.train), predictions([m[-1] for m in states], data.train.x))
 
 
 def test_another_seed_is_another_result() -> None:
@@ -286,7 +286,7 @@ def test_nan_under_stop_in_the_refit_keeps_the_network_before(tmp_path: Path) ->
     assert result.best_epoch > 2
     assert "the refit failed" in result.remark
     data = dataset()
-    assert_same(run.predict(data.valid.x), result.valid)
+    assert_same(run.predict(data.valid), result.valid)
     assert checkpoint.read(tmp_path / "best.safetensors")[1]["refitted"] is False
 
 

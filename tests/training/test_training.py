@@ -15,6 +15,7 @@ from tagi_cli.training import checkpoint, noise
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.options import CheckpointOptions, TrainerOptions
+from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Seeds
 from tagi_cli.training.task import RegressionTask
 from tagi_cli.training.trainer import Trainer
@@ -27,17 +28,18 @@ def wave(rows: int = 90) -> Dataset:
     y = np.sin(2 * x) * [1, -1] + 0.1 * rng.normal(size=(rows, 2))
     y[rng.uniform(size=y.shape) < 0.1] = np.nan
     cut = rows * 4 // 5
-    return Dataset(Rows(x[:cut], y[:cut]), Rows(x[cut:], y[cut:]))
+    units = {"center": np.zeros((1, 2)), "scale": np.ones((1, 2))}
+    return Dataset(Rows(x[:cut], y[:cut], **units), Rows(x[cut:], y[cut:], **units))
 
 
 def trainer(kind: str, folder: Path | None = None, stop: int = 0, **options: Any) -> Trainer:
     slices = iter(range(1, 10**6))
 
     class Member(Learner):
-        def train(self, order: np.ndarray, begin: int, end: int) -> None:
+        def train(self, *args: Any, **kwargs: Any) -> None:
             if next(slices) == stop:
                 interrupt()
-            super().train(order, begin, end)
+            super().train(*args, **kwargs)
 
     mlp, noises = arch.registry["mlp"], noise.registry[kind]
     network = mlp.options(width=16, depth=1)
@@ -58,11 +60,11 @@ def trainer(kind: str, folder: Path | None = None, stop: int = 0, **options: Any
     return Trainer(
         make,
         wave(),
-        RegressionTask(np.zeros(2), np.ones(2)),
+        RegressionTask(),
         TrainerOptions(**options),
         Seeds(0),
         members=2,
-        batch_size=8,
+        sampler=Sampler(8),
         checkpoints=None if folder is None else CheckpointFolder(folder, CheckpointOptions(), {}),
         clock=FakeClock(1.0),
     )
@@ -72,7 +74,7 @@ def test_it_learns() -> None:
     run = trainer("learned", max_epochs=60)
     result = run.fit()
     x = np.linspace(-1.8, 1.8, 50, dtype=np.float32)[:, None]
-    mean = np.mean([one.mu for one in run.predict(x)], axis=0)
+    mean = np.mean([one.mu for one in run.predict(Rows(x, 0 * x))], axis=0)
     assert np.sqrt(np.mean((mean - np.sin(2 * x) * [1, -1]) ** 2)) < 0.1
     assert result.refitted
 
@@ -92,9 +94,11 @@ def test_resumed_to_the_bit(tmp_path: Path, kind: str) -> None:
         result = run.fit()
         for row, other in zip(result.history, expected.history, strict=True):
             assert {**row, "seconds": 0} == {**other, "seconds": 0}
-        x = wave().valid.x
+        part = wave().valid
         for found, law in zip(
-            [*result.valid, *run.predict(x)], [*expected.valid, *whole.predict(x)], strict=True
+            [*result.valid, *run.predict(part)],
+            [*expected.valid, *whole.predict(part)],
+            strict=True,
         ):
             for a, b in zip(found, law, strict=True):
                 np.testing.assert_array_equal(a, b)

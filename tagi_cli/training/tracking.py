@@ -1,0 +1,203 @@
+"""States carried along series: from batch to batch, and on from where training ended.
+
+A batch leaves the states of its rows to the next one. What the last rows of each series leave is
+kept besides, so that a prediction of later rows goes on from there, whatever came after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tagi_cli import nn
+from tagi_cli.backend import Array, Segment, overwrite
+from tagi_cli.nn.recurrent import continuation
+from tagi_cli.training import sampling
+from tagi_cli.training.batches import Batches
+from tagi_cli.training.interface import Indices, Values
+
+Host = np.ndarray[Any, Any]
+Predictor = Callable[[int], tuple[nn.Plan, Segment]]
+
+# Batches between two questions whether to pause; their inputs are gathered together.
+_BATCHES = 64
+
+PREFIX = "ends."
+"""What the names of kept states begin with."""
+
+
+def tracks(layer: nn.Layer) -> bool:
+    """Whether a layer, which need not be built yet, carries states from batch to batch."""
+    return any(each.cell.tracking for each in nn.recurrences(layer))
+
+
+def carried_rows(layer: nn.Layer, batch_size: int) -> int:
+    """Rows that a store needs for the states of a layer, which need not be built yet."""
+    if tracks(layer):
+        # One more, never written to, for what rows start from that go on from none.
+        return batch_size + 1
+    given = any(each.cell.internal_state == "given" for each in nn.recurrences(layer))
+    return batch_size if given else 1
+
+
+class Tracking:
+    """What a learner does because layers of its network track their states.
+
+    Args:
+        layer: the built network.
+        parameters: its store, made for `carried_rows`.
+        stride: places from a row of a series to the one that goes on from it.
+    """
+
+    def __init__(self, layer: nn.Layer, parameters: nn.Parameters, stride: int) -> None:
+        self._layers = [each for each in nn.recurrences(layer) if each.cell.tracking]
+        self._backend = parameters.backend
+        self._fresh = parameters.rows - 1
+        self._stride = stride
+        self._continues = continuation(parameters)
+        self._slots: Array | None = None
+        self._make_room(np.empty((0, 3), np.int64))
+
+    def bind(self, index: Indices) -> None:
+        """Keep what the last rows of the series at places `index (n, 3)` will leave."""
+        before = self.state_dict()
+        rows, slots = sampling.last_rows(index, self._stride)
+        self._make_room(index[rows])
+        self._slots = self._backend.asarray(slots, np.int32)
+        self.load_state_dict(before)
+
+    def emit_follow(self, plan: nn.Plan, batches: Batches) -> None:
+        """Emit the call that says what the rows of the next batch go on from."""
+        plan.call(
+            "follow_rows", self._continues.value, batches.follows, batches.cursor, self._fresh,
+            plan.batch,
+        )  # fmt: skip
+
+    def emit_keep(self, plan: nn.Plan, batches: Batches) -> None:
+        """Emit the calls that keep what the last rows of series leave."""
+        for each, kept in zip(self._layers, self._kept, strict=True):
+            assert each.carried is not None
+            plan.call(
+                "keep_rows", kept, self._held, each.carried.value, self._slots, batches.order,
+                batches.cursor, plan.batch, 4 * each.cell.units,
+            )  # fmt: skip
+
+    def predict(
+        self,
+        x: Values,
+        index: Indices,
+        predictor: Predictor,
+        pause: Callable[[], bool],
+        *,
+        continues: bool,
+    ) -> tuple[Host, Host] | None:
+        """Moments of the network's output, `(n, units)` each; see `Learner.predict_along`.
+
+        What training carries stays as it is.
+        """
+        known = self._known() if continues else {}
+        order = sampling.schedule(
+            index, self._stride, self._fresh, known, lead=not isinstance(x, np.ndarray)
+        )
+        plan, forward = predictor(order.rows.shape[1])
+        assert plan.output.var is not None
+        columns = nn.flat_size(plan.output.shape)
+        mu, var = np.empty((len(x), columns)), np.empty((len(x), columns))
+        host = self._backend.to_host
+        with self._set_aside():
+            for begin in range(0, len(order.rows) if len(x) else 0, _BATCHES):
+                part = slice(begin, begin + _BATCHES)
+                inputs = _take(x, order.rows[part], order.leads[part])
+                for rows, leads, sources, values in zip(
+                    order.rows[part], order.leads[part], order.sources[part], inputs, strict=True
+                ):
+                    self._start(sources)
+                    self._backend.write(plan.input.mu, values)
+                    forward.run()
+                    shown = (rows >= 0) & (leads == 0)
+                    mu[rows[shown]] = host(plan.output.mu).reshape(-1, columns)[shown]
+                    var[rows[shown]] = host(plan.output.var).reshape(-1, columns)[shown]
+                if pause():
+                    return None
+        return mu, var
+
+    def _known(self) -> dict[sampling.Key, tuple[int, int]]:
+        """For each group of chains, the place that left a state, and the number of that."""
+        held = self._backend.to_host(self._held)
+        return {
+            sampling.key(place, self._stride): (int(place[2]), number)
+            for number, place in enumerate(self._places)
+            if held[number]
+        }
+
+    def _start(self, sources: Indices) -> None:
+        """Set what the rows of the next batch go on from; see `Schedule.sources`."""
+        lanes = np.arange(len(sources))
+        for lane in np.flatnonzero(sources >= 0):
+            for each, kept in zip(self._layers, self._kept, strict=True):
+                assert each.carried is not None
+                assert each.held is not None
+                each.carried.value[int(lane)] = kept[int(sources[lane])]
+                each.held.value[int(lane)] = 1
+        continues = np.where(sources == sampling.FRESH, self._fresh, lanes)
+        overwrite(self._continues.value[: len(lanes)], continues)
+
+    @contextmanager
+    def _set_aside(self) -> Iterator[None]:
+        """Bring back what is carried now at the end."""
+        states = [self._continues]
+        for each in self._layers:
+            assert each.carried is not None
+            assert each.held is not None
+            states += [each.carried, each.held]
+        before = [self._backend.to_host(state.value) for state in states]
+        try:
+            yield
+        finally:
+            for state, value in zip(states, before, strict=True):
+                overwrite(state.value, value)
+
+    def _make_room(self, places: Indices) -> None:
+        """Room for the states of as many series; none is held yet."""
+        backend, count = self._backend, len(places)
+        self._places = places
+        self._held = backend.zeros((count,))
+        self._kept = [backend.zeros((count, 4, each.cell.units)) for each in self._layers]
+
+    def state_dict(self) -> dict[str, Host]:
+        """Kept states `(g, 4, H)` of each layer, the places that left them, and which are held."""
+        host = self._backend.to_host
+        kept = {f"{PREFIX}{number}": host(part) for number, part in enumerate(self._kept)}
+        return {f"{PREFIX}places": self._places.copy(), f"{PREFIX}held": host(self._held), **kept}
+
+    def load_state_dict(self, values: Mapping[str, Host]) -> None:
+        """Take over what `state_dict` gave, once bound for the bound series alone.
+
+        Raises:
+            KeyError: something is missing.
+        """
+        places = np.asarray(values[f"{PREFIX}places"], np.int64)
+        if self._slots is None:
+            self._make_room(places.copy())
+        given = {tuple(place): number for number, place in enumerate(places.tolist())}
+        found = np.array([given.get(tuple(p), -1) for p in self._places.tolist()], np.int64)
+        there = found >= 0
+        names = [f"{PREFIX}held", *(f"{PREFIX}{number}" for number in range(len(self._kept)))]
+        for name, own in zip(names, [self._held, *self._kept], strict=True):
+            value = self._backend.to_host(own)
+            value[there] = values[name][found[there]]
+            overwrite(own, value)
+
+
+def _take(x: Values, rows: Indices, leads: Indices) -> Host:
+    """Inputs `(K, L, ...)` for entries of a schedule `(K, L)`, those of empty lanes any."""
+    if isinstance(x, np.ndarray):
+        return np.asarray(x[rows])
+    first = x.starts[rows] - np.where(rows >= 0, leads, 0)
+    taken: Host = x.rows[first[..., None] + np.arange(x.length)]
+    if x.center is not None and x.scale is not None:
+        taken = (taken - x.center[rows][..., None, :]) / x.scale[rows][..., None, :]
+    return taken
