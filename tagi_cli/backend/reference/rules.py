@@ -2,8 +2,9 @@
 
 `G = sum C d_mu` and `L = sum C^2 d_var` over the batch, `C = cov(parameter, z) / var`. All tensors
 lie in one flat buffer of `n` elements; tensor `t` ends at `ends[t]`. A variance that would not stay
-positive becomes `FLOOR` and is counted in `floored[t]`; what is certain, variance 0, stays so. `rows` is a one-element array with the
-number of rows of the (global) batch. All rules take the same arguments.
+positive becomes `FLOOR` and is counted in `floored[t]`; what is certain, variance 0, stays so.
+`rows` is a one-element array with the number of rows of the (global) batch. All rules take the same
+arguments.
 """
 
 from __future__ import annotations
@@ -23,6 +24,23 @@ def _store(var: Array, new: Array, floored: Array, ends: Array, tensors: int) ->
             floored[t] += np.count_nonzero(bad[starts[t] : ends[t]])
         new = np.where(bad, FLOOR, new)
     np.copyto(var, new, casting="same_kind")
+
+
+def _add_precisions(var: Array, G: Array, L: Array) -> None:
+    """Turn `L` into the variance `var / (1 - var L)`, and `G` into the mean's step with it."""
+    L *= var
+    np.subtract(1, L, out=L)
+    np.divide(var, L, out=L)
+    G *= L
+
+
+def _limit(bar: Array, *steps: Array) -> None:
+    """Keep steps between `-bar` and `bar`; the memory of `bar` is used up."""
+    for step in steps:
+        np.minimum(step, bar, out=step)
+    np.negative(bar, out=bar)
+    for step in steps:
+        np.maximum(step, bar, out=step)
 
 
 def step_sum(
@@ -62,13 +80,9 @@ def step_capped(
     bar = np.sqrt(var)
     bar /= cap
     G *= var
-    np.minimum(G, bar, out=G)
     L *= var
     L *= var
-    np.minimum(L, bar, out=L)
-    np.negative(bar, out=bar)
-    np.maximum(G, bar, out=G)
-    np.maximum(L, bar, out=L)
+    _limit(bar, G, L)
     mu += G
     L += var
     _store(var, L, floored, ends, tensors)
@@ -87,10 +101,7 @@ def step_information(
     n: int,
 ) -> None:
     """`var' = var / (1 - var L)`, `mu += var' G`: precisions add, so variances stay positive."""
-    L *= var
-    np.subtract(1, L, out=L)
-    np.divide(var, L, out=L)
-    G *= L
+    _add_precisions(var, G, L)
     mu += G
     _store(var, L, floored, ends, tensors)
 
@@ -110,13 +121,8 @@ def step_information_capped(
     """`step_information` with the mean's step limited to `sqrt(var) / cap`."""
     bar = np.sqrt(var)
     bar /= cap
-    L *= var
-    np.subtract(1, L, out=L)
-    np.divide(var, L, out=L)
-    G *= L
-    np.minimum(G, bar, out=G)
-    np.negative(bar, out=bar)
-    np.maximum(G, bar, out=G)
+    _add_precisions(var, G, L)
+    _limit(bar, G)
     mu += G
     _store(var, L, floored, ends, tensors)
 
