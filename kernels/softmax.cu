@@ -2,28 +2,11 @@
 // null together for certain logits. jac = cov(a_k, z_k) / var_z_k; the covariance with other logits is
 // not passed on, as all units are treated as independent.
 
-#include "blocks.cuh"
+#include "others.cuh"
 
 // Logit variances enter the log-normal moments up to 20: beyond it these exceed exp(20), and say
 // nothing about a probability any more, but may overflow.
 #define LIMITED(v) ((v) > REAL(20.0) ? REAL(20.0) : (v))
-
-// The sum of a row without its largest element. OTHERS is then the sum without element k, which loses
-// no digits where one element outweighs all others, as sum - x[k] would.
-DEVICE void without_largest(const real *x, int K, int *largest, real *top, real *rest) {
-    int at = FIRST_COLUMN < K ? FIRST_COLUMN : -1;
-    real best = at < 0 ? REAL(0.0) : x[at], others = 0;
-    EACH_COLUMN(k, K) {
-        at = x[k] > best ? k : at;
-        best = x[k] > best ? x[k] : best;
-    }
-    WINNER(best, at);
-    SIMD_SUM(others) EACH_COLUMN(k, K) others += k == at ? REAL(0.0) : x[k];
-    *largest = at;
-    *top = best;
-    *rest = TOTAL(others);
-}
-#define OTHERS(x, k, largest, top, rest) ((k) == (largest) ? (rest) : (rest) - (x)[k] + (top))
 
 KERNEL softmax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__restrict__ jac,
                        const real *__restrict__ mu_z, const real *__restrict__ var_z, int rows,

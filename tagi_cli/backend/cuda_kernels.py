@@ -24,7 +24,9 @@ _NULL = np.uint64(0)
 _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "attention_remax": ((-3,), (-2,)),
     "attention_softmax": ((-3,), (-2,)),
+    "categorical_update": ((-2,), (-1,)),
     "channel_moments": ((-2,), (-3, -1)),
+    "class_score": ((-1,), (-2,)),
     "closed_form_softmax_forward": ((-2,), (-1,)),
     "copy_columns": ((-7,), (-2,)),
     "damped_update": ((-2,), (-1,)),
@@ -49,6 +51,7 @@ _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "row_statistics": ((-5,), (-4,)),
     "scale_innovation": ((-3,), (-4, -2)),
     "softmax_forward": ((-2,), (-1,)),
+    "tree_targets": ((-3,), (-1,)),
     "transpose": ((-11, -10, -9, -8), (-7,)),
 }
 

@@ -26,6 +26,8 @@ class HRCSoftmax:
         idx: which units it observes, `(classes, num_obs)`, from 1.
         num_obs: bits of a code, the observations of each row.
         len: number of units.
+        codes: what each class observes of each unit, `(classes, len)`: +1, -1, or NaN for nothing.
+            A decision between a child and nothing is none.
 
     Args:
         classes: number of classes, at least 2.
@@ -50,6 +52,8 @@ class HRCSoftmax:
         # A node whose right child would hold no class leaves no choice.
         right = (2 * prefix + 1) << np.arange(L - 1, -1, -1)
         self._sure = right >= classes
+        self.codes = np.full((classes, self.len), np.nan)
+        np.put_along_axis(self.codes, self.idx - 1, np.where(self._sure, np.nan, self.obs), axis=1)
 
     def encode(self, labels: Any) -> tuple[Host, Host]:
         """Observations and the units observed, `(B, num_obs)` each.
