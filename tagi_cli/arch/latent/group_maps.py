@@ -113,7 +113,7 @@ def concatenate(d_in: Sequence[int], groups: Sequence[Sequence[bool]]) -> nn.Lay
         ValueError: a row has the wrong length.
     """
     if any(len(row) != len(d_in) for row in groups):
-        raise ValueError(f"each row says of {len(d_in)} input groups whether they are taken")
+        raise ValueError(f"each row says of {len(d_in)} input groups whether it takes them")
     entries = [[range(n) if taken else None for n, taken in zip(d_in, row, strict=True)]
                for row in groups]  # fmt: skip
     return select(d_in, entries)
@@ -128,11 +128,13 @@ def select(d_in: Sequence[int], indices: Sequence[Sequence[Sequence[int] | None]
             group h; None takes none.
 
     Raises:
-        ValueError: an index lies outside its group.
+        ValueError: an index lies outside its group, or a row has the wrong length.
     """
     starts = [0, *accumulate(d_in)]
     picked: list[int] = []
     for row in indices:
+        if len(row) != len(d_in):
+            raise ValueError(f"a row lists {len(row)} input groups, there are {len(d_in)}")
         for g, part in enumerate(row):
             for i in part or ():
                 if not 0 <= i < d_in[g]:

@@ -224,6 +224,9 @@ class LatentRegModel(Predictor):
         self._refresh()
         self._core.tensors.require(*ROLES)
         rows, targets = request.joined("x", x, self.d_in), request.joined("y", y, self.d_out)
+        request.known("x", rows, self.d_in)
+        if len(rows) != len(targets):
+            raise ValueError(f"x has {len(rows)} rows, y {len(targets)}")
         priors = request.shrinkages(shrinkage, self._core.groups)
         for role, lambdas in (("p", l1_p_lambda), ("u", l1_u_lambda)):
             shapes = [m.mu.shape for m in self.moments(role) if m is not None]

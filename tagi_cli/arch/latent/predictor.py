@@ -123,6 +123,7 @@ class Predictor:
 
     def _conditional(self, x: Sequence[Any], *given: Values) -> list[Prediction]:
         rows = request.joined("x", x, self.d_in)
+        request.known("x", rows, self.d_in)
         self._refresh()
         with self._core.tensors.overridden(dict(zip(ROLES, given, strict=False))):
             self._core.tensors.require(*ROLES[:-1])
@@ -151,6 +152,7 @@ class Predictor:
         self, x: Sequence[Any], p: Values, node: str, sizes: Sequence[int]
     ) -> list[nn.Moments]:
         rows = request.joined("x", x, self.d_in)
+        request.known("x", rows, self.d_in)
         self._refresh()
         with self._core.tensors.overridden({"p": p}):
             self._core.tensors.require("p")

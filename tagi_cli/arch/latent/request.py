@@ -61,6 +61,13 @@ def joined(name: str, arrays: Sequence[Any], sizes: Sequence[int]) -> Host:
     for g, (array, size) in enumerate(zip(made, sizes, strict=True)):
         if array.ndim != 2 or array.shape[1] != size or len(array) != len(made[0]):
             raise ValueError(f"{name}[{g}]: found {array.shape}. Allowed: ({len(made[0])}, {size})")
+    for g, array in enumerate(made):
+        if np.isinf(array).any():
+            row, column = (int(i) for i in np.argwhere(np.isinf(array))[0])
+            raise ValueError(
+                f"{name}[{g}]: row {row}, column {column} is {array[row, column]}. Allowed: finite "
+                "numbers, and NaN where one is missing"
+            )
     return made[0] if len(made) == 1 else np.concatenate(made, axis=1)
 
 
@@ -83,6 +90,21 @@ def check_unused(layers: Iterable[nn.Layer | None]) -> None:
                 f"{layer.describe()} already belongs to a network; give each model layers of its "
                 "own, or share them by SharedMLatentRegModel"
             )
+
+
+def known(name: str, rows: Host, sizes: Sequence[int]) -> None:
+    """Make sure that no value is missing in groups side by side.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    missing = np.argwhere(np.isnan(rows))
+    if len(missing):
+        row, column = (int(i) for i in missing[0])
+        ends = np.cumsum(sizes)
+        g = int(np.searchsorted(ends, column, side="right"))
+        within = column - int(ends[g]) + sizes[g]
+        raise ValueError(f"{name}[{g}]: row {row}, column {within} is NaN. Allowed: numbers")
 
 
 def check_sizes(rows: int, batch_size: int, send_size: int | None) -> None:
