@@ -88,6 +88,36 @@ class OutputUpdater:
             )
         self._run(bound, y)
 
+    def update_classes(self, y: Any) -> None:
+        """Observe the classes of rows whose output are class probabilities.
+
+        What is seen of a class is 1 with its probability `p` and else 0, of variance `p (1 - p)`.
+
+        Args:
+            y: one-hot rows of the output's shape; a row of NaN is missing.
+
+        Raises:
+            ValueError: a size does not fit the output.
+        """
+        passes, y = self.network.current, np.asarray(y)
+        shape = passes.plan.output.mu.shape
+        if y.size != passes.plan.output.mu.size:
+            raise ValueError(f"the output is {tuple(shape)}, the one-hot labels {y.shape}")
+        bound = passes.bound.get(("classes", y.shape))
+        if bound is None:
+            K = shape[-1]
+            bound = self._bind(
+                passes,
+                "categorical_update",
+                ("classes", y.shape),
+                y.shape,
+                None,
+                (),
+                y.size // K,
+                K,
+            )
+        self._run(bound, y)
+
     def update_using_indices(self, y: Any, var_v: Any, index: Any) -> None:
         """Observe the outputs listed in `index`, counted from 1, the same number in each row.
 
