@@ -82,12 +82,19 @@ KERNEL mixture_relu_forward(real *__restrict__ mu_a, real *__restrict__ var_a,
     }
 }
 
+// What an exponential takes of a variance, and of mean and variance together: beyond it the square
+// of its slope overflows, and an innovation of zero times that slope is no number.
+#define WIDEST REAL(20.0)
+#define HIGHEST REAL(40.0)
+
 KERNEL even_exp_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__restrict__ jac,
                         const real *__restrict__ mu_z, const real *__restrict__ var_z, int n) {
     GRID_STRIDE(pair, n / 2) {
         int even = 2 * pair, odd = even + 1;
         real v = var_z ? var_z[odd] : REAL(0.0);
-        real a = real_exp(mu_z[odd] + REAL(0.5) * v);
+        v = v > WIDEST ? WIDEST : v;
+        real m = mu_z[odd], top = HIGHEST - v;
+        real a = real_exp((m > top ? top : m) + REAL(0.5) * v);
         mu_a[even] = mu_z[even];
         jac[even] = REAL(1.0);
         mu_a[odd] = a;

@@ -129,6 +129,18 @@ def test_heteroscedastic_update(n: int, scale: float) -> None:
     check("heteroscedastic_update", mu, mu, mu, var, y, n)
 
 
+def test_an_error_variance_without_bound_teaches_nothing() -> None:
+    mu = np.array([0.1, np.inf, 0.2, 3e38, 0.3, 1.0], np.float32)
+    var = np.array([1.0, np.inf, 1.0, 1.0, 1.0, 2.0], np.float32)
+    out, y = np.zeros(6), np.ones(3)
+    check("heteroscedastic_update", out, out, mu, var, y, 3, precision="float32")
+    d_mu, d_var = np.zeros((2, 6), np.float32)
+    KERNELS["heteroscedastic_update"](d_mu, d_var, mu, var, y.astype(np.float32), 3)
+    np.testing.assert_array_equal(d_mu[[0, 1, 3]], 0)
+    np.testing.assert_array_equal(d_var[[0, 1, 3]], 0)
+    assert (d_mu[[2, 4, 5]] != 0).all()
+
+
 def test_indexed_update() -> None:
     rng = np.random.default_rng(0)
     B, K, n_obs = 9, 11, 4

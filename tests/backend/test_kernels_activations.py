@@ -41,6 +41,16 @@ def test_softplus_keeps_relative_precision_and_does_not_overflow() -> None:
         check("softplus_forward", np.zeros(1), None, np.zeros(1), np.array([m]), None, 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("certain", [False, True])
+def test_even_exp_does_not_overflow(certain: bool, precision: str) -> None:
+    mu = np.repeat([39.0, 41.0, 90.0, 1e30, -1e30, 5.0], 2)
+    var = np.repeat([0.5, 0.5, 2.0, 1.0, 1.0, 1e30], 2)
+    out = np.zeros(12)
+    var_a, var_z = (None, None) if certain else (out, var)
+    check("even_exp_forward", out, var_a, out, mu, var_z, 12, precision=precision)
+
+
 @pytest.mark.parametrize("m", [-8.0, -3.0, -1.0, -0.999, -1e-4, 0.0, 0.5, 1.0, 1.001, 12.0])
 @pytest.mark.parametrize("s", [1e-8, 1e-3, 0.3, 3.9, 4.1, 30.0, 1e3, 1e6])
 @pytest.mark.parametrize("kernel", ["mixture_sigmoid", "mixture_tanh"])

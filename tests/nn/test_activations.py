@@ -69,6 +69,42 @@ def test_linearised_activations_are_right_for_a_narrow_input(
         assert abs(function(z).var() / var[0] - 1) < 0.03 if var[0] else function(z).var() == 0
 
 
+# Largest error of mean, standard deviation and J over all means of the input, by its variance;
+# docs/theory/activations.md tells the same.
+ERRORS = [
+    (nn.Sigmoid, 0.01, (0.001, 0.001, 0.001)),
+    (nn.Sigmoid, 1.0, (0.040, 0.043, 0.044)),
+    (nn.Sigmoid, 4.0, (0.11, 0.19, 0.10)),
+    (nn.Tanh, 0.01, (0.005, 0.002, 0.011)),
+    (nn.Tanh, 1.0, (0.22, 0.38, 0.40)),
+    (nn.Tanh, 4.0, (0.42, 1.21, 0.64)),
+    (nn.Softplus, 0.01, (0.002, 0.001, 0.001)),
+    (nn.Softplus, 1.0, (0.12, 0.065, 0.040)),
+    (nn.Softplus, 4.0, (0.38, 0.33, 0.11)),
+    (nn.ReLU, 1.0, (0.40, 0.59, 0.50)),
+    (nn.ReLU, 4.0, (0.80, 1.17, 0.50)),
+    (nn.LeakyReLU, 1.0, (0.36, 0.52, 0.46)),
+    (nn.LeakyReLU, 4.0, (0.72, 1.03, 0.46)),
+]
+
+
+@pytest.mark.parametrize(("make", "v", "bounds"), ERRORS)
+def test_errors_of_linearisation(make: type, v: float, bounds: tuple[float, ...]) -> None:
+    """By quadrature; each bound is nearly reached."""
+    function = dict(LINEARISED)[make]
+    e = np.linspace(-8, 8, 4001)
+    weight = np.exp(-(e**2) / 2) / np.exp(-(e**2) / 2).sum()
+    m = np.linspace(-8, 8, 161)
+    a = function(m[:, None] + np.sqrt(v) * e)
+    mean = a @ weight
+    centred = a - mean[:, None]
+    wanted = mean, np.sqrt(centred**2 @ weight), (centred * e) @ weight / np.sqrt(v)
+    mu, var, jac = moments(make(), m, np.full_like(m, v))
+    for got, want, bound in zip((mu, np.sqrt(var), jac), wanted, bounds, strict=True):
+        error = np.abs(got - want).max()
+        assert bound - 0.011 <= error <= bound + 1e-9
+
+
 ALL = ["relu", "leaky_relu", "mixture_relu", "sigmoid", "tanh", "softplus", "even_exp"]
 
 
@@ -99,6 +135,33 @@ def test_innovations_are_multiplied_by_the_jacobian(kind: str) -> None:
     jac = net.current.plan.output.jac
     np.testing.assert_allclose(d_mu, jac * d_mu_a, rtol=1e-13)
     np.testing.assert_allclose(d_var, jac**2 * d_var_a, rtol=1e-13)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_an_error_variance_that_grows_too_far_can_be_learnt_back(
+    kernels: str, precision: str
+) -> None:
+    """pytagi's overflows, and its innovation is no number; so would be an infinite J times 0."""
+    net = nn.Network(
+        nn.EvenExp(),
+        (2,),
+        backend=select(kernels=kernels, precision=precision),
+        input_innovation=True,
+    )
+    logs = np.array([0.0, 39.0, 44.0, 89.0, 1e4, 1e30, 5.0, 5.0])
+    spread = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 90.0, 1e30])
+    x, v = np.stack([0 * logs, logs], axis=1), np.stack([np.ones(8), spread], axis=1)
+    mu, var = net(x, v)
+    assert np.isfinite(mu).all()
+    assert np.isfinite(var).all()
+    nn.OutputUpdater(net).update_heteros(np.full(8, 0.1))
+    net.backward()
+    d_mu, d_var = net.input_innovations()
+    assert np.isfinite(d_var).all()
+    assert (d_mu[:, 1] < 0).all(), "an error variance far above the error comes down"
+    assert (net(x)[0][:, 1] > 0).all()
+    assert np.isfinite(net.outputs().mu).all()
 
 
 def test_even_exp_needs_pairs() -> None:

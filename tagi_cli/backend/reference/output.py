@@ -55,13 +55,16 @@ def heteroscedastic_update(
     error = np.where(known, error, 0)
     out_mu[:, 0] = gain * error
     out_var[:, 0] = -gain
+    with np.errstate(over="ignore"):
+        prior_var = 3 * w_var + 2 * w_mu * w_mu
+    usable = known & (prior_var > 0) & np.isfinite(prior_var)
+    w_mu = np.where(usable, w_mu, 0)
     mean_v = w_mu * gain * error
     variance_v = w_mu * v * gain
     square = mean_v * mean_v + variance_v
     square_var = 2 * variance_v * variance_v + 4 * variance_v * mean_v * mean_v
-    prior_var = 3 * w_var + 2 * w_mu * w_mu
     # d_mu_W = (posterior - prior mean) / var_W, and var_W cancels in k = var_W / prior_var.
-    k = np.where(known & (prior_var > 0) & np.isfinite(prior_var), 1 / prior_var, 0)
+    k = np.divide(1, prior_var, out=np.zeros_like(prior_var), where=usable)
     out_mu[:, 1] = k * (square - w_mu)
     out_var[:, 1] = k * (k * square_var - 1)  # k * k alone overflows for a tiny error variance
 
