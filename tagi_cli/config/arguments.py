@@ -50,7 +50,7 @@ def parse(text: str) -> Argument:
     if not equals and not text.startswith("~"):
         suffix = Path(text.removesuffix(".gz")).suffix.lower()
         key = "config" if suffix in (".yaml", ".yml") else "data.path" if suffix in _TABLES else ""
-        hint = f" Did you mean {key}={text}?" if key else ""
+        hint = f" Did you mean {shlex.quote(f'{key}={text}')}?" if key else ""
         raise UserError(f"{text}: not understood.{hint} Allowed: key=value")
     if not key:
         raise UserError(f"{text}: no name before the =. Allowed: key=value, without spaces")
@@ -59,10 +59,10 @@ def parse(text: str) -> Argument:
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
-        if not raw or _STRUCTURE & set(raw):
+        value = _as_text(raw)
+        if value is None:
             raise UserError(_unreadable(key, raw, error)) from None
-        # Letters and signs outside Hydra's alphabet are text all the same.
-        text = f"{key}={_quoted(raw)}"
+        text = f"{key}={value}"
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException as again:
@@ -98,6 +98,38 @@ def _names_file(raw: str) -> bool:
         return False
 
 
+def _as_text(raw: str) -> str | None:
+    """A value that Hydra cannot read, as the text or list of texts that it must be; None if unsure.
+
+    Letters and signs outside Hydra's alphabet are text all the same, and so are parentheses, which
+    often hold a unit: `Speed (m/s)`.
+    """
+    is_list = raw.startswith("[") and raw.endswith("]")
+    items = [item.strip() for item in raw[1:-1].split(",")] if is_list else [raw]
+    for item in items:
+        closed = item.count("(") == item.count(")")
+        if not item or not closed or (_STRUCTURE - set("()")) & set(item):
+            return None
+    return _listed(items, is_list)
+
+
+def _listed(items: list[str], is_list: bool) -> str:
+    quoted = [item if _is_plain(item) else _quoted(item) for item in items]
+    return f"[{','.join(quoted)}]" if is_list else quoted[0]
+
+
+def _is_plain(item: str) -> bool:
+    """Whether Hydra reads this item of a list without quotes."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(f"x={item}")
+    except HydraException:
+        return False
+    return not _STRUCTURE & set(item)
+
+
 def _quoted(raw: str) -> str:
     escaped = raw.replace("\\", "\\\\") if raw.endswith("\\") else raw
     return "'" + escaped.replace("'", "\\'") + "'"
@@ -116,5 +148,7 @@ def _unreadable(key: str, raw: str, error: Exception) -> str:
 
 def _in_shell(key: str, raw: str) -> str:
     """The argument for text as it is typed in a shell."""
-    text = f"{key}={_quoted(raw)}"
+    is_list = raw.startswith("[") and raw.endswith("]")
+    value = _listed(raw[1:-1].split(","), True) if is_list else _quoted(raw)
+    text = f"{key}={value}"
     return shlex.quote(text) if set("'\"$`\\") & set(raw) else f'"{text}"'

@@ -149,7 +149,28 @@ def test_text_outside_hydras_alphabet_is_text(configs: Path) -> None:
     assert settings(configs, "name='a, b'").name == "a, b"
 
 
-@pytest.mark.parametrize("name", ["a (b)", "it's [1]", 'a "b", c', "$5, `x`", "back\\slash (1)"])
+@pytest.mark.parametrize(
+    ("text", "targets"),
+    [
+        ("Speed (m/s)", ("Speed (m/s)",)),
+        ("Temp(°C)", ("Temp(°C)",)),
+        ("[Speed (m/s),b*, größe]", ("Speed (m/s)", "b*", "größe")),
+        ("[plain,2024]", ("plain", "2024")),
+    ],
+)
+def test_names_with_units_need_no_quotes(
+    configs: Path, text: str, targets: tuple[str, ...]
+) -> None:
+    assert settings(configs, "shape=box", f"data.targets={text}").data.targets == targets
+
+
+def test_the_advice_on_quotes_is_for_items_of_a_list(configs: Path) -> None:
+    (fault,) = faults(settings, configs, "shape=box", "data.targets=[a=b,c (d),e]")
+    (argument,) = shlex.split(fault.partition("inside quotes: ")[2])
+    assert settings(configs, "shape=box", argument).data.targets == ("a=b", "c (d)", "e")
+
+
+@pytest.mark.parametrize("name", ["a, (b)", "it's [1]", 'a "b", c', "$5, `x`", "back\\slash (1)"])
 def test_the_advice_on_quotes_gives_the_text(configs: Path, name: str) -> None:
     (fault,) = faults(settings, configs, "shape=box", f"name={name}")
     (argument,) = shlex.split(fault.partition("inside quotes: ")[2])
@@ -195,15 +216,19 @@ def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here:
         (["seed"], "seed: not understood. Allowed: key=value"),
         (["my.yaml"], "my.yaml: not understood. Did you mean config=my.yaml? Allowed: key=value"),
         (
+            ["a b.csv"],
+            "a b.csv: not understood. Did you mean 'data.path=a b.csv'? Allowed: key=value",
+        ),
+        (
             ["a.b.CSV.gz"],
             "a.b.CSV.gz: not understood. Did you mean data.path=a.b.CSV.gz? Allowed: key=value",
         ),
         (["="], "=: no name before the =. Allowed: key=value, without spaces"),
         (["seed=[1"], "seed: found [1, where a bracket is not closed"),
         (
-            ["name=a (b)"],
-            "name: found a (b), which cannot be read. Text with one of , = ( ) [ ] { } : needs "
-            "quotes inside quotes: \"name='a (b)'\"",
+            ["name=a = (b)"],
+            "name: found a = (b), which cannot be read. Text with one of , = ( ) [ ] { } : needs "
+            "quotes inside quotes: \"name='a = (b)'\"",
         ),
         (["a b=1"], "a b=1: 'a b' is not the name of an option. Allowed: key=value"),
         (["seed@x=1"], "seed@x=1: packages (@) are not taken. Allowed: key=value"),
