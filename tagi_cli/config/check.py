@@ -37,7 +37,9 @@ def check(
 
     Args:
         root: options class. Its class attribute `without_meaning`, a mapping, holds hints for
-            words of other tools; a method `faults()` may add what no single option shows.
+            words of other tools; a method `faults()` may add what no single option shows, in
+            messages that begin with a path from the root, or, where they begin with a dot or
+            colon, go on from the path of the object (in classes further inside, too).
         registries: by root group, its registry of kinds; `{kind: <name>, ...}` becomes an object
             of that kind's options class.
         tree: nested mappings as YAML gives them.
@@ -112,7 +114,7 @@ class _Checker:
         made = cls(**values)
         more = getattr(made, "faults", None)
         if callable(more) and self.whole:
-            self.faults += more()
+            self.faults += [f"{where}{fault}" if fault[0] in ".:" else fault for fault in more()]
         return made
 
     def _option(self, option: Option, found: Any, where: str) -> Any:

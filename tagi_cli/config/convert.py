@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tagi_cli.config.schema import arms
+from tagi_cli.errors import nearest
 
 NULL_WORDS = ("none", "null", "None")
 """Words that are null where null is allowed; YAML knows only `null` and `~`."""
@@ -69,7 +70,9 @@ def _single(annotation: Any, value: Any, exact: bool) -> Any:
             value == known and type(value) is type(known) for known in typing.get_args(annotation)
         ):
             return value
-        raise MismatchError
+        words = [known for known in typing.get_args(annotation) if isinstance(known, str)]
+        hint = nearest(value, words) if isinstance(value, str) else ""
+        raise MismatchError(hint.strip())
     if origin in (list, tuple) or annotation in (list, tuple):
         return _sequence(annotation, value, exact)
     if origin is dict or annotation is dict:
@@ -105,12 +108,13 @@ def _is_number(text: str) -> bool:
 def _sequence(annotation: Any, value: Any, exact: bool) -> Any:
     make = typing.get_origin(annotation) or annotation
     arguments = typing.get_args(annotation)
+    fixed = make is tuple and arguments and arguments[-1] is not Ellipsis
     if not isinstance(value, list | tuple):
         # One name needs no brackets; null and mappings are never meant as a list of one.
-        if exact or value is None or isinstance(value, Mapping):
+        if exact or value is None or isinstance(value, Mapping) or (fixed and len(arguments) != 1):
             raise MismatchError
         value = [value]
-    if make is tuple and arguments and arguments[-1] is not Ellipsis:
+    if fixed:
         if len(arguments) != len(value):
             raise MismatchError(f"It has {len(value)} items.")
         return tuple(convert(item, part) for item, part in zip(arguments, value, strict=True))

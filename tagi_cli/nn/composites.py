@@ -42,7 +42,7 @@ class SequentialOptions:
 
     def faults(self) -> list[str]:
         """A chain holds something."""
-        return [] if self.layers else ["layers: the list is empty; give at least one layer"]
+        return [] if self.layers else [".layers: the list is empty; give at least one layer"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ResNetBlockOptions:
 
     def faults(self) -> list[str]:
         """The main branch holds something."""
-        return [] if self.main else ["main: the list is empty; give at least one layer"]
+        return [] if self.main else [".main: the list is empty; give at least one layer"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class GraphOptions:
     def faults(self) -> list[str]:
         """Names are unique, inputs known, and every node but the last is used."""
         found = faults([n.name for n in self.nodes], [n.inputs for n in self.nodes])
-        return [f"graph: {fault}" for fault in found]
+        return [f".nodes: {fault}" for fault in found]
 
 
 def _inheriting(items: Iterable[Any], init: InitOptions | None) -> list[Any]:

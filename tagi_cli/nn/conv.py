@@ -56,9 +56,8 @@ class Convolution(Layer):
             if in_channels < 0 or out_channels < 1 or min(in_width, in_height) < 0:
                 raise ValueError("sizes must be positive")
             if groups < 1 or in_channels % groups or out_channels % groups:
-                raise ValueError(
-                    f"groups {groups}: must divide {in_channels} and {out_channels} channels"
-                )
+                channels = " and ".join(str(c) for c in (in_channels, out_channels) if c)
+                raise ValueError(f"groups {groups}: must divide {channels} channels")
         except ValueError as error:
             raise ValueError(f"{self.name}({in_channels},{out_channels}): {error}") from None
         self.gain_weight = gain_weight

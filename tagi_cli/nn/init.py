@@ -145,7 +145,7 @@ class InitOptions:
     def faults(self) -> list[str]:
         """Options that mean nothing without another one are not given, and bounds are in order."""
         found = [
-            f"init: found {name} '{value}'. Allowed: {', '.join(allowed)}"
+            f": found {name} '{value}'. Allowed: {', '.join(allowed)}"
             for name, value, allowed in (
                 ("weights", self.weights, DISTRIBUTIONS),
                 ("bias", self.bias, BIASES),
@@ -154,20 +154,20 @@ class InitOptions:
             if isinstance(value, str) and value not in allowed
         ]
         if self.slope is not None and self.gain != "leaky_relu":
-            found.append(f"init: slope {self.slope:g} means something with gain: leaky_relu only")
+            found.append(f": slope {self.slope:g} means something with gain: leaky_relu only")
         truncated = "truncated" in (self.weights or "")
         bounds = {"lower": self.lower, "upper": self.upper}
         given = [f"{name} {value:g}" for name, value in bounds.items() if value is not None]
         if given and not truncated:
             found.append(
-                f"init: {' and '.join(given)} mean something with truncated weights only: "
+                f": {' and '.join(given)} mean something with truncated weights only: "
                 f"{', '.join(name for name in DISTRIBUTIONS if 'truncated' in name)}"
             )
         if truncated:
             try:
                 truncated_std(*self.bounds)
             except ValueError as error:
-                found.append(f"init: {error}")
+                found.append(f": {error}")
         return found
 
     @property
@@ -202,7 +202,7 @@ class Prior:
         self.options = options or InitOptions()
         wrong = self.options.faults()
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise ValueError(f"init{'; init'.join(wrong)}")
         family = (self.options.weights or "").partition("_")[0]
         base = {"kaiming": "He", "xavier": "Xavier"}.get(family, method)
         self.spread = self.options.factor

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 import typing
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tagi_cli.nn import (
@@ -115,10 +116,28 @@ def options_of(layer: type[Layer]) -> type[Any]:
         known: dict[str, Any] = {} if default is inspect.Parameter.empty else {"default": default}
         field = option(doc=documents[name], **known, **_RANGES.get(name, {}))
         (optional if known else required).append((name, hints[name], field))
-    made = dataclasses.make_dataclass(f"{layer.__name__}Options", required + optional, frozen=True)
+    made = dataclasses.make_dataclass(
+        f"{layer.__name__}Options",
+        required + optional,
+        frozen=True,
+        namespace={"faults": _faults(layer, [name for name, _, _ in required + optional])},
+    )
     made.__doc__ = inspect.getdoc(layer)
     made.__module__ = __name__
     return made
+
+
+def _faults(layer: type[Layer], names: Sequence[str]) -> Callable[[Any], list[str]]:
+    """The method of options that tells what the layer itself refuses."""
+
+    def faults(self: Any) -> list[str]:
+        try:
+            layer(**{name: getattr(self, name) for name in names})
+        except ValueError as error:
+            return [f": {error}"]
+        return []
+
+    return faults
 
 
 def build_layer(options: Any) -> Layer:

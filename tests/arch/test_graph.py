@@ -69,11 +69,11 @@ def test_a_graph_is_dumped_and_read_back(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"inputs": ["q"]}, "graph: node 'h': found the input 'q'. Allowed: input"),
+        ({"inputs": ["q"]}, "arch.nodes: node 'h': found the input 'q'. Allowed: input"),
         ({"nme": "x"}, "arch.nodes.0.nme: unknown option of node kind 'linear'. Did you mean"),
         ({"kind": "linar"}, "arch.nodes.0: unknown kind 'linar'. Did you mean 'linear'"),
         ({"output_size": 0}, "arch.nodes.0.output_size: found 0. Allowed: whole number, at least"),
-        ({"name": "cut"}, "graph: node 1: found the name 'cut', which an earlier node has"),
+        ({"name": "cut"}, "arch.nodes: node 1: found the name 'cut', which an earlier node has"),
     ],
 )
 def test_mistakes_are_told_with_their_place(change: dict[str, Any], message: str) -> None:
@@ -86,10 +86,10 @@ def test_mistakes_are_told_with_their_place(change: dict[str, Any], message: str
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        ({"kind": "graph", "nodes": []}, "graph: a graph needs at least one node"),
-        ({"kind": "sequential", "layers": []}, "layers: the list is empty"),
+        ({"kind": "graph", "nodes": []}, "arch.nodes: a graph needs at least one node"),
+        ({"kind": "sequential", "layers": []}, "arch.layers: the list is empty"),
         ({"kind": "sequential", "layers": [{"kind": "resnet_block", "main": []}]},
-         "main: the list is empty"),
+         "arch.layers.0.main: the list is empty"),
     ],
 )  # fmt: skip
 def test_empty_ones_are_told(tree: dict[str, Any], message: str) -> None:

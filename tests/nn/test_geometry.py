@@ -214,6 +214,11 @@ def test_options_that_are_not_allowed_are_named(options: dict[str, Any], message
         nn.Conv2d(3, 4, 3, **options)
 
 
+def test_channels_that_are_not_known_yet_are_not_blamed() -> None:
+    with pytest.raises(ValueError, match=r"Conv2d\(0,4\): groups 3: must divide 4 channels"):
+        nn.Conv2d(0, 4, 3, groups=3)
+
+
 @pytest.mark.parametrize("padding", [3, ((0, 0), (3, 0))])
 def test_pools_have_no_empty_windows(padding: Any) -> None:
     with pytest.raises(ValueError, match="must be smaller than the kernel"):
