@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tagi_cli import nn
 from tagi_cli.backend import Backend
 from tagi_cli.data import Encoder
 from tagi_cli.experiment.members import MakeMember
@@ -21,6 +23,8 @@ class Summary:
 
     Attributes:
         layers: one entry per layer; floating-point operations per row of a training step.
+        layer_bytes: memory of each of them in one network: of its parameters, with what a step adds
+            to them, and in one step of its output, innovations of its input, and what it keeps.
         members: networks of this kind in the ensemble.
         batch_size: rows per step.
         parameter_bytes: memory of all members' parameters: means, variances, and what a step adds
@@ -30,6 +34,7 @@ class Summary:
     """
 
     layers: tuple[Cost, ...]
+    layer_bytes: tuple[int, ...]
     members: int
     batch_size: int
     parameter_bytes: int
@@ -53,9 +58,10 @@ class Summary:
                 "layer": layer.name,
                 "output": " x ".join(str(size) for size in layer.output),
                 "parameters": layer.parameters,
+                "memory": byte_words(memory),
                 "FLOPs per row": layer.flops,
             }
-            for layer in self.layers
+            for layer, memory in zip(self.layers, self.layer_bytes, strict=True)
         ]
 
 
@@ -67,20 +73,24 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
     """
     learner = MakeMember(settings, encoder, backend)(0, np.random.default_rng(0))
     members, batch_size = settings.ensemble.size, settings.data.rows_per_update()
+    costs, plan = tuple(learner.layer.costs()), step_plan(learner, batch_size)
+    per_parameter = 4 * backend.dtype.itemsize
     return Summary(
-        tuple(learner.layer.costs()),
+        costs,
+        tuple(
+            per_parameter * cost.parameters + _bytes_of(plan, name)
+            for name, cost in zip(leaves(learner.layer), costs, strict=True)
+        ),
         members,
         batch_size,
-        members * learner.parameters.size * 4 * backend.dtype.itemsize,
-        members * step_bytes(learner, batch_size),
+        members * learner.parameters.size * per_parameter,
+        members * plan.bytes,
         backend.describe(),
     )
 
 
-def step_bytes(learner: Learner, batch_size: int) -> int:
-    """Memory that the plan of one training step owns, found by tracing it."""
-    from tagi_cli import nn
-
+def step_plan(learner: Learner, batch_size: int) -> nn.Plan:
+    """The plan of one training step, traced."""
     plan = nn.Plan(
         learner.backend, learner.parameters, batch_size, training=True, differentiable=True
     )
@@ -89,7 +99,21 @@ def step_bytes(learner: Learner, batch_size: int) -> int:
     plan.output.send()
     plan.emit_backward()
     plan.take()
-    return plan.bytes
+    return plan
+
+
+def leaves(layer: nn.Layer, name: str = "") -> Iterator[str]:
+    """Names in plans of the layers that `costs` lists, in its order."""
+    if isinstance(layer, nn.Sequential | nn.Graph):
+        for part, child in layer.children():
+            yield from leaves(child, f"{name}.{part}".lstrip("."))
+    else:
+        yield name
+
+
+def _bytes_of(plan: nn.Plan, layer: str) -> int:
+    """Memory of what a layer and those inside it keep for a step."""
+    return sum(n for name, n in plan.bytes_of.items() if f"{name}.".startswith(f"{layer}."))
 
 
 def byte_words(count: int) -> str:

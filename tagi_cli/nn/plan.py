@@ -118,6 +118,8 @@ class Plan:
         statistics: mean and variance that each normalisation layer used in the latest run.
         nodes: the values in each graph, by the name of the node, those of its input among them.
         recurrences: what each recurrent layer computed in the latest run.
+        bytes: memory of all buffers.
+        bytes_of: that of the buffers which each layer asked for, by the name that calls carry.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class Plan:
         self.nodes: dict[Layer, dict[str, list[Value]]] = {}
         self.recurrences: dict[Recurrence, Window] = {}
         self.bytes = 0
+        self.bytes_of: dict[str, int] = {}
         self._calls: list[Call] = []
         self._backward: list[tuple[str, Callable[[], None]]] = []
         self._layer = ""
@@ -150,6 +153,7 @@ class Plan:
         """A buffer owned by the plan, uninitialised."""
         array = self.backend.empty(shape, dtype)
         self.bytes += array.nbytes
+        self.bytes_of[self._layer] = self.bytes_of.get(self._layer, 0) + array.nbytes
         return array
 
     def value(self, shape: Sequence[int], *, certain: bool = False, wanted: bool = True) -> Value:
