@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from monte_carlo import moments_of
 
 from tagi_cli import nn
 from tagi_cli.backend import Backend, select
@@ -136,6 +137,33 @@ def test_an_identity_shortcut_adds_the_input(backend: Backend, certain: bool) ->
         net.input_innovations(), alone.input_innovations(), net.innovations(), strict=True
     ):
         np.testing.assert_allclose(got, want + own, rtol=1e-13)
+
+
+def test_what_the_branches_of_a_residual_block_share_is_left_out(backend: Backend) -> None:
+    """The variance lacks `2 w_ii var_x`; docs/theory/structure.md tells how much that is."""
+    rng = np.random.default_rng(5)
+    main = nn.Linear(3, 3)
+    net = network(nn.ResNetBlock(main), (3,), backend)
+    x, var_x = rng.normal(size=3), rng.random(3)
+    mu, var = net(x, var_x)
+    count = 100_000
+    a = x + np.sqrt(var_x) * rng.standard_normal((count, 3))
+    w = main.weight.mu + np.sqrt(main.weight.var) * rng.standard_normal((count, 3, 3))
+    b = main.bias.mu + np.sqrt(main.bias.var) * rng.standard_normal((count, 3))
+    mean, mean_error, spread, spread_error = moments_of(np.einsum("noi,ni->no", w, a) + b + a)
+    assert (np.abs(mean - mu[0]) < 6 * mean_error).all()
+    shared = 2 * np.diag(main.weight.mu) * var_x
+    assert (np.abs(spread - var[0] - shared) < 6 * spread_error).all()
+
+    for n, documented in ((8, 0.14), (50, 0.06), (200, 0.03)):
+        errors = []
+        for _ in range(40 if n == 8 else 10):
+            main = nn.Linear(n, n)
+            main.draw(rng)
+            block = network(nn.ResNetBlock(main), (n,), backend)
+            _, var = block(rng.normal(size=(1, n)), np.ones((1, n)))
+            errors.append(np.abs(1 - var[0] / (var[0] + 2 * np.diag(main.weight.mu))))
+        assert np.mean(errors) == pytest.approx(documented, abs=0.015)
 
 
 def test_a_shortcut_of_one_layer_learns(backend: Backend) -> None:

@@ -114,6 +114,47 @@ def test_the_step_moves_a_gain_by_its_variance() -> None:
     np.testing.assert_allclose(layer.weight.var, var + var**2 * L, rtol=1e-12)
 
 
+# Root mean square error of mean, standard deviation and J over 20 rows of standard normal means, by
+# the number of units and their variance; docs/theory/normalisation.md tells the same.
+ERRORS = [
+    (nn.LayerNorm, 8, 0.1, (0.02, 0.06, 0.28)),
+    (nn.LayerNorm, 8, 1.0, (0.03, 0.06, 0.12)),
+    (nn.LayerNorm, 32, 0.1, (0.008, 0.015, 0.09)),
+    (nn.LayerNorm, 32, 1.0, (0.015, 0.018, 0.04)),
+    (nn.RMSNorm, 8, 0.1, (0.01, 0.04, 0.19)),
+    (nn.RMSNorm, 32, 1.0, (0.015, 0.018, 0.03)),
+]
+
+
+def plain(layer: nn.Normalisation, a: np.ndarray) -> np.ndarray:
+    """The deterministic layer with gain 1 and bias 0."""
+    middle = 0 if isinstance(layer, nn.RMSNorm) else a.mean(axis=-1, keepdims=True)
+    n = a.shape[-1] - layer.unbiased
+    return (a - middle) / np.sqrt(((a - middle) ** 2).sum(axis=-1, keepdims=True) / n + layer.eps)
+
+
+@pytest.mark.parametrize(("make", "n", "v", "bounds"), ERRORS)
+def test_errors_of_statistics_as_constants(
+    make: type, n: int, v: float, bounds: tuple[float, ...]
+) -> None:
+    layer = make()
+    net = build(layer, (n,))
+    for tensor, value in zip(net.parameters.tensors.values(), (1, 0), strict=False):
+        tensor.assign(np.full(n, value), np.zeros(n))
+    rng = np.random.default_rng(0)
+    m, var = rng.normal(size=(20, n)), v * (0.5 + rng.random((20, n)))
+    mu, var_z = net(m, var)
+    jac = 1 / np.sqrt(net.current.plan.statistics[layer][1] + layer.eps)
+    squares = np.zeros(3)
+    for row in range(20):
+        a = m[row] + np.sqrt(var[row]) * rng.standard_normal((4000, n))
+        z = plain(layer, a)
+        slope = ((z - z.mean(axis=0)) * (a - m[row])).mean(axis=0) / var[row]
+        pairs = (mu[row], z.mean(axis=0)), (np.sqrt(var_z[row]), z.std(axis=0)), (jac[row], slope)
+        squares += [float(np.mean((ours - theirs) ** 2)) for ours, theirs in pairs]
+    assert (np.sqrt(squares / 20) < bounds).all(), np.sqrt(squares / 20)
+
+
 def test_wrong_sizes_and_options_are_refused() -> None:
     with pytest.raises(nn.ShapeError, match=r"LayerNorm\(\[5\]\) takes 5 units, or rows of them"):
         build(nn.LayerNorm((5,)), (4,))
