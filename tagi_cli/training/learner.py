@@ -214,7 +214,7 @@ class Learner:
         if self._tracking is not None:
             self._tracking.emit_follow(plan, batches)
         ends.append(plan.emitted)
-        plan.output = self.layer.trace(plan, plan.input)
+        self._trace(plan)
         ends.append(plan.emitted)
         self.noise.emit(plan, y, self._scores)
         ends.append(plan.emitted)
@@ -230,6 +230,12 @@ class Learner:
         ends.append(plan.emitted)
         calls = plan.take()
         return StepCalls(plan, *(calls[a:b] for a, b in pairwise(ends)))
+
+    def _trace(self, plan: nn.Plan) -> None:
+        """Emit the forward pass; steps of an output `(T, K)` become units, one after the other."""
+        output = self.layer.trace(plan, plan.input)
+        units = nn.flat_size(output.shape)
+        plan.output = output if output.shape == (units,) else output.reshape((units,))
 
     def scores(self) -> Scores:
         """Sums since `start_epoch` per output, each batch scored before it is learnt.
@@ -258,8 +264,8 @@ class Learner:
             self.backend.write(plan.input.mu, np.asarray(x[rows]))
             forward.run()
             assert plan.output.var is not None
-            mu[rows] = self.backend.to_host(plan.output.mu).reshape(-1, K)
-            var[rows] = self.backend.to_host(plan.output.var).reshape(-1, K)
+            mu[rows] = self.backend.to_host(plan.output.mu)
+            var[rows] = self.backend.to_host(plan.output.var)
         return Prediction(*self.noise.split(mu, var))
 
     def predict_along(
@@ -302,7 +308,7 @@ class Learner:
                 self.backend, self.parameters, batch, training=False, differentiable=False
             )
             plan.input = plan.value(self.input_shape, certain=True)
-            plan.output = self.layer.trace(plan, plan.input)
+            self._trace(plan)
             self._predictors[batch] = (plan, self.backend.bind(plan.take()))
             if len(self._predictors) > 4:
                 del self._predictors[next(iter(self._predictors))]

@@ -104,8 +104,8 @@ class Tracking:
         )
         plan, forward = predictor(order.rows.shape[1])
         assert plan.output.var is not None
-        columns = nn.flat_size(plan.output.shape)
-        mu, var = np.empty((len(x), columns)), np.empty((len(x), columns))
+        shape = (len(x), *plan.output.shape)
+        mu, var = np.empty(shape), np.empty(shape)
         host = self._backend.to_host
         with self._set_aside():
             for begin in range(0, len(order.rows) if len(x) else 0, _BATCHES):
@@ -118,8 +118,8 @@ class Tracking:
                     self._backend.write(plan.input.mu, values)
                     forward.run()
                     shown = (rows >= 0) & (leads == 0)
-                    mu[rows[shown]] = host(plan.output.mu).reshape(-1, columns)[shown]
-                    var[rows[shown]] = host(plan.output.var).reshape(-1, columns)[shown]
+                    mu[rows[shown]] = host(plan.output.mu)[shown]
+                    var[rows[shown]] = host(plan.output.var)[shown]
                 if pause():
                     return None
         return mu, var

@@ -7,6 +7,7 @@ import pytest
 from linear_learner import Rows
 from scipy.stats import norm
 
+from tagi_cli.data import Windows
 from tagi_cli.training.interface import NumericalError, Prediction
 from tagi_cli.training.task import RegressionTask
 
@@ -63,3 +64,38 @@ def test_an_undefined_score_is_an_error() -> None:
         RegressionTask().validate(
             rows(np.array([[0.0], [1.0]]), np.ones((1, 1))), [Prediction(zero, zero, zero)]
         )
+
+
+def test_rows_of_their_own_scale() -> None:
+    """Windows of 2 steps of 1 target: the NLL is in original units, errors are in both."""
+    rng = np.random.default_rng(3)
+    y = Windows(rng.normal(size=(40, 1)), np.arange(30), 2)
+    y.rows[::4] = np.nan
+    scale = rng.uniform(1, 100, size=(30, 2))
+    part = Rows(np.zeros((30, 1)), y, 0 * scale, scale)
+    one = Prediction(rng.normal(size=(30, 2)), rng.uniform(size=(30, 2)), np.ones((30, 2)))
+    found = RegressionTask().validate(part, [one])
+    targets = np.asarray(y)[:, :, 0]
+    sd = np.sqrt(one.var_epistemic + one.var_noise)
+    known = ~np.isnan(targets)
+    original = norm(one.mu * scale, sd * scale).logpdf(targets * scale)[known]
+    assert found.metrics["nll"] == pytest.approx(-original.mean(), rel=1e-12)
+    scaled = norm(one.mu, sd).logpdf(targets)[known]
+    assert found.score == pytest.approx(-scaled.mean(), rel=1e-12)
+    error = (targets - one.mu)[known]
+    assert found.metrics["rmse_scaled"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    error = error * scale[known]
+    assert found.metrics["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    assert found.metrics["mae"] == pytest.approx(np.mean(np.abs(error)))
+    # Prequential sums of predictions like these: errors are known in scaled units alone.
+    density, squared = np.where(known, norm(one.mu, sd).logpdf(targets), 0), (targets - one.mu) ** 2
+    scores = {
+        "count": known.sum(axis=0).astype(float),
+        "nll_sum": -density.sum(axis=0),
+        "se_sum": np.nansum(squared, axis=0),
+    }
+    trained = RegressionTask().train_metrics([scores], part)
+    assert trained == {
+        "nll": pytest.approx(found.metrics["nll"]),
+        "rmse_scaled": pytest.approx(found.metrics["rmse_scaled"]),
+    }
