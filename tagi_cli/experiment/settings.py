@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from tagi_cli import config
@@ -121,15 +120,6 @@ def registries() -> dict[str, Registry]:
     from tagi_cli.training.noise import registry as noises
 
     return {"task": tasks, "arch": architectures, "noise": noises}
-
-
-def load_settings(path: str | Path) -> Settings:
-    """The settings in a `config.yaml` of a run.
-
-    Raises:
-        UserError: the file is missing, damaged or not valid.
-    """
-    return config.load(Settings, registries(), path)
 
 
 def dump_settings(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from tagi_cli.backend.select import DEVICES, KERNELS, PRECISIONS, faults
 from tagi_cli.cli.configuration import settings_from
 from tagi_cli.cli.main import main
 from tagi_cli.config.schema import options_of
-from tagi_cli.experiment.settings import Settings, dump_settings, load_settings, registries
+from tagi_cli.experiment.settings import Settings, dump_settings, registries
 
 CATALOGUE = config.Catalogue.shipped(registries())
 PRESETS = CATALOGUE.files("config")
@@ -72,7 +72,7 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
     settings = settings_from(["config=sine", "arch=sequential", layers, "noise=decay"])
     path = tmp_path / "config.yaml"
     path.write_text(dump_settings(settings))
-    assert load_settings(path) == settings
+    assert config.load(Settings, registries(), path) == settings
     assert settings_from([f"config={path}"]) == settings
 
 
