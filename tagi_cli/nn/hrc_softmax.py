@@ -70,8 +70,10 @@ class HRCSoftmax:
                 f"labels from {labels.min()} to {labels.max()}: the classes are 0 to "
                 f"{self.classes - 1}"
             )
-        labels = labels.astype(np.intp)
-        return self.obs[labels], self.idx[labels]
+        whole = labels.astype(np.intp)
+        if (whole != labels).any():
+            raise ValueError(f"label {labels[whole != labels][0]:g}: classes are whole numbers")
+        return self.obs[whole], self.idx[whole]
 
     def probabilities(self, mu: Any, var: Any) -> Host:
         """Class probabilities `(B, classes)`; each row sums to one.
@@ -84,7 +86,7 @@ class HRCSoftmax:
             var: their variances.
 
         Raises:
-            ValueError: not a whole number of rows.
+            ValueError: not a whole number of rows, or moments that are not a number.
         """
         mu, var = np.asarray(mu, np.float64).ravel(), np.asarray(var, np.float64).ravel()
         if mu.size % self.len or mu.size != var.size:
@@ -92,7 +94,14 @@ class HRCSoftmax:
                 f"{mu.size} means and {var.size} variances: {self.classes} classes have "
                 f"{self.len} units"
             )
-        unit = (mu / np.sqrt(SLOPE**-2 + var)).reshape(-1, self.len)
+        unit = (mu / np.sqrt(SLOPE**-2 + np.where(var >= 0, var, np.nan))).reshape(-1, self.len)
+        unknown = np.isnan(unit)
+        if unknown.any():
+            row, k = (int(index[0]) for index in np.nonzero(unknown))
+            raise ValueError(
+                f"row {row}, unit {k + 1}: N({mu[row * self.len + k]:g}, "
+                f"{var[row * self.len + k]:g}) is no Gaussian, so no class is the most probable"
+            )
         result = np.ones((len(unit), self.classes))
         for bit in range(self.num_obs):
             chosen = ndtr(self.obs[:, bit] * unit[:, self.idx[:, bit] - 1])

@@ -61,9 +61,23 @@ def test_one_class_is_refused() -> None:
         nn.HRCSoftmax(1)
 
 
+@pytest.mark.parametrize(("mean", "variance"), [(np.nan, 1), (0, np.nan), (0, -1), (0.5, -0.05)])
+def test_moments_that_are_none_are_no_vote_for_the_first_class(
+    mean: float, variance: float
+) -> None:
+    """pytagi takes the largest of probabilities that are not numbers to be the first."""
+    tree = nn.HRCSoftmax(10)
+    mu, var = np.zeros((3, tree.len)), np.ones((3, tree.len))
+    mu[1, 4], var[1, 4] = mean, variance
+    with pytest.raises(ValueError, match=r"row 1, unit 5: N\(.*\) is no Gaussian"):
+        tree.probabilities(mu, var)
+
+
 def test_unknown_labels_and_sizes_are_refused() -> None:
     tree = nn.HRCSoftmax(10)
     with pytest.raises(ValueError, match="labels from 0 to 10: the classes are 0 to 9"):
         tree.encode([0, 10])
+    with pytest.raises(ValueError, match=r"label 1\.5: classes are whole numbers"):
+        tree.encode([0, 1.5])
     with pytest.raises(ValueError, match="12 means and 12 variances: 10 classes have 11 units"):
         tree.probabilities(np.zeros(12), np.ones(12))
