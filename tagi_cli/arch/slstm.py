@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tagi_cli import nn
-from tagi_cli.arch.lstm import CellOptions
 from tagi_cli.arch.output import OutputOptions, per_step, window
+from tagi_cli.arch.recurrence import CellOptions
 from tagi_cli.arch.registry import registry
 from tagi_cli.options import option
 

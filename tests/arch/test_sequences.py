@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tagi_cli import arch, nn
-from tagi_cli.arch.lstm import InternalStateOptions
+from tagi_cli.arch.internal_state import InternalStateOptions
 from tagi_cli.config import check, dump, load
 from tagi_cli.errors import UserError
 from tagi_cli.options import option
