@@ -23,9 +23,9 @@ from tagi_cli.cli.completion import candidates
         ("tagi show config=qu", ["config=quickstart"]),
         ("tagi train arch=m", ["arch=mlp"]),
         ("tagi train data=y", ["data=yacht"]),
-        ("tagi train arch.w", ["arch.width="]),
+        ("tagi train arch.wid", ["arch.width="]),
         ("tagi train arch=sequential arch.l", ["arch.layers="]),
-        ("tagi train arch=sequential arch.w", []),
+        ("tagi train arch=sequential arch.wid", []),
         ("tagi check trainer.early_stopping.p", ["trainer.early_stopping.patience="]),
         (
             "tagi train data.shuffle_train=",
