@@ -1,7 +1,7 @@
 """Functions without variables, for use between modules.
 
-Each gives the moments of the function of Gaussians. `relu` and `leaky_relu` are exact, the others
-linearised at the mean, as the layers of `tagi_cli.nn` that they stand for.
+Each gives the moments of the function of Gaussians, as the layers of `tagi_cli.nn` that it stands
+for: those of `relu`, `leaky_relu`, `average_pool_2d` and `flatten` are exact.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from functools import wraps
 from typing import Any
 
 from tagi_cli import nn
+from tagi_cli.objax.constants import ConvPadding
+from tagi_cli.objax.nn.conv import Padding, Size, sides
 from tagi_cli.objax.tracing import Tracer, evaluate
 
 
@@ -66,3 +68,34 @@ def softmax(x: Any) -> Any:
 def flatten(x: Any) -> Any:
     """All axes behind the batch as one."""
     return x.record(nn.Flatten)
+
+
+@_function
+def average_pool_2d(
+    x: Any, size: Size = 2, strides: Size | None = None, padding: Padding = ConvPadding.VALID
+) -> Any:
+    """Average of each window of images `(N, C, H, W)` (`AvgPool2d`); padding counts as zeros.
+
+    Args:
+        x: images.
+        size: of the window, or height and width.
+        strides: steps between windows; None takes the size.
+        padding: as of `nn.Conv2D`.
+    """
+    step = -1 if strides is None else strides
+    return x.record(nn.AvgPool2d, kernel_size=size, stride=step, padding=sides(padding))
+
+
+@_function
+def max_pool_2d(
+    x: Any, size: Size = 2, strides: Size = 2, padding: Padding = ConvPadding.VALID
+) -> Any:
+    """Moments of the pixel with the largest mean in each window of images (`MaxPool2d`).
+
+    Args:
+        x: images.
+        size: of the window, or height and width.
+        strides: steps between windows.
+        padding: as of `nn.Conv2D`; it is never chosen.
+    """
+    return x.record(nn.MaxPool2d, kernel_size=size, stride=strides, padding=sides(padding))

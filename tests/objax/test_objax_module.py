@@ -144,6 +144,42 @@ def test_functions_flatten_images() -> None:
     assert functional.flatten(np.zeros((2, 3, 4, 5))).mu.shape == (2, 60)
 
 
+@pytest.mark.parametrize("padding", ["VALID", "SAME", objax.constants.ConvPadding.SAME])
+@pytest.mark.parametrize(("size", "strides"), [(2, None), (3, 2), ((2, 3), (1, 2))])
+def test_functions_pool_images(size: Any, strides: Any, padding: Any) -> None:
+    """Windows one by one; what the image lacks is zero for the average, and never the largest."""
+    x = np.random.default_rng(1).normal(size=(2, 3, 5, 7)) - 1
+    k = np.broadcast_to(size, 2)
+    steps = k if strides is None else np.broadcast_to(strides, 2)
+    low, count = [0, 0], [(n - a) // s + 1 for n, a, s in zip((5, 7), k, steps, strict=True)]
+    if padding != "VALID":
+        count = [-(-n // s) for n, s in zip((5, 7), steps, strict=True)]
+        low = [max((c - 1) * s + a - n, 0) // 2
+               for c, s, a, n in zip(count, steps, k, (5, 7), strict=True)]  # fmt: skip
+    mean, largest = np.zeros((2, 2, 3, *count))
+    for p, q in np.ndindex(*count):
+        first = p * steps[0] - low[0], q * steps[1] - low[1]
+        rows, columns = (slice(max(a, 0), a + n) for a, n in zip(first, k, strict=True))
+        window = x[:, :, rows, columns]
+        mean[:, :, p, q] = window.sum(axis=(2, 3)) / np.prod(k)
+        largest[:, :, p, q] = window.max(axis=(2, 3))
+    options = {"size": size, "padding": padding}
+    got = functional.average_pool_2d(x, strides=strides, **options).mu
+    np.testing.assert_allclose(got, mean, rtol=1e-12, atol=1e-15)
+    got = functional.max_pool_2d(x, strides=size if strides is None else strides, **options).mu
+    np.testing.assert_array_equal(got, largest)
+
+
+def test_pools_have_the_defaults_of_objax() -> None:
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    np.testing.assert_array_equal(functional.max_pool_2d(x).mu[0, 0], [[5, 7], [13, 15]])
+    np.testing.assert_array_equal(
+        functional.average_pool_2d(x).mu[0, 0], [[2.5, 4.5], [10.5, 12.5]]
+    )
+    model = objax.nn.Sequential([objax.nn.Conv2D(1, 2, 3), functional.max_pool_2d])
+    assert model(x).mu.shape == (1, 2, 2, 2)
+
+
 def test_a_module_lives_in_the_network_that_ran_it_last() -> None:
     """Two lists share a module: what one of them learns the other one knows."""
     shared = objax.nn.Linear(3, 3)
