@@ -65,6 +65,15 @@ class Carried:
             hold(self._network, self.rows)
             self._states().reset()
 
+    def loaded(self) -> None:
+        """The states were loaded: they are of as many rows as there is one for."""
+        self._given = False
+        last = 0
+        for each in self.layers.values():
+            assert each.held is not None
+            last = max(last, *np.flatnonzero(host_copy(each.held.value)), 0)
+        self.rows = int(last) + 1
+
     def get(self) -> dict[Any, Four]:
         """Copies of all states, flat, `rows * H` values each."""
         result = {}
@@ -81,8 +90,8 @@ class Carried:
         Those of the others stay, where the number of rows does.
 
         Raises:
-            ValueError: an unknown layer, no four arrays of the same whole number of rows, or a
-                negative variance.
+            ValueError: an unknown layer, no four arrays of the same whole number of rows, a state
+                that is not finite, or a negative variance.
         """
         given = {key: self._rows_of(key, value) for key, value in states.items()}
         if not given:
@@ -98,6 +107,7 @@ class Carried:
             assert each.carried is not None
             value = host_copy(each.carried.value).swapaxes(0, 1)
             value[:, :rows] = given.get(key, value[:, :rows])
+            value[:, rows:] = np.nan
             everything.append(nn.CellState(*value))
         self._states().set(everything)
         self._given = any(value.any() for value in given.values())
@@ -114,8 +124,8 @@ class Carried:
                 f"{H} values for each row"
             )
         parts = np.stack([np.reshape(part, (-1, H)) for part in value]).astype(np.float32)
-        if not (parts[1::2] >= 0).all():
-            raise ValueError(f"layer {key}: a variance is negative or not a number")
+        if not (np.isfinite(parts).all() and (parts[1::2] >= 0).all()):
+            raise ValueError(f"layer {key}: a state is not finite, or a variance is negative")
         return parts
 
     def _states(self) -> nn.RecurrentStates:

@@ -8,10 +8,10 @@ from typing import Any
 
 def _runtime() -> Any:
     """CuPy's view of the CUDA runtime, or None where CuPy or a device is missing."""
-    if find_spec("cupy") is None:
+    try:
+        import cupy
+    except ImportError:
         return None
-    import cupy
-
     try:
         return cupy.cuda.runtime if cupy.cuda.runtime.getDeviceCount() else None
     except cupy.cuda.runtime.CUDARuntimeError:

@@ -26,6 +26,7 @@ class Recurrent(Parameterised):
         self._smoother: nn.Smoother | None = None
         self._smoothed: nn.Smoothed | None = None
         self._smoothing: list[int] = []
+        self._obstacle = "no layer of the network is an SLSTM"
 
     def _find_recurrent(self, network: nn.Network) -> None:
         """See which layers of a network that is just built are recurrent."""
@@ -33,9 +34,16 @@ class Recurrent(Parameterised):
         if carried.layers:
             self._carried = carried
         assert isinstance(network.layer, nn.Sequential)
-        layers = enumerate(network.layer)
-        self._smoothing = [i for i, layer in layers if isinstance(layer, nn.SLSTM)]
-        if self._smoothing:
+        layers = list(network.layer)
+        self._smoothing = [i for i, layer in enumerate(layers) if isinstance(layer, nn.SLSTM)]
+        if not self._smoothing:
+            return
+        behind = (
+            each for layer in layers[self._smoothing[-1] + 1 :] for each in nn.recurrences(layer)
+        )
+        if any(each.carried is not None for each in behind):
+            self._obstacle = "a layer behind the last SLSTM goes on from states of its own"
+        else:
             self._smoother = nn.Smoother(network)
 
     def _enter(self, rows: int) -> None:
@@ -124,10 +132,10 @@ class Recurrent(Parameterised):
             Means and variances of the output in each step, flat: steps, then rows, then units.
 
         Raises:
-            ValueError: there is no `SLSTM` layer, or no step to smooth.
+            ValueError: there is no `SLSTM` layer, or an `LSTM` behind it, or no step to smooth.
         """
         if self._smoother is None:
-            raise ValueError("no layer of the network is an SLSTM: there are no states to smooth")
+            raise ValueError(f"{self._obstacle}: there is nothing to smooth")
         self._smoothed = smoothed = self._smoother.smooth()
         self._smoother.restart()
         if smoothed.floored:
@@ -156,5 +164,5 @@ class Recurrent(Parameterised):
         """
         super().load(filename)
         if self._carried is not None:
-            self._carried.rows = self.network.parameters.rows
+            self._carried.loaded()
             self._go_on()

@@ -148,6 +148,64 @@ def test_layers_that_pytagi_lacks_are_refused(tmp_path: Path) -> None:
         net = network(layer, shape=(3,))
         with pytest.raises(UserError, match="pytagi's files know no such layer"):
             interop.write_binary(net.layer, tmp_path / "net.bin")
+    net = network(nn.LSTM(2, 3, bidirectional=True), shape=(4, 2))
+    with pytest.raises(
+        UserError, match=r"LSTM\(2,3\): pytagi's files know no layers that run back"
+    ):
+        interop.write_binary(net.layer, tmp_path / "net.bin")
+
+
+def recurrent(seed: int, bias: bool) -> nn.Network:
+    layers = nn.Sequential(
+        nn.LSTM(2, 3, 4, bias=bias, tracking=True),
+        nn.SLSTM(3, 5, 4, bias=bias),
+        nn.SLinear(5, 2, bias=bias),
+    )
+    net = nn.Network(layers, (4, 2), rng=np.random.default_rng(seed))
+    net(np.random.default_rng(seed).normal(size=(1, 4, 2)))
+    return net
+
+
+def test_recurrent_layers_leave_their_parameters_and_no_states(tmp_path: Path) -> None:
+    for bias in (True, False):
+        net, other, path = recurrent(4, bias), recurrent(1, bias), tmp_path / "net.bin"
+        interop.write_binary(net.layer, path)
+        d = interop.state_dict(net.layer)
+        assert path.read_bytes() == b"".join(
+            (
+                record("LSTM(2,3)", *d["LSTM.0"]),
+                record("SLSTM(3,5)", *d["SLSTM.1"]),
+                record("SLinear(5,2)", *d["SLinear.2"]),
+            )
+        )
+        states = nn.RecurrentStates(other.layer, other.parameters)
+        before = states.get()
+        interop.read_binary(other.layer, path)
+        for name, entry in interop.state_dict(other.layer).items():
+            for got, want in zip(entry, d[name], strict=True):
+                np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(np.concatenate(states.get()[0]), np.concatenate(before[0]))
+
+
+def test_layers_of_one_lstm_are_layers_of_their_own(tmp_path: Path) -> None:
+    """Blocks of gates in the order forget, input, candidate, output, as in one layer."""
+    stack = network(nn.LSTM(2, 3, 4, depth=2), nn.Linear(12, 1), shape=(4, 2))
+    chain = network(nn.LSTM(2, 3, 4), nn.LSTM(3, 3, 4), nn.Linear(12, 1), shape=(4, 2), seed=1)
+    path = tmp_path / "net.bin"
+    interop.write_binary(stack.layer, path)
+    interop.read_binary(chain.layer, path)
+    x = np.random.default_rng(2).normal(size=(3, 4, 2))
+    np.testing.assert_array_equal(chain(x).mu, stack(x).mu)
+    names = ["LSTM.forward_0.0", "LSTM.forward_1.0", "Linear.1"]
+    found = interop.state_dict(stack.layer)
+    assert list(found) == names
+    tracking = nn.Sequential(nn.LSTM(2, 3, 4, depth=2, tracking=True))
+    nn.Network(tracking, (4, 2))
+    assert not any(entry.states for entry in interop.state_dict(tracking).values())
+    data = path.read_bytes()
+    path.write_bytes(data[: len(record("LSTM(2,3)", np.zeros(144))) + 40])
+    with pytest.raises(UserError, match=r"inside the parameters of LSTM\.forward_1\.0"):
+        interop.read_binary(stack.layer, path)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +217,9 @@ def test_layers_that_pytagi_lacks_are_refused(tmp_path: Path) -> None:
         (nn.RMSNorm((3,)), (3,), "RMSNorm()"),
         (nn.Embedding(7, 2), (3,), "Embedding(7->2)"),
         (nn.LeakyReLU(), (3,), "leakyReLU()"),
+        (nn.LSTM(0, 2, 4), (4, 3), "LSTM(3,2)"),
+        (nn.SLSTM(0, 2, 4), (4, 3), "SLSTM(3,2)"),
+        (nn.SLinear(0, 2), (4, 3), "SLinear(3,2)"),
         (nn.Sequential(nn.Linear(0, 2)), (3,), "LayerBlock(3,2)"),
         (nn.ResNetBlock(nn.Linear(0, 3)), (3,), "ResNetBlock(3,3)"),
     ],

@@ -35,6 +35,19 @@ def test_four_files_hold_all_layers_at_full_precision(tmp_path: Path) -> None:
             np.testing.assert_array_equal(got, want)
 
 
+def test_recurrent_layers_are_in_them(tmp_path: Path) -> None:
+    nets = []
+    for seed in (0, 1):
+        layers = nn.Sequential(nn.LSTM(2, 3, 4, depth=2), nn.SLSTM(3, 2, 4), nn.SLinear(2, 1))
+        nets.append(nn.Network(layers, (4, 2), rng=np.random.default_rng(seed)))
+    interop.write_csv(nets[0].layer, tmp_path / "net")
+    sizes = [len(Path(f"{tmp_path / 'net'}{ending}").read_text().split()) for ending in FILES]
+    assert sizes == [4 * 3 * 5 + 4 * 3 * 6 + 4 * 2 * 5 + 2] * 2 + [12 + 12 + 8 + 1] * 2
+    interop.read_csv(nets[1].layer, tmp_path / "net")
+    x = np.random.default_rng(2).normal(size=(1, 4, 2))
+    np.testing.assert_array_equal(nets[1](x).mu, nets[0](x).mu)
+
+
 def test_files_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> None:
     net, prefix = network(0), tmp_path / "net"
     interop.write_csv(network(1).layer, prefix)
