@@ -10,7 +10,7 @@ from tagi_cli.backend.window import Window
 from tagi_cli.nn.geometry import Padding, Size, Sliding, image_shape, shown
 from tagi_cli.nn.init import InitOptions, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameter, Parameters
+from tagi_cli.nn.parameters import Parameter, Parameters, drawn
 from tagi_cli.nn.plan import Plan, Value
 
 
@@ -87,16 +87,10 @@ class Convolution(Layer):
         prior = Prior(self.init_method, kh * kw * I // g, kh * kw * O // g, self.init)
         shape = (I, O // g, kh, kw) if self.transposed else (O, I // g, kh, kw)
         pair = prior.weights(shape, rng, gain=self.gain_weight, gain_mean=self.gain_mean)
-        if self.weight is None:
-            self.weight = Parameter("weight", *pair)
-        else:
-            self.weight.assign(*pair)
+        self.weight = drawn(self.weight, "weight", *pair)
         if self.has_bias:
             pair = prior.bias((O,), rng, gain=self.gain_bias, gain_mean=self.gain_mean)
-            if self.bias is None:
-                self.bias = Parameter("bias", *pair)
-            else:
-                self.bias.assign(*pair)
+            self.bias = drawn(self.bias, "bias", *pair)
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         image = image_shape(self.describe(), shape, self.in_channels, self.in_height, self.in_width)

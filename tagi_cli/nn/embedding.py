@@ -8,7 +8,7 @@ import numpy as np
 
 from tagi_cli.nn import init
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Host, Parameter, Parameters, flat_size
+from tagi_cli.nn.parameters import Host, Parameter, Parameters, drawn, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 LARGEST = 2**24
@@ -68,10 +68,7 @@ class Embedding(Layer):
     def draw(self, rng: np.random.Generator) -> None:
         """Draw new prior means and set the prior variances."""
         pair = init.gaussian((self.num_embeddings, self.embedding_dim), self.scale, rng)
-        if self.weight is None:
-            self.weight = Parameter("weight", *pair)
-        else:
-            self.weight.assign(*pair)
+        self.weight = drawn(self.weight, "weight", *pair)
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         if self.input_size not in (0, flat_size(shape)):

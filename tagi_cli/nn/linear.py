@@ -6,7 +6,7 @@ import numpy as np
 
 from tagi_cli.nn.init import InitOptions, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
+from tagi_cli.nn.parameters import Parameter, Parameters, drawn, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 
@@ -112,16 +112,10 @@ class Linear(Layer):
         I, O = self.input_size, self.output_size
         prior = Prior(self.init_method, I, O, self.init)
         pair = prior.weights((O, I), rng, gain=self.gain_weight, gain_mean=self.gain_mean)
-        if self.weight is None:
-            self.weight = Parameter("weight", *pair)
-        else:
-            self.weight.assign(*pair)
+        self.weight = drawn(self.weight, "weight", *pair)
         if self.has_bias:
             pair = prior.bias((O,), rng, gain=self.gain_bias, gain_mean=self.gain_mean)
-            if self.bias is None:
-                self.bias = Parameter("bias", *pair)
-            else:
-                self.bias.assign(*pair)
+            self.bias = drawn(self.bias, "bias", *pair)
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         if not (self.flatten or shape):

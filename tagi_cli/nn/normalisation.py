@@ -6,7 +6,7 @@ import numpy as np
 
 from tagi_cli.backend import Array
 from tagi_cli.nn.layer import Cost, Layer
-from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
+from tagi_cli.nn.parameters import Parameter, Parameters, drawn, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 STATISTICS = ("peer", "mixture")
@@ -46,16 +46,10 @@ class Normalisation(Layer):
         """Set the prior: gains 1, biases 0, variances `gain^2 / features`; sizes must be known."""
         shape = (self.features,)
         weight = np.ones(shape), np.full(shape, self.gain_weight**2 / self.features)
-        if self.weight is None:
-            self.weight = Parameter("weight", *weight)
-        else:
-            self.weight.assign(*weight)
+        self.weight = drawn(self.weight, "weight", *weight)
         if self.has_bias:
             bias = np.zeros(shape), np.full(shape, self.gain_bias**2 / self.features)
-            if self.bias is None:
-                self.bias = Parameter("bias", *bias)
-            else:
-                self.bias.assign(*bias)
+            self.bias = drawn(self.bias, "bias", *bias)
 
     def _adopt(self, parameters: Parameters, rng: np.random.Generator) -> None:
         """Register gain and bias, drawn now unless they were before."""

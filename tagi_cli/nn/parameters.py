@@ -55,6 +55,18 @@ class Parameter:
             overwrite(old, new)
 
 
+def drawn(found: Parameter | None, name: str, mu: Host, var: Host) -> Parameter:
+    """A parameter with these values: `found`, which others may hold, or a new one if there is none.
+
+    Raises:
+        ValueError: the values do not fit `found`.
+    """
+    if found is None:
+        return Parameter(name, mu, var)
+    found.assign(mu, var)
+    return found
+
+
 class State:
     """A named array that prediction needs besides the parameters, such as running statistics."""
 

@@ -11,7 +11,7 @@ from tagi_cli.backend import Array
 from tagi_cli.errors import UserError
 from tagi_cli.nn.init import InitOptions, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape
-from tagi_cli.nn.parameters import Parameter, Parameters, State
+from tagi_cli.nn.parameters import Parameter, Parameters, State, drawn
 from tagi_cli.nn.plan import Plan, Value
 
 COVARIANCES = ("full", "peer")
@@ -116,18 +116,12 @@ class Recurrence(Layer):
         weight = prior.weights(
             (4 * H, inputs + H), rng, gain=cell.gain_weight, gain_mean=cell.gain_mean
         )
-        if self.weight is None:
-            self.weight = Parameter("weight", *weight)
-        else:
-            self.weight.assign(*weight)
+        self.weight = drawn(self.weight, "weight", *weight)
         if not cell.bias:
             return
         mu, var = prior.bias((4 * H,), rng, gain=cell.gain_bias, gain_mean=cell.gain_mean)
         mu[:H] += cell.forget_bias
-        if self.bias is None:
-            self.bias = Parameter("bias", mu, var)
-        else:
-            self.bias.assign(mu, var)
+        self.bias = drawn(self.bias, "bias", mu, var)
 
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         cell, H = self.cell, self.cell.units
