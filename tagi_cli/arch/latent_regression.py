@@ -8,8 +8,10 @@ NumPy's. What is learnt are Gaussians: where that package returns a tensor, mean
 
 from __future__ import annotations
 
+from tagi_cli.arch.latent import group_maps as group_maps
 from tagi_cli.arch.latent.model import LatentRegModel as LatentRegModel
 from tagi_cli.arch.latent.predictor import Prediction as Prediction
 from tagi_cli.arch.latent.shared_model import SharedMLatentRegModel as SharedMLatentRegModel
 from tagi_cli.arch.latent.shrinkage import ARD as ARD
 from tagi_cli.arch.latent.shrinkage import Lasso as Lasso
+from tagi_cli.arch.latent.subjects import fit_subjects as fit_subjects

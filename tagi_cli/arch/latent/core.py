@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tagi_cli import nn
 from tagi_cli.arch.latent.psi import Psi
 from tagi_cli.arch.latent.structure import Groups, LatentRegression, Priors
 from tagi_cli.arch.latent.tensors import Tensors
-from tagi_cli.backend import Backend
+from tagi_cli.backend import Backend, overwrite
 
 Host = np.ndarray[Any, Any]
 
@@ -92,14 +92,18 @@ class Core:
         other.network.load_state_dict(values)
         other.psi.load_state_dict(self.psi.state_dict())
         other.tensors.missing = set(self.tensors.missing)
+        other.tensors.given = set(self.tensors.given)
         return other
 
-    def redraw(self, rng: np.random.Generator) -> None:
-        """Give fresh prior means and variances to all trainable parameters of the network."""
+    def redraw(self, rng: np.random.Generator, kept: Collection[str] = ()) -> None:
+        """Give fresh prior means and variances to trainable parameters of the network.
+
+        Those that were given a value keep it, and so do the `kept` ones, by name.
+        """
         fresh = nn.Parameters(nn.Network(nn.Sequential(), (1,)).backend)
         self._structure().build(self.network.input_shape, fresh, rng)
         for name, parameter in self.network.parameters.tensors.items():
-            if parameter.trainable:
+            if parameter.trainable and name not in kept and name not in self.tensors.given:
                 parameter.assign(fresh.tensors[name].mu, fresh.tensors[name].var)
 
     def outputs(self, x: Host, var_x: Host | None = None) -> nn.Moments:
@@ -138,6 +142,27 @@ class Core:
         names = self.psi.state_dict().keys()
         self.network.load_state_dict({k: v for k, v in values.items() if k not in names})
         self.psi.load_state_dict(values)
+
+    def part(self, prefix: str) -> dict[str, tuple[Host, ...]]:
+        """Host copies of the parameters and states of a node's layer."""
+        host = self.network.backend.to_host
+        store = self.network.parameters
+        found = {t.name: (host(t.mu), host(t.var)) for t in self.parameters(prefix)}
+        states = {n: s for n, s in store.states.items() if n.startswith(f"{prefix}.")}
+        return {**found, **{name: (host(state.value),) for name, state in states.items()}}
+
+    def load_part(self, values: Mapping[str, tuple[Host, ...]]) -> None:
+        """Take over what `part` gave, of a model with a layer like it.
+
+        Raises:
+            ValueError: it has other sizes.
+        """
+        store = self.network.parameters
+        for name, arrays in values.items():
+            if name in store.tensors:
+                store.tensors[name].assign(*arrays)
+            else:
+                overwrite(store.states[name].value, arrays[0])
 
     def parameters(self, prefix: str = "") -> list[nn.Parameter]:
         """Parameters of the network whose names begin with a node's."""

@@ -170,6 +170,7 @@ def fit(
     rng: np.random.Generator,
     restarts: int = 1,
     unset: Collection[int] = (),
+    kept: Collection[str] = (),
 ) -> Fit:
     """Fit a model, from its present values and then from fresh ones; the best fit stays.
 
@@ -181,6 +182,7 @@ def fit(
         rng: draws orders and fresh values.
         restarts: number of fits.
         unset: output groups whose error variances start from those of the targets.
+        kept: names of parameters that are not drawn anew.
 
     Raises:
         ValueError: the data do not fit the setting, or there is to be no fit.
@@ -191,10 +193,10 @@ def fit(
     core.psi.start(y, unset)
     psi = core.psi.state_dict()
     best: Fit | None = None
-    kept: dict[str, Host] = {}
+    state: dict[str, Host] = {}
     for i in range(restarts):
         if i:
-            core.redraw(rng)
+            core.redraw(rng, kept)
             core.psi.load_state_dict(psi)
         made = setting.start(core, x, y, rng)
         try:
@@ -205,8 +207,8 @@ def fit(
             continue
         if best is None or made.final() < best.final():
             best = made
-            kept = core.state_dict() if restarts > 1 else {}
+            state = core.state_dict() if restarts > 1 else {}
     assert best is not None
-    if kept:
-        core.load_state_dict(kept)
+    if state:
+        core.load_state_dict(state)
     return best

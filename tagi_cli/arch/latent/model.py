@@ -114,11 +114,11 @@ class LatentRegModel(Predictor):
         )  # fmt: skip
         self._assigned: dict[str, list[bool]] = {}
         for role, flag, values in zip(ROLES, FLAGS, asked, strict=True):
-            count = len(self._core.tensors.parameters(role))
+            count = len(self.core.tensors.parameters(role))
             self._assigned[role] = request.flags(f"assign_{flag}", values, count)
             for i, assigned in enumerate(self._assigned[role]):
                 if not assigned:
-                    self._core.tensors.leave_out(role, i)
+                    self.core.tensors.leave_out(role, i)
         self.p_trainable = list(self._assigned["p"])
         self.u_trainable = list(self._assigned["u"])
         self.scales_trainable = list(self._assigned["scales"])
@@ -132,28 +132,28 @@ class LatentRegModel(Predictor):
 
     def parameters(self) -> list[nn.Parameter]:
         """All Gaussian tensors: of m and s, then p, u, scales, offsets, couplings, psi."""
-        self._refresh()
+        self.refresh()
         return [*self._map_parameters(), *self._s_tensors(), *self._tensors_of(lambda *_: True)]
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """As `parameters`, without those whose `*_trainable` flag is not set."""
-        self._refresh()
+        self.refresh()
         flagged = self._tensors_of(lambda role, i: getattr(self, f"{role}_trainable")[i])
         return [*self._map_parameters(), *self._s_tensors(), *flagged]
 
     def s_parameters(self) -> list[list[nn.Parameter]]:
         """The tensors of each output group's s."""
-        return [self._core.parameters(f"s{h}") for h in range(len(self.d_out))]
+        return [self.core.parameters(f"s{h}") for h in range(len(self.d_out))]
 
     def _s_tensors(self) -> list[nn.Parameter]:
         return [parameter for group in self.s_parameters() for parameter in group]
 
     def _map_parameters(self) -> list[nn.Parameter]:
-        return [t for name, _ in self._core.maps for t in self._core.parameters(name)]
+        return [t for name, _ in self.core.maps for t in self.core.parameters(name)]
 
     def _tensors_of(self, wanted: Callable[[str, int], bool]) -> list[nn.Parameter]:
         """Tensors with a value, of all roles."""
-        tensors = self._core.tensors
+        tensors = self.core.tensors
         return [
             parameter
             for role in ROLES
@@ -221,13 +221,8 @@ class LatentRegModel(Predictor):
             FloatingPointError: parameters are not finite any more.
         """
         request.check_original(learning_rates, adam_params)
-        self._refresh()
-        self._core.tensors.require(*ROLES)
-        rows, targets = request.joined("x", x, self.d_in), request.joined("y", y, self.d_out)
-        request.known("x", rows, self.d_in)
-        if len(rows) != len(targets):
-            raise ValueError(f"x has {len(rows)} rows, y {len(targets)}")
-        priors = request.shrinkages(shrinkage, self._core.groups)
+        rows, targets = self._rows(x, y)
+        priors = request.shrinkages(shrinkage, self.core.groups)
         for role, lambdas in (("p", l1_p_lambda), ("u", l1_u_lambda)):
             shapes = [m.mu.shape for m in self.moments(role) if m is not None]
             laplace = request.lassos(f"l1_{role}_lambda", lambdas, shapes, len(rows), l1_convention)
@@ -242,12 +237,42 @@ class LatentRegModel(Predictor):
             update_int=update_int,
             priors=priors,
         )
-        learnt = self.trainable_parameters() if parameters is None else list(parameters)
-        self._choose(learnt)
-        best = fitting.fit(self._core, rows, targets, setting, self.rng, restarts, self._psi_unset)
+        self._choose(self.trainable_parameters() if parameters is None else list(parameters))
+        best = fitting.fit(
+            self.core,
+            rows,
+            targets,
+            setting,
+            self.rng,
+            restarts,
+            self._psi_unset,
+            self.kept_names(),
+        )
         self._psi_unset.clear()
-        self._publish()
+        self.publish()
         return {"elapsed_time": best.elapsed_time, "obj": best.obj}
+
+    def begin(self, x: Sequence[Any], y: Sequence[Any], setting: fitting.Setting) -> fitting.Fit:
+        """A fit of `trainable_parameters` whose steps the caller takes; see `fit`.
+
+        Raises:
+            ValueError: the data do not fit the model or the setting, or a tensor has no value.
+        """
+        rows, targets = self._rows(x, y)
+        self._choose(self.trainable_parameters())
+        self.core.psi.start(targets, self._psi_unset)
+        self._psi_unset.clear()
+        return setting.start(self.core, rows, targets, self.rng)
+
+    def _rows(self, x: Sequence[Any], y: Sequence[Any]) -> tuple[Host, Host]:
+        """Rows of all inputs and of all outputs, after a look at them and at the model."""
+        self.refresh()
+        self.core.tensors.require(*ROLES)
+        rows, targets = request.joined("x", x, self.d_in), request.joined("y", y, self.d_out)
+        request.known("x", rows, self.d_in)
+        if len(rows) != len(targets):
+            raise ValueError(f"x has {len(rows)} rows, y {len(targets)}")
+        return rows, targets
 
     def _choose(self, learnt: Sequence[nn.Parameter]) -> None:
         """Let these tensors learn and no others.

@@ -29,13 +29,17 @@ class Prediction(NamedTuple):
 class Predictor:
     """A latent regression without a way to learn.
 
+    Attributes:
+        core: network, error variances and parameters by role.
+        rng: draws what nobody else has a Generator for.
+
     Args:
         core: network, error variances and parameters by role.
         rng: draws what nobody else has a Generator for.
     """
 
     def __init__(self, core: Core, rng: np.random.Generator) -> None:
-        self._core = core
+        self.core = core
         self.rng = rng
         # Groups whose error variances wait for the first targets.
         self._psi_unset = set(range(len(self.d_out)))
@@ -43,17 +47,17 @@ class Predictor:
     @property
     def d_in(self) -> tuple[int, ...]:
         """Variables of each input group."""
-        return self._core.groups.d_in
+        return self.core.groups.d_in
 
     @property
     def d_out(self) -> tuple[int, ...]:
         """Variables of each output group."""
-        return self._core.groups.d_out
+        return self.core.groups.d_out
 
     @property
     def direct_pairs(self) -> tuple[tuple[int, int], ...]:
         """Pairs (input group, output group) with direct couplings."""
-        return self._core.groups.direct_pairs
+        return self.core.groups.direct_pairs
 
     def moments(self, role: str) -> list[nn.Moments | None]:
         """Mean and variance of the tensors of a role, one for each group or pair.
@@ -67,8 +71,8 @@ class Predictor:
         """
         if role not in ROLES:
             raise ValueError(f"role: found '{role}'. Allowed: {', '.join(ROLES)}")
-        self._refresh()
-        return self._core.tensors.moments(role)
+        self.refresh()
+        return self.core.tensors.moments(role)
 
     def assign(
         self,
@@ -90,7 +94,7 @@ class Predictor:
         given = zip(ROLES, (p, u, scales, offsets, direct_mappings, psi), strict=True)
         for role, values in given:
             if values is not None:
-                changed = self._core.tensors.assign(role, values)
+                changed = self.core.tensors.assign(role, values)
                 if role == "psi":
                     self._psi_unset -= set(changed)
 
@@ -124,17 +128,17 @@ class Predictor:
     def _conditional(self, x: Sequence[Any], *given: Values) -> list[Prediction]:
         rows = request.joined("x", x, self.d_in)
         request.known("x", rows, self.d_in)
-        self._refresh()
-        with self._core.tensors.overridden(dict(zip(ROLES, given, strict=False))):
-            self._core.tensors.require(*ROLES[:-1])
-            mu, var = self._core.outputs(rows)
+        self.refresh()
+        with self.core.tensors.overridden(dict(zip(ROLES, given, strict=False))):
+            self.core.tensors.require(*ROLES[:-1])
+            mu, var = self.core.outputs(rows)
         noise = np.broadcast_to(self._noise(), mu.shape)
         parts = (self._by_output(a) for a in (mu, var, noise))
         return [Prediction(*moments) for moments in zip(*parts, strict=True)]
 
     def _noise(self) -> Host:
         """Error variances of all outputs, `(K,)`."""
-        return np.asarray(self._core.network.backend.to_host(self._core.psi.mean), np.float64)
+        return np.asarray(self.core.network.backend.to_host(self.core.psi.mean), np.float64)
 
     def _by_output(self, rows: Host) -> list[Host]:
         """Columns of all outputs by group."""
@@ -146,17 +150,17 @@ class Predictor:
 
     def project(self, x: Sequence[Any], p: Values = None) -> list[nn.Moments]:
         """Mean and variance of the projected latents of each input group, `(n, d_proj)`."""
-        return self._project(x, p, "projected", self._core.groups.d_proj)
+        return self._project(x, p, "projected", self.core.groups.d_proj)
 
     def _project(
         self, x: Sequence[Any], p: Values, node: str, sizes: Sequence[int]
     ) -> list[nn.Moments]:
         rows = request.joined("x", x, self.d_in)
         request.known("x", rows, self.d_in)
-        self._refresh()
-        with self._core.tensors.overridden({"p": p}):
-            self._core.tensors.require("p")
-            found = self._core.latents(rows, node)
+        self.refresh()
+        with self.core.tensors.overridden({"p": p}):
+            self.core.tensors.require("p")
+            found = self.core.latents(rows, node)
         cuts = list(accumulate(sizes))[:-1]
         parts = (np.split(a, cuts, axis=1) for a in found)
         return [nn.Moments(*moments) for moments in zip(*parts, strict=True)]
@@ -204,10 +208,10 @@ class Predictor:
         mode: str,
         rng: np.random.Generator | None,
     ) -> list[Host]:
-        self._refresh()
-        self._core.tensors.require(*ROLES)
+        self.refresh()
+        self.core.tensors.require(*ROLES)
         arrays = self._steps(x, pairs)
-        drawn = generation.generate(self._core, arrays, pairs, mode, rng or self.rng)
+        drawn = generation.generate(self.core, arrays, pairs, mode, rng or self.rng)
         return self._by_output(drawn)
 
     def recursive_moments(
@@ -219,9 +223,9 @@ class Predictor:
         each step: over many steps the variance is too small where parameters are uncertain.
         """
         pairs = [(int(h), int(g)) for h, g in r_map or ()]
-        self._refresh()
-        self._core.tensors.require(*ROLES)
-        found = generation.propagate(self._core, self._steps(x, pairs), pairs)
+        self.refresh()
+        self.core.tensors.require(*ROLES)
+        found = generation.propagate(self.core, self._steps(x, pairs), pairs)
         parts = (self._by_output(a) for a in found)
         return [nn.Moments(*moments) for moments in zip(*parts, strict=True)]
 
@@ -229,7 +233,7 @@ class Predictor:
         """Inputs by group, after a look at what is missing."""
         rows = request.joined("x", x, self.d_in)
         arrays = np.split(rows, list(accumulate(self.d_in))[:-1], axis=1)
-        faults = recursion.faults(arrays, pairs, self._core.groups)
+        faults = recursion.faults(arrays, pairs, self.core.groups)
         if faults:
             raise ValueError("; ".join(faults))
         return arrays
@@ -244,21 +248,25 @@ class Predictor:
         """
         rows = request.joined("y", y, self.d_out)
         means = request.joined("mn", mn, self.d_out)
-        with self._core.tensors.overridden({"psi": psi}):
-            self._core.tensors.require("psi")
+        with self.core.tensors.overridden({"psi": psi}):
+            self.core.tensors.require("psi")
             noise = self._noise()
         return -float(np.nansum(norm.logpdf(rows, means, np.sqrt(noise))))
 
     def predictive_neg_ll(self, x: Sequence[Any], y: Sequence[Any]) -> float:
         """As `neg_ll`, under the predictive distribution: uncertain means and noise."""
-        self._core.tensors.require("psi")
+        self.core.tensors.require("psi")
         rows = request.joined("y", y, self.d_out)
         found = [np.concatenate(parts, axis=1) for parts in zip(*self.predict(x), strict=True)]
         sd = np.sqrt(found[1] + found[2])
         return -float(np.nansum(norm.logpdf(rows, found[0], sd)))
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Take over what is held in common with others; nothing here."""
 
-    def _publish(self) -> None:
+    def kept_names(self) -> set[str]:
+        """Names of parameters that a restart does not draw anew; none here."""
+        return set()
+
+    def publish(self) -> None:
         """Hand back what is held in common with others; nothing here."""

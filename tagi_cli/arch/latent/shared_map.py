@@ -27,14 +27,14 @@ class SharedMap:
 
     def __init__(self) -> None:
         self.version = 0
-        self.values: dict[str, Host] = {}
+        self.values: dict[str, tuple[Host, ...]] = {}
 
     @classmethod
     def of(cls, layer: nn.Layer) -> SharedMap:
         """What models made with this same layer hold in common."""
         return cls._known.setdefault(layer, cls())
 
-    def publish(self, values: Mapping[str, Host]) -> int:
+    def publish(self, values: Mapping[str, tuple[Host, ...]]) -> int:
         """Hand back values; the version that they are."""
         self.values = dict(values)
         self.version += 1

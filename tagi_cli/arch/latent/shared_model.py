@@ -89,8 +89,8 @@ class SharedMLatentRegModel(LatentRegModel):
     def _join(self) -> None:
         """Take over the shared map's values, or be the first to give it some."""
         if self.shared_m is not None and not SharedMap.of(self.shared_m).values:
-            self._publish()
-        self._refresh()
+            self.publish()
+        self.refresh()
 
     def update_shared_m(self, new_m_core: nn.Layer) -> None:
         """Replace the shared part of the map, or add one; all else keeps its values.
@@ -99,33 +99,39 @@ class SharedMLatentRegModel(LatentRegModel):
             ValueError: the new one does not fit between the latents, or belongs to a network.
         """
         request.check_unused([new_m_core])
-        maps = [(name, layer) for name, layer in self._core.maps if name != "shared_m"]
-        self._core = self._core.with_maps([*maps, ("shared_m", new_m_core)], self.rng)
+        maps = [(name, layer) for name, layer in self.core.maps if name != "shared_m"]
+        self.core = self.core.with_maps([*maps, ("shared_m", new_m_core)], self.rng)
         self.shared_m, self._version = new_m_core, -1
         self._join()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Take over what others have made of the shared map."""
         if self.shared_m is None:
             return
         held = SharedMap.of(self.shared_m)
         if held.version != self._version and held.values:
-            self._core.network.load_state_dict({**self._core.network.state_dict(), **held.values})
+            self.core.load_part(held.values)
             self._version = held.version
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Hand over what this model has made of the shared map."""
         if self.shared_m is not None:
-            values = self._core.network.state_dict()
-            own = {k: v for k, v in values.items() if k.startswith("shared_m.")}
-            self._version = SharedMap.of(self.shared_m).publish(own)
+            self._version = SharedMap.of(self.shared_m).publish(self.core.part("shared_m"))
+
+    def kept_names(self) -> set[str]:
+        """What others have learnt, too, is not drawn anew by a restart."""
+        if self.shared_m is None or SharedMap.of(self.shared_m).version <= 1:
+            return set()
+        return {parameter.name for parameter in self.core.parameters("shared_m")}
 
     def specific_m_parameters(self) -> list[nn.Parameter]:
         """The tensors of `specific_m`; none where there is none."""
-        return self._core.parameters("specific_m")
+        return self.core.parameters("specific_m")
 
     def shared_m_parameters(self) -> list[nn.Parameter]:
         """The tensors of `shared_m`, with the values all models have; none where there is none."""
-        self._refresh()
-        return self._core.parameters("shared_m")
+        self.refresh()
+        return self.core.parameters("shared_m")
 
     def parameters(
         self,
@@ -168,6 +174,6 @@ class SharedMLatentRegModel(LatentRegModel):
         """Mean and variance of what `p_project` gives."""
         if not (apply_specific_m and self.specific_m is not None):
             return super().project(x, p)
-        sizes = self._core.groups.d_proj
-        units = nn.flat_size(self._core.node_shape("specific_m"))
+        sizes = self.core.groups.d_proj
+        units = nn.flat_size(self.core.node_shape("specific_m"))
         return self._project(x, p, "specific_m", sizes if sum(sizes) == units else (units,))

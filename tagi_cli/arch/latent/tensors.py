@@ -34,6 +34,7 @@ class Tensors:
 
     Attributes:
         missing: role and position of tensors that have no value yet.
+        given: parameters that were given a value, by name.
 
     Args:
         store: parameters of the network.
@@ -62,6 +63,7 @@ class Tensors:
         }
         self._entries["psi"] = [_Entry(parameter, False) for parameter in psi.groups]
         self.missing: set[tuple[str, int]] = set()
+        self.given: set[str] = set()
 
     def parameters(self, role: str) -> list[nn.Parameter]:
         """The parameters of a role, in order; none where the model has no such role."""
@@ -109,6 +111,7 @@ class Tensors:
             arrays = (np.asarray(mu), np.asarray(var))
             parameter.assign(*(a.T if transposed else a for a in arrays))
             self.missing.discard((role, i))
+            self.given.add(parameter.name)
             set_now.append(i)
         return set_now
 
@@ -129,13 +132,13 @@ class Tensors:
     def kept(self) -> Iterator[None]:
         """Changes made inside are undone behind."""
         values, psi = self._store.state_dict(), self._psi.state_dict()
-        missing = set(self.missing)
+        missing, given = set(self.missing), set(self.given)
         try:
             yield
         finally:
             self._store.load_state_dict(values)
             self._psi.load_state_dict(psi)
-            self.missing = missing
+            self.missing, self.given = missing, given
 
     @contextmanager
     def overridden(self, given: Mapping[str, Sequence[Given] | None]) -> Iterator[None]:

@@ -134,12 +134,14 @@ def test_the_best_restart_stays() -> None:
 def test_restarts_leave_given_tensors() -> None:
     made = model()
     p = np.random.default_rng(0).normal(size=(12, 1))
-    made.assign(p=[None, p])
-    made.p_trainable[1] = False
+    made.assign(p=[None, p], u=[(np.ones((25, 3)), np.full((25, 3), 1e-12))])
     made.fit(DATA.x, DATA.y, 25, 25, epochs=1, restarts=3)
     second = made.moments("p")[1]
     assert second is not None
     np.testing.assert_array_equal(second.mu, p)
+    (u,) = made.moments("u")
+    assert u is not None
+    np.testing.assert_allclose(u.mu, 1, atol=1e-3)
 
 
 def test_the_numpy_path_learns_the_same() -> None:

@@ -68,9 +68,9 @@ def test_rows_follow_the_truth(groups: Groups) -> None:
     data = synthetic(5, 1, groups)
     for p in data.truth.p:
         np.testing.assert_allclose(p.T @ p, np.eye(p.shape[1]), atol=1e-12)
-    x, y = draw_rows(data.truth, groups, 200_000, np.random.default_rng(0))
+    x, y = draw_rows(data.truth, groups, 50_000, np.random.default_rng(0))
     mean = data.truth.mean(x, groups)
     residual = np.concatenate(y, axis=1) - np.concatenate(mean, axis=1)
     psi = np.concatenate(data.truth.psi)
-    np.testing.assert_allclose(residual.var(axis=0), psi, rtol=6 * np.sqrt(2 / 200_000))
+    np.testing.assert_allclose(residual.var(axis=0), psi, rtol=6 * np.sqrt(2 / 50_000))
     np.testing.assert_allclose(data.truth.noise_floor() ** 2, psi.mean())

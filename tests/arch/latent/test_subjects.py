@@ -1,0 +1,127 @@
+"""Several subjects with one map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from tagi_cli import nn
+from tagi_cli.arch.latent.subjects import fit_subjects
+from tagi_cli.arch.latent_regression import SharedMLatentRegModel
+
+D_IN, D_OUT, NOISE = 40, 10, 0.6
+
+
+class Subject(NamedTuple):
+    x: np.ndarray
+    y: np.ndarray
+    x_new: np.ndarray
+    y_new: np.ndarray
+
+    def rmse(self, model: SharedMLatentRegModel) -> float:
+        return float(np.sqrt(((model.forward([self.x_new])[0] - self.y_new) ** 2).mean()))
+
+
+def draw_subjects(seed: int, rows: Sequence[int]) -> list[Subject]:
+    """A nonlinear map of two latents to two, seen through modes of each subject's own."""
+    rng = np.random.default_rng(seed)
+    first, bias, last = rng.normal(size=(2, 30)), rng.normal(size=30), rng.normal(size=(30, 2))
+
+    def plain(z: np.ndarray) -> np.ndarray:
+        return np.maximum(z @ first + bias, 0) @ last
+
+    sample = plain(rng.normal(size=(20_000, 2)))
+    found = []
+    for n in rows:
+        p = np.linalg.qr(rng.normal(size=(D_IN, 2)))[0]
+        u = np.linalg.qr(rng.normal(size=(D_OUT, 2)))[0] * np.sqrt(D_OUT / 2)
+        x = rng.normal(size=(n + 2000, D_IN))
+        y = (plain(x @ p) - sample.mean(axis=0)) / sample.std(axis=0) @ u.T
+        y += NOISE * rng.normal(size=y.shape)
+        found.append(Subject(x[:n], y[:n], x[n:], y[n:]))
+    return found
+
+
+def model(shared: nn.Layer, seed: int) -> SharedMLatentRegModel:
+    return SharedMLatentRegModel(
+        [D_IN], [D_OUT], [2], [2], None, shared, [None], use_offsets=True, seed=seed
+    )
+
+
+def network() -> nn.Layer:
+    return nn.Sequential(nn.Linear(0, 30), nn.MixtureReLU(), nn.Linear(0, 2))
+
+
+def fit(subjects: Sequence[Subject], seed: int, **options: Any) -> list[SharedMLatentRegModel]:
+    shared = network()
+    models = [model(shared, 10 * seed + i) for i in range(len(subjects))]
+    given = {"batch_size": 16, "epochs": 20} | options
+    fit_subjects(models, [[s.x] for s in subjects], [[s.y] for s in subjects], **given)
+    return models
+
+
+def test_alignment_helps_a_small_subject_and_leaves_the_others() -> None:
+    """Subjects of 3000, 3000 and 250 rows; the median over five seeds of the small one's gain."""
+    gains = []
+    for seed in range(5):
+        subjects = draw_subjects(seed, (3000, 3000, 250))
+        options: dict[str, Any] = {"mode": "align-chain", "restarts": 8, "epochs": 15}
+        models = fit(subjects, seed, **options)
+        (first,) = fit(subjects[:1], seed, **options)
+        assert subjects[0].rmse(models[0]) < 1.05 * subjects[0].rmse(first)
+        assert subjects[1].rmse(models[1]) < 1.05 * NOISE
+        alone, small = model(network(), 100 + seed), subjects[2]
+        alone.fit([small.x], [small.y], 16, 16, epochs=15, restarts=8)
+        gains.append(small.rmse(alone) / small.rmse(models[2]))
+    assert np.median(gains) > 1.01
+
+
+def test_a_plain_chain_harms_the_first_subject() -> None:
+    """Which is why it is refused unless damage is allowed."""
+    subjects = draw_subjects(2, (1000, 1000))
+    with pytest.raises(ValueError, match=r"worse. Allowed: interleave"):
+        fit(subjects, 0, mode="chain")
+    models = fit(subjects, 0, mode="chain", damage=True)
+    alone = fit(subjects[:1], 0, mode="chain", damage=True)
+    assert subjects[0].rmse(models[0]) > 1.1 * subjects[0].rmse(alone[0])
+
+
+def test_interleaving_serves_all_subjects() -> None:
+    subjects = draw_subjects(0, (1000, 1000, 400))
+    models = fit(subjects, 0, restarts=6)
+    for subject, made in zip(subjects, models, strict=True):
+        assert subject.rmse(made) < 1.1 * NOISE
+    shared = [made.shared_m_parameters() for made in models]
+    for other in shared[1:]:
+        for a, b in zip(shared[0], other, strict=True):
+            np.testing.assert_array_equal(a.mu, b.mu)
+
+
+def test_a_fit_can_be_repeated() -> None:
+    subjects = draw_subjects(1, (60, 25))
+    for mode in ("interleave", "align-chain"):
+        fits = [fit(subjects, 3, mode=mode, epochs=2, restarts=2) for _ in range(2)]
+        for a, b in zip(*fits, strict=True):
+            for first, second in zip(a.parameters(), b.parameters(), strict=True):
+                np.testing.assert_array_equal(first.mu, second.mu)
+                np.testing.assert_array_equal(first.var, second.var)
+
+
+def test_what_cannot_be_done_is_refused() -> None:
+    subjects = draw_subjects(1, (20, 20))
+    x, y = [[s.x] for s in subjects], [[s.y] for s in subjects]
+    shared = network()
+    same, other = [model(shared, i) for i in range(2)], model(network(), 3)
+    for models, options, text in (
+        (same, {"mode": "product"}, "mode: found 'product'. Allowed: interleave, align-chain"),
+        (same[:1], {}, "1 models, inputs of 2, outputs of 2 subjects"),
+        ([same[0], other], {}, "with the same layer as shared_m"),
+        (same, {"restarts": 0}, "restarts: found 0"),
+        (same, {"epochs": 0}, "epochs: found 0"),
+    ):
+        with pytest.raises(ValueError, match=r"found|models") as caught:
+            fit_subjects(models, x, y, **options)
+        assert text in str(caught.value)
