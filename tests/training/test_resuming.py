@@ -326,6 +326,11 @@ def stopped(folder: Path, **options: Any) -> tuple[dict[str, Any], dict[str, Any
         ({"batch_size": 8}, r"data\.batch_size: 8 here, 4 in the run"),
         ({"seed": 6}, r"seed: 6 here, 5 in the run"),
         ({"shuffle": False}, r"data\.shuffle_train: False here, True in the run"),
+        (
+            {"mode": "inference"},
+            r"data\.batch_sampling_mode: inference here, independent in the run",
+        ),
+        ({"stride": 2}, r"data\.slide_stride: 2 here, 1 in the run"),
         ({"data": dataset(train=36)}, r"training rows: 36 here, 37 in the run"),
         ({"max_epochs": 1}, r"trainer\.max_epochs: 1, but .* trained 3 epochs; .* only be raised"),
     ],

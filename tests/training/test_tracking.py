@@ -2,103 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from series_learner import SIGMA, Part, Series, body, bound, learner, train
 
 from tagi_cli import nn
 from tagi_cli.backend import select
 from tagi_cli.data import Windows
 from tagi_cli.training.learner import Learner
-from tagi_cli.training.noise import registry
 from tagi_cli.training.sampling import Sampler
 
-Host = np.ndarray[Any, Any]
 KINDS = ["numpy", "auto"]
-SIGMA = 0.3
-
-
-def body(inputs: int, T: int, tracking: bool = True, carry: str = "posterior") -> list[nn.Layer]:
-    last = "all" if T == 1 else "last"
-    return [nn.LSTM(inputs, 5, T, depth=2, tracking=tracking, carry=carry, output=last)]
-
-
-def learner(
-    B: int,
-    *,
-    T: int = 1,
-    inputs: int = 2,
-    kernels: str = "numpy",
-    carry: str = "posterior",
-    stride: int = 1,
-    layers: list[nn.Layer] | None = None,
-) -> Learner:
-    kind = registry["constant"]
-    return Learner(
-        lambda units: nn.Sequential(*(layers or body(inputs, T, carry=carry)), nn.Linear(0, units)),
-        (T, inputs),
-        1,
-        noise=(kind, kind.options(sigma_v=SIGMA)),
-        update_rule="information_capped",
-        cap=2.0,
-        batch_size=B,
-        rng=np.random.default_rng(0),
-        backend=select(kernels=kernels, precision="float64"),
-        stride=stride,
-    )
-
-
-class Series:
-    """Rows of some series, one window of T rows for each of its prediction points."""
-
-    def __init__(self, *lengths: int, T: int = 1, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        # T - 1 rows before each series, which a window of its first point needs.
-        self.values = rng.normal(size=(sum(n + T - 1 for n in lengths), 2))
-        begins = np.cumsum([0, *(n + T - 1 for n in lengths[:-1])])
-        starts = np.concatenate([b + np.arange(n) for b, n in zip(begins, lengths, strict=True)])
-        places = [(s, 0, t) for s, n in enumerate(lengths) for t in range(n)]
-        self.index = np.array(places, np.int64)
-        self.x = Windows(self.values, starts, T)
-        self.y = np.tanh(self.values[starts + T - 1, :1]) + 0.1 * rng.normal(size=(len(starts), 1))
-
-    def part(self, where: Host) -> Part:
-        return Part(self.x[where], self.y[where], self.index[where])
-
-
-class Part:
-    """Some rows of series."""
-
-    center = scale = np.ones((1, 1))
-
-    def __init__(self, x: Windows, y: Host, index: Host) -> None:
-        self.x, self.y, self.index = x, y, index
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-
-def train(one: Learner, part: Part, mode: str = "inference", cut: int = 10**9) -> None:
-    """An epoch, in slices of `cut` batches."""
-    order = Sampler(one.batch_size, mode, False, one_stride(one)).order(
-        part, np.random.default_rng(0), follows=True
-    )
-    one.start_epoch(0)
-    step = cut * one.batch_size
-    for begin in range(0, len(order.rows), step):
-        end = min(begin + step, len(order.rows))
-        one.train(order.rows, begin, end, order.follows)
-
-
-def one_stride(one: Learner) -> int:
-    assert one._tracking is not None
-    return one._tracking._stride
-
-
-def bound(one: Learner, part: Part) -> Learner:
-    one.bind(part.x, part.y, part.index)
-    return one
 
 
 def by_hand(part: Part, B: int, carry: str, order: list[list[int]]) -> nn.Network:
@@ -320,6 +234,48 @@ def test_states_of_the_same_series_are_taken_over() -> None:
     state = one.state_dict()
     np.testing.assert_array_equal(state["ends.held"], [1, 0])
     np.testing.assert_array_equal(state["ends.0"][0], held["ends.0"][0])
+
+
+def test_windows_on_the_way_from_training_have_the_scale_of_the_first() -> None:
+    series = Series(20)
+    x = series.x
+    rng = np.random.default_rng(4)
+    # A scale for each window; those of the last rows are the same.
+    center, scale = rng.normal(size=(20, 2)), rng.uniform(0.5, 2, size=(20, 2))
+    center[10:], scale[10:] = center[10], scale[10]
+    shown = Windows(x.rows, x.starts, 1, center, scale)
+    one = bound(learner(1), Part(shown[:10], np.full((10, 1), np.nan), series.index[:10]))
+    whole = one.predict_along(shown, series.index)
+    train(one, Part(shown[:10], np.full((10, 1), np.nan), series.index[:10]))
+    found = one.predict_along(shown[14:], series.index[14:], continues=True)
+    assert whole is not None
+    assert found is not None
+    np.testing.assert_allclose(found.mu, whole.mu[14:], rtol=1e-9)
+    array = one.predict_along(np.asarray(shown), series.index)
+    assert array is not None
+    np.testing.assert_allclose(array.mu, whole.mu, rtol=1e-12)
+
+
+def test_without_being_told_no_row_goes_on() -> None:
+    series = Series(8)
+    part = series.part(np.arange(8))
+    told, silent = bound(learner(1), part), bound(learner(1), part)
+    for one in (told, silent):
+        train(one, part)
+        one.start_epoch(1)
+    told.train(np.arange(8), 0, 8, np.zeros(8, bool))
+    silent.train(np.arange(8), 0, 8)
+    for name, value in told.state_dict().items():
+        np.testing.assert_array_equal(silent.state_dict()[name], value, err_msg=name)
+
+
+def test_plans_of_short_batches_do_not_pile_up() -> None:
+    series = Series(30)
+    one = bound(learner(8), series.part(np.arange(30)))
+    for rows in (13, 14, 15, 12, 13, 30):
+        one.train(np.arange(30), 0, rows)
+    assert len(one._steps) == 3
+    assert 8 in one._steps
 
 
 def test_a_long_prediction_can_be_left() -> None:
