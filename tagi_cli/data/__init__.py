@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tagi_cli.data.bundled import BUNDLED as BUNDLED
+    from tagi_cli.data.dataset import Dataset as Dataset
     from tagi_cli.data.dataset import load as load
     from tagi_cli.data.encoder import Encoder as Encoder
     from tagi_cli.data.options import DataOptions as DataOptions
-    from tagi_cli.data.parts import Dataset as Dataset
     from tagi_cli.data.parts import Part as Part
     from tagi_cli.data.sources import read_table as read_table
     from tagi_cli.data.table import Table as Table
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BUNDLED": "bundled",
     "DataOptions": "options",
-    "Dataset": "parts",
+    "Dataset": "dataset",
     "Encoder": "encoder",
     "Part": "parts",
     "Table": "table",

@@ -19,27 +19,51 @@ _MOST_CATEGORIES = 100
 
 @dataclass(frozen=True)
 class Components:
-    """Columns by role, in the user's order; `categorical` is a subset of `inputs`."""
+    """Columns by role, in the user's order.
+
+    `categorical` is a subset of `inputs`; `labels` are the outputs where they are classes, else
+    empty.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     categorical: frozenset[str]
+    labels: frozenset[str] = frozenset()
 
 
 def choose(
-    table: Table, options: DataOptions, default_outputs: Sequence[str], notices: list[str]
+    table: Table,
+    options: DataOptions,
+    default_outputs: Sequence[str],
+    notices: list[str],
+    *,
+    classify: bool = False,
+    windowed: bool = False,
+    predicts_later: bool = False,
 ) -> Components:
-    """Find the columns that the options name; `notices` collects remarks for the user.
+    """Find the columns that the options name.
+
+    Args:
+        table: with the columns.
+        options: what the user asked for.
+        default_outputs: targets where the options name none.
+        notices: collects remarks for the user.
+        classify: whether the target is a label, which may be text.
+        windowed: whether inputs are seen through windows, so that a target may be one.
+        predicts_later: whether targets come after the inputs, so that all targets are inputs where
+            the options name none; the only column of numbers is then the default target.
 
     Raises:
         UserErrors: every name that is not there or has two roles at once.
-        UserError: no target named, no number in the table, no input left, or a column that mixes
-            text and numbers.
+        UserError: no target named, no number in the table, no input left, several labels, or a
+            column that mixes text and numbers.
     """
     names = table.columns
-    if not any(_has_number(table, name) for name in names):
+    if not classify and not any(_has_number(table, name) for name in names):
         raise UserError(f"{table.source}: no column holds numbers. Columns: {listing(names, 30)}")
     wanted = options.out_components or tuple(default_outputs)
+    if not wanted and predicts_later and not classify:
+        wanted = _only_numbers(table, options)
     if not wanted:
         raise UserError(
             "data.out_components: name the column to predict (or several). Columns of "
@@ -61,7 +85,7 @@ def choose(
             if name == other:
                 faults.append(f"data.out_components: column '{name}' is also {key}")
     for name in inputs:
-        if name in outputs or name == options.split_column:
+        if (name in outputs and not windowed) or name == options.split_column:
             role = "a target" if name in outputs else "data.split_column"
             faults.append(f"data.in_components: column '{name}' is also {role}")
         elif name == options.time and isinstance(table.column(name), TextColumn):
@@ -71,6 +95,8 @@ def choose(
             )
     remarks: list[str] = []
     if not options.in_components:
+        if predicts_later and not classify:
+            reserved -= set(outputs)
         inputs = _default_inputs(table, reserved, categorical, remarks)
     notices += remarks
     for name in categorical:
@@ -78,20 +104,37 @@ def choose(
             faults.append(f"data.categorical: column '{name}' is not among the inputs")
     if faults:
         raise UserErrors(faults)
-    if not inputs:
+    if not inputs and not options.time_covariates:
         reasons = "".join(f"; {remark}" for remark in remarks)
         raise UserError(
             f"data.in_components: {table.source} has no column left to be an input{reasons}"
         )
+    if classify and len(outputs) > 1:
+        raise UserError(
+            f"data.out_components: found {listing(outputs)}. Allowed: one column of labels"
+        )
     for name in outputs:
-        table.numbers(name, " (a target must be)")
+        if not classify:
+            table.numbers(name, " (a target must be)")
     for name in inputs:
         if name not in categorical and _has_number(table, name):
             table.numbers(
                 name, hint=" List the column in data.categorical to use its values as categories."
             )
     texts = {name for name in inputs if isinstance(table.column(name), TextColumn)}
-    return Components(tuple(inputs), tuple(outputs), frozenset(texts | set(categorical)))
+    return Components(
+        tuple(inputs),
+        tuple(outputs),
+        frozenset(texts | set(categorical)),
+        frozenset(outputs if classify else ()),
+    )
+
+
+def _only_numbers(table: Table, options: DataOptions) -> tuple[str, ...]:
+    """The only column of numbers that has no other role; empty if there are several."""
+    others = {options.instance, options.time, options.split_column, *options.categorical}
+    found = [name for name in table.columns if name not in others and _has_number(table, name)]
+    return tuple(found) if len(found) == 1 else ()
 
 
 def _matching(

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from tagi_cli.options import option
 
 _BATCH_SIZE = 16
+
+COVARIATES = ("hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month")
+"""What `time_covariates` may name."""
+
+_OF_WINDOWS = (
+    "padding_method",
+    "min_in_portion",
+    "min_slice",
+    "time_delta",
+    "time_covariates",
+    "split_gap",
+    "scaling_by",
+    "stride",
+    "batch_sampling_mode",
+    "slide_stride",
+)
+"""Options that have an effect on windows alone."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +53,65 @@ class DataOptions:
         "Input columns to one-hot encode although they hold numbers, or numbers and text. "
         "Columns without any number always are.",
     )
-    instance: str | None = option(None, "Column naming the series or subject; not an input.")
+    instance: str | None = option(
+        None,
+        "Column naming the series or subject; not an input unless named. In forecasting, a column "
+        "`series` is found by itself.",
+    )
     time: str | None = option(
         None,
-        "Column of times (numbers or ISO 8601) that orders the rows; not an input unless named.",
+        "Column of times (numbers or ISO 8601) that orders the rows; not an input unless named. In "
+        "forecasting, a column `t` is found by itself.",
+    )
+    time_delta: float | str | None = option(
+        None,
+        "Time from row to row: a number, or for dates a duration such as 15min (us ms s min h d w "
+        "mo q y). null: the most frequent. Where rows are missing, a series is cut into slices, "
+        "and no window reaches over the cut.",
+    )
+    time_covariates: tuple[str, ...] = option(
+        (),
+        "Parts of the date that become inputs, each as sine and cosine.",
+        choices=COVARIATES,
+    )
+    in_chunk: tuple[int, int] | Literal["auto"] | None = option(
+        None,
+        "First and last row that a prediction at row t sees, counted from t, both inclusive: "
+        "[-35, 0] are 36 rows up to t itself. auto: up to t, as many as suit the data. null: a "
+        "plain table, row by row, unless `out_chunk`, a forecast or the task asks for windows.",
+    )
+    out_chunk: tuple[int, int] | None = option(
+        None,
+        "First and last row that is predicted at row t: [1, 24] are the next 24. null: [0, 0], and "
+        "in forecasting [1, horizon].",
+    )
+    padding_method: str = option(
+        "auto",
+        "What a window shows before the first and after the last row of a slice: 0 (`constant`, "
+        "the mean once scaled), or rows of the slice again as numpy.pad does. `none` leaves such "
+        "windows out. auto: constant, or edge where windows are scaled one by one.",
+        choices=("auto", "constant", "edge", "reflect", "symmetric", "wrap", "none"),
+    )
+    min_in_portion: float = option(
+        0.5, "Portion of a window's input rows that must be real, not padding.", above=0, maximum=1
+    )
+    min_slice: int | None = option(
+        None, "Leave out slices (stretches without a gap) of fewer rows.", minimum=1
+    )
+    stride: int = option(
+        1, "Train on every so many-th prediction point; all are validated and tested.", minimum=1
     )
     missing: str = option(
         "error",
         "What to do with a missing input: stop, drop the row, or use the mean of the training part "
-        "(for categories, their frequencies). A missing target is kept: it teaches nothing.",
-        choices=("error", "drop", "mean"),
+        "(for categories, their frequencies). In series also: `split` cuts them at such rows, "
+        "`ffill` carries the last value forward. A missing target is kept: it teaches nothing.",
+        choices=("error", "drop", "mean", "split", "ffill"),
     )
     limit: int | None = option(
         None,
-        "Use at most this many rows: a random choice, the earliest, or (with a split column) the "
-        "first of the file.",
+        "Use at most this many rows (prediction points, slices or series, whichever are split): a "
+        "random choice, the earliest, or (with a split column) the first of the file.",
         minimum=1,
     )
     split_column: str | None = option(
@@ -57,9 +119,25 @@ class DataOptions:
     )
     split_method: str = option(
         "auto",
-        "`auto` is chronological where `time` is given, else random; `gal` is the standard UCI "
-        "split number `split_index`.",
-        choices=("auto", "random", "chronological", "gal"),
+        "`auto` is chronological for windows and where `time` is given, else random; forecasting "
+        "tests the last `forecast.horizon` rows of each series. `instance-` and `slice-` keep each "
+        "series or slice whole in one part. `gal` is the standard UCI split number `split_index`.",
+        choices=(
+            "auto",
+            "random",
+            "chronological",
+            "gal",
+            "instance-random",
+            "instance-chronological",
+            "slice-random",
+            "slice-chronological",
+        ),
+    )
+    split_gap: int | Literal["auto"] = option(
+        "auto",
+        "Prediction points left out before the next part in time. auto: as few as keep every "
+        "training row before the first target of that part.",
+        minimum=0,
     )
     split_portions: tuple[float, ...] = option(
         (0.8, 0.1, 0.1),
@@ -73,7 +151,8 @@ class DataOptions:
     valid_portion: float = option(
         0.1,
         "Portion of the training rows drawn for validation where the split itself has none (`gal`, "
-        "or a split column without `valid`); 0 leaves the validation part empty.",
+        "or a split column without `valid`); of series the last ones. In forecasting the most of "
+        "each series; one horizon where there are many. 0 leaves the validation part empty.",
         minimum=0,
         below=1,
     )
@@ -85,8 +164,15 @@ class DataOptions:
     )
     scaling_tag: str = option(
         "full",
-        "What is scaled: inputs and targets, inputs only, or nothing.",
+        "What is scaled: inputs and targets, inputs only, or nothing. Classes never are.",
         choices=("full", "in_only", "none"),
+    )
+    scaling_by: str = option(
+        "column",
+        "One scaler per column; one per series for the columns that vary within series; or for "
+        "each window one of its own input rows, for inputs that are targets too, and those targets "
+        "(all inputs, where no input is a target).",
+        choices=("column", "instance", "window"),
     )
     batch_size: int | None = option(
         None,
@@ -94,6 +180,25 @@ class DataOptions:
         minimum=1,
     )
     shuffle_train: bool = option(True, "Shuffle the training rows anew each epoch.")
+    batch_sampling_mode: str = option(
+        "independent",
+        "How batches are made of windows. sliding-window: row j of each batch continues row j of "
+        "the one before, as networks that carry states need it; inference: likewise, unshuffled.",
+        choices=("independent", "sliding-window", "inference"),
+    )
+    slide_stride: int = option(
+        1, "Prediction points from one batch to the next in sliding-window sampling.", minimum=1
+    )
+    variable_sequence_length_limit: int | None = option(
+        None,
+        "Rows of a segment in `task: vl_regression`; longer slices are cut. null: the longest.",
+        minimum=1,
+    )
+
+    def windowed(self, horizon: int | None = None, variable_length: bool = False) -> bool:
+        """Whether rows are seen through windows, given the forecast's horizon and the task."""
+        asked = self.in_chunk is not None or self.out_chunk is not None
+        return asked or horizon is not None or variable_length
 
     def rows_per_update(self, rows: int | None = None) -> int:
         """The batch size in force, for this number of training rows if it is known."""
@@ -130,20 +235,125 @@ class DataOptions:
                 f"data.limit: {self.limit} contradicts data.split_method: 'gal', which is defined "
                 "on all rows; leave data.limit null"
             )
+        return found + self._faults_of_windows()
+
+    def _faults_of_windows(self) -> list[str]:
+        found = []
+        for name in ("in_chunk", "out_chunk"):
+            chunk = getattr(self, name)
+            if isinstance(chunk, tuple) and chunk[0] > chunk[1]:
+                found.append(
+                    f"data.{name}: {list(chunk)} ends before it begins; the first row comes first"
+                )
+        method = self.split_method
+        whole = method.startswith(("instance-", "slice-"))
+        if self.padding_method == "wrap" and not whole:
+            found.append(
+                "data.padding_method: 'wrap' shows the end of a slice before its beginning, so "
+                "each slice must lie in one part. Allowed with data.split_method: instance-random, "
+                "instance-chronological, slice-random, slice-chronological"
+            )
+        if self.padding_method == "constant" and self.scaling_by == "window":
+            found.append(
+                "data.padding_method: 'constant' contradicts data.scaling_by: 'window', where each "
+                "window has a zero of its own. Allowed: auto, edge, reflect, symmetric, none"
+            )
+        if self.scaling_by == "instance" and method.startswith("instance-"):
+            found.append(
+                f"data.scaling_by: 'instance' contradicts data.split_method: '{method}', which "
+                "leaves the series of other parts without training rows. Allowed: column, window"
+            )
+        if self.stride > 1 and self.batch_sampling_mode != "independent":
+            found.append(
+                f"data.stride: {self.stride} contradicts data.batch_sampling_mode: "
+                f"'{self.batch_sampling_mode}', in which windows follow one another. Set "
+                "data.slide_stride instead"
+            )
         return found
 
-    def remarks(self) -> list[str]:
-        """Options that were set and have no effect beside the others, one message each."""
-        parts_are_given = self.split_column is not None or self.split_method == "gal"
-        idle = {
-            "split_portions": parts_are_given and "a split column or data.split_method=gal",
-            "valid_portion": not parts_are_given and "data.split_portions",
-            "split_index": self.split_method != "gal"
-            and "a split that is not data.split_method=gal",
+    def targets_chunk(self, horizon: int | None) -> tuple[int, int]:
+        """First and last row of the targets: as given, else those of a forecast, else the row."""
+        if self.out_chunk is not None:
+            return self.out_chunk
+        return (0, 0) if horizon is None else (1, horizon)
+
+    def predicts_later(self, horizon: int | None) -> bool:
+        """Whether windows end before their targets begin."""
+        last = self.in_chunk[1] if isinstance(self.in_chunk, tuple) else 0
+        return last < self.targets_chunk(horizon)[0]
+
+    def faults_in_use(
+        self,
+        *,
+        horizon: int | None = None,
+        variable_length: bool = False,
+        classify: bool = False,
+    ) -> list[str]:
+        """Faults that depend on the task, one message each.
+
+        Args:
+            horizon: of a forecast.
+            variable_length: whether the task learns segments of any length.
+            classify: whether the target is a label.
+        """
+        windowed = self.windowed(horizon, variable_length)
+        found = []
+        rows_only = {"missing": ("drop",), "split_method": ("gal",)}
+        windows_only = {
+            "missing": ("split", "ffill"),
+            "split_method": ("slice-random", "slice-chronological"),
         }
+        for name, words in (rows_only if windowed else windows_only).items():
+            value = getattr(self, name)
+            if value in words:
+                where = "in a table without windows" if windowed else "in windows (data.in_chunk)"
+                hint = " Set data.missing to 'split'." if value == "drop" else ""
+                found.append(f"data.{name}: '{value}' has a meaning only {where}.{hint}")
+        targets = self.targets_chunk(horizon)
+        if horizon is not None and not (targets[0] >= 1 and targets[1] <= horizon):
+            found.append(
+                f"data.out_chunk: {list(targets)} is no part of the next {horizon} rows, which are "
+                f"forecast.horizon. Allowed: between 1 and {horizon}"
+            )
+        if classify and targets[0] < targets[1]:
+            found.append(f"data.out_chunk: {list(targets)}; a label is that of one row, [k, k]")
+        if variable_length:
+            for name in ("in_chunk", "out_chunk"):
+                if getattr(self, name) not in (None, (0, 0)):
+                    found.append(
+                        f"data.{name}: {list(getattr(self, name))} has no meaning in task "
+                        "vl_regression, whose windows are whole segments. Allowed: null; see "
+                        "data.variable_sequence_length_limit"
+                    )
+        return found
+
+    def remarks(self, horizon: int | None = None, variable_length: bool = False) -> list[str]:
+        """Options that were set and have no effect beside the others, one message each.
+
+        Args:
+            horizon: of a forecast.
+            variable_length: whether the task learns segments of any length.
+        """
+        windowed = self.windowed(horizon, variable_length)
+        forecast = horizon is not None and self.split_method == "auto"
+        given = self.split_column is not None or self.split_method == "gal"
+        idle: dict[str, str] = {}
+        if given or (forecast and self.split_column is None):
+            beside = "a split column or data.split_method=gal" if given else "forecast.horizon"
+            idle["split_portions"] = f"beside {beside}"
+        else:
+            idle["valid_portion"] = "beside data.split_portions"
+        if self.split_method != "gal":
+            idle["split_index"] = "beside a split that is not data.split_method=gal"
+        if not variable_length:
+            idle["variable_sequence_length_limit"] = "on any task but vl_regression"
+        if not windowed:
+            idle |= dict.fromkeys(_OF_WINDOWS, "without windows (data.in_chunk)")
+        elif self.batch_sampling_mode != "sliding-window":
+            idle["slide_stride"] = "beside data.batch_sampling_mode that is not sliding-window"
         default = {field.name: field.default for field in fields(self)}
         return [
-            f"data.{name} has no effect beside {beside}"
+            f"data.{name} has no effect {beside}"
             for name, beside in idle.items()
-            if beside and getattr(self, name) != default[name]
+            if getattr(self, name) != default[name]
         ]

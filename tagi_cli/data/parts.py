@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tagi_cli.data.encoder import Encoder
 from tagi_cli.data.windows import Windows
 
 Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,64 +23,71 @@ class Part:
     float64. Targets of a window are flat, step by step: number `step * K + component`.
 
     Attributes:
-        x: `(n, F)`, or `Windows` of shape `(n, T_in, C)`.
-        y: `(n, K)`, or `Windows` of shape `(n, T_out, K)`; of classes always `(n, K)`.
-        target: `(n, K)` or `(n, T_out * K)` targets in original units; `(n, 1)` numbers of classes.
-        rows: `(n,)` row numbers in the source, from 0; of windows those of their prediction points.
-        center: `(1 or n, K or T_out * K)`; target = center + scale * y.
-        scale: of the same shape.
+        x: `(n, F)`, or `Windows` of shape `(n, T_in, F)`.
+        y: `(n, K)`, or `Windows` of shape `(n, T_out, K)`; of K classes always `(n, K)`.
+        raw: targets in original units, `(n, K)` or `Windows`; of classes their numbers `(n, 1)`.
+        rows: `(n,)` row numbers in the source, from 0; of windows those of their prediction points,
+            -1 where that is no row.
+        center_y: `(1 or n, K)`; a target in original units is `center_y + scale_y * y`.
+        scale_y: of the same shape.
         index: `(n, 3)` number of the series, of its slice, and place in the slice of the prediction
             point; None for a plain table.
-        time: `(n,)` times of the prediction points; None where the data have no time column.
+        time: `(n,)` times of the prediction points, numbers or datetime64; None where the data have
+            no time column.
+        series: names of the series by their number.
     """
 
     x: Any
     y: Any
-    target: NDArray[np.float64]
+    raw: Any
     rows: Rows
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    center_y: Floats
+    scale_y: Floats
     index: Rows | None = None
     time: NDArray[Any] | None = None
+    series: tuple[str, ...] = ("",)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def target(self) -> Floats:
+        """`(n, K)` or `(n, T_out * K)` targets in original units; `(n, 1)` numbers of classes."""
+        return np.asarray(self.raw, dtype=np.float64).reshape(len(self), -1)
+
+    @cached_property
+    def center(self) -> Floats:
+        """`(1 or n, K)` or `(1 or n, T_out * K)`: target = center + scale * y."""
+        return np.tile(self.center_y, (1, self._steps))
+
+    @cached_property
+    def scale(self) -> Floats:
+        """Of the same shape as `center`."""
+        return np.tile(self.scale_y, (1, self._steps))
+
+    @property
+    def _steps(self) -> int:
+        return self.y.shape[1] if self.y.ndim == 3 else 1
 
     def followed_by(self, other: Part) -> Part:
         """These examples and then those of `other`, a part of the same data."""
         return Part(
             _joined(self.x, other.x),
             _joined(self.y, other.y),
-            np.concatenate([self.target, other.target]),
+            _joined(self.raw, other.raw),
             np.concatenate([self.rows, other.rows]),
-            _shared(self.center, other.center),
-            _shared(self.scale, other.scale),
+            _shared(self.center_y, other.center_y),
+            _shared(self.scale_y, other.scale_y),
             None if self.index is None else _joined(self.index, other.index),
             None if self.time is None else _joined(self.time, other.time),
+            self.series,
         )
 
 
-def _shared(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shared(one: Floats, two: Floats) -> Floats:
     """One row where both parts have the same one, else a row for each example."""
     return one if len(one) == 1 and np.array_equal(one, two) else np.concatenate([one, two])
 
 
 def _joined(one: Any, two: Any) -> Any:
     return one.followed_by(two) if isinstance(one, Windows) else np.concatenate([one, two])
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A table, split and scaled. `sha256` is that of the source's bytes; `summary` is JSON-able."""
-
-    train: Part
-    valid: Part
-    test: Part
-    encoder: Encoder
-    name: str
-    sha256: str
-    summary: dict[str, Any]
-
-    def merged(self) -> Part:
-        """Training examples followed by validation examples, for training again on both."""
-        return self.train.followed_by(self.valid)

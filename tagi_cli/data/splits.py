@@ -57,21 +57,24 @@ def split(table: Table, rows: Rows, options: DataOptions) -> Split:
     return Split(parts[0], parts[1], parts[2], method)
 
 
-def portions(order: Rows, shares: Sequence[float], source: str) -> list[Rows]:
+def portions(
+    order: Rows, shares: Sequence[float], source: str, elements: str = "rows"
+) -> list[Rows]:
     """Consecutive parts of `order` in these shares; the first takes what rounding leaves.
 
-    A part of share 0 is empty, any other has one row at least.
+    A part of share 0 is empty, any other has one element at least.
 
     Raises:
-        UserError: not enough rows for that.
+        UserError: not enough elements for that.
     """
     n = len(order)
     n_valid, n_test = (max(1, round(share * n)) if share > 0 else 0 for share in shares[1:])
     n_train = n - n_valid - n_test
     if n_train < 1:
+        one = "one" if elements != "rows" else "row"
         raise UserError(
-            f"data.split_portions: {list(shares)} of {n} rows in {source} leave no training row; "
-            "use more rows, or set the portion of the validation or test part to 0"
+            f"data.split_portions: {list(shares)} of {n} {elements} in {source} leave no training "
+            f"{one}; use more {elements}, or set the portion of the validation or test part to 0"
         )
     return [order[:n_train], order[n_train : n_train + n_valid], order[n_train + n_valid :]]
 
@@ -107,8 +110,12 @@ def draw_valid(train: Rows, portion: float, seed: int) -> tuple[Rows, Rows]:
     return np.sort(order[n_valid:]), np.sort(order[:n_valid])
 
 
-def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:
-    name = str(options.split_column)
+def marks(table: Table, rows: Rows, name: str) -> Rows:
+    """Number in `PARTS` of the part that a split column gives each of these rows.
+
+    Raises:
+        UserError: a value that names no part, or no row for training.
+    """
     column = table.categories(name)
     part_of_code = np.full(len(column.labels) + 1, -1)
     for code, text in enumerate(column.labels):
@@ -116,17 +123,23 @@ def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:
             part_of_code[code] = PARTS.index(text.lower())
     part = part_of_code[column.codes[rows]]
     if (part < 0).any():
-        row = int(rows[np.flatnonzero(part < 0)[0]])
+        row = int(rows[part < 0].min())
         code = int(column.codes[row])
         found = "no value" if code < 0 else f"'{column.labels[code]}'"
         hint = "" if code < 0 else nearest(column.labels[code].lower(), PARTS)
         raise UserError(f"{table.where(row, name)}: {found}.{hint} Allowed: {', '.join(PARTS)}")
-    train, valid, test = (rows[part == i] for i in range(3))
-    if not len(train):
+    if not (part == 0).any():
         raise UserError(
             f"data.split_column: column '{name}' of {table.source} marks no row as train; "
             "the training part must not be empty"
         )
+    return part
+
+
+def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:
+    name = str(options.split_column)
+    part = marks(table, rows, name)
+    train, valid, test = (rows[part == i] for i in range(3))
     if not len(valid):
         train, valid = draw_valid(train, options.valid_portion, options.split_seed)
     return Split(train, valid, test, f"column {name}")

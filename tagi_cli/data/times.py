@@ -72,6 +72,21 @@ def times(table: Table, name: str, rows: Rows) -> NDArray[np.float64] | NDArray[
     return moment[column.codes[rows]]
 
 
+def dates(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:
+    """As `times`, of a column that must hold dates.
+
+    Raises:
+        UserError: it holds numbers.
+    """
+    found = times(table, name, rows)
+    if found.dtype != np.int64:
+        raise UserError(
+            f"{table.source}, column '{name}': numbers; data.time_covariates need dates in ISO "
+            "8601, such as 2024-01-31T12:00:00"
+        )
+    return found.astype(np.int64, copy=False)
+
+
 @dataclass(frozen=True)
 class Step:
     """The time from one row to the next: `length` numbers, microseconds or calendar months.
@@ -196,3 +211,26 @@ def _most_frequent(gaps: NDArray[Any]) -> float:
         return int(found[np.argmax(counts)])
     kept, place = np.unique([float(f"{gap:.9g}") for gap in found], return_inverse=True)
     return float(kept[np.argmax(np.bincount(place, counts))])
+
+
+def phase(name: str, times: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How far times, in microseconds since 1970, are through a cycle: 0 at its begin, below 1.
+
+    Args:
+        name: `hour_of_day` (fractions of hours count), `day_of_week` (from Monday), `day_of_month`,
+            `day_of_year`, `month`.
+        times: `(n,)`.
+    """
+    moments = times.astype("datetime64[us]")
+    days = moments.astype("datetime64[D]")
+    if name == "hour_of_day":
+        return np.asarray((moments - days) / np.timedelta64(1, "D"))
+    if name == "day_of_week":
+        return np.asarray((days.astype(np.int64) + 3) % 7 / 7)
+    months = days.astype("datetime64[M]")
+    if name == "month":
+        return np.asarray(months.astype(np.int64) % 12 / 12)
+    cycle: Literal["M", "Y"] = "M" if name == "day_of_month" else "Y"
+    begin = days.astype(f"datetime64[{cycle}]")
+    end = (begin + 1).astype("datetime64[D]")
+    return np.asarray((days - begin) / (end - begin))

@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagi_cli.data.encoder import (
-    CategoryInput,
-    Encoder,
-    NumberInput,
-    fit_categories,
-    fit_input,
-)
+from tagi_cli.data.encoder import Encoder
+from tagi_cli.data.inputs import CategoryInput, NumberInput, fit_categories, fit_input
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError
 

@@ -65,7 +65,6 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "arch.mlp.gain_mean": (0.5, {}),
     "arch.mlp.init_method": ("Xavier", {}),
     "arch.mlp.output_activation": ("tanh", {}),
-    "arch.mlp.output_activation": ("tanh", {}),
     "arch.sequential.layers": (LAYERS[2:], {"arch": {"kind": "sequential", "layers": LAYERS}}),
     "arch.graph.nodes": (NODES[1:], {"arch": {"kind": "graph", "nodes": NODES}}),
     "noise.auto.sigma_v": (0.5, {}),
@@ -123,6 +122,26 @@ ELSEWHERE |= {
     for kind in ("lstm", "slstm", "cnn1d", "tcn")
     for name in names(registries()["arch"][kind].options, f"arch.{kind}.")
 }
+
+# What makes windows of series, and parts of dates, is tested where there are some.
+ELSEWHERE |= {
+    f"data.{name}": "tests/data/test_every_window_option.py"
+    for name in (
+        "time_delta",
+        "time_covariates",
+        "in_chunk",
+        "out_chunk",
+        "padding_method",
+        "min_in_portion",
+        "min_slice",
+        "stride",
+        "split_gap",
+        "scaling_by",
+        "batch_sampling_mode",
+        "variable_sequence_length_limit",
+    )
+}
+ELSEWHERE["data.slide_stride"] = "tests/training/test_sampling.py"
 
 
 def path_of(option: str) -> str:
