@@ -25,7 +25,6 @@ class Activation(Layer):
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
-        n = plan.batch * flat_size(x.shape)
         a = plan.value(x.shape, certain=x.var is None, wanted=x.wanted)
         jac = plan.empty(x.mu.shape)
         a.jac, a.source = jac, x
@@ -33,15 +32,7 @@ class Activation(Layer):
             f"{self.kind}_forward", a.mu, a.var, jac, x.mu, x.var, *self.constants(),
             *self.sizes(plan.batch, x.shape),
         )  # fmt: skip
-
-        def backward() -> None:
-            if not (x.wanted and a.reached):
-                return
-            d_mu_a, d_var_a = a.innovation()
-            d_mu_z, d_var_z, add = x.send()
-            plan.call("jacobian_backward", d_mu_z, d_var_z, d_mu_a, d_var_a, jac, n, add)
-
-        plan.on_backward(backward)
+        plan.on_backward_through(a, x, jac)
         return a
 
     def costs(self) -> list[Cost]:

@@ -63,15 +63,7 @@ class Dropout(Layer):
         jac, generator = plan.empty(x.mu.shape), self._generator.value
         plan.call("dropout_sample_forward", z.mu, z.var, jac, x.mu, x.var, generator, self.keep, n)
         plan.call("advance", generator[1:], 1)
-
-        def backward() -> None:
-            if not (x.wanted and z.reached):
-                return
-            d_mu_z, d_var_z = z.innovation()
-            d_mu_x, d_var_x, add = x.send()
-            plan.call("jacobian_backward", d_mu_x, d_var_x, d_mu_z, d_var_z, jac, n, add)
-
-        plan.on_backward(backward)
+        plan.on_backward_through(z, x, jac)
         return z
 
     def _nothing(self, plan: Plan, x: Value, n: int) -> Value:

@@ -371,13 +371,5 @@ def _pre_activation(plan: Plan, a: Value) -> Value:
     z = Value(plan, a.mu, a.var, True)
     jac = plan.empty(a.mu.shape)
     a.jac, a.source = jac, z
-    n = a.mu.size
-
-    def backward() -> None:
-        if a.reached:
-            d_mu_a, d_var_a = a.innovation()
-            d_mu_z, d_var_z, add = z.send()
-            plan.call("jacobian_backward", d_mu_z, d_var_z, d_mu_a, d_var_a, jac, n, add)
-
-    plan.on_backward(backward)
+    plan.on_backward_through(a, z, jac)
     return z

@@ -189,6 +189,19 @@ class Plan:
         if self.differentiable:
             self._backward.append((self._layer, emit))
 
+    def on_backward_through(self, a: Value, z: Value, jac: Array) -> None:
+        """Hand over the backward of an elementwise `a = f(z)`, given its Jacobians."""
+
+        def backward() -> None:
+            if not (z.wanted and a.reached):
+                return
+            d_mu_a, d_var_a = a.innovation()
+            d_mu_z, d_var_z, add = z.send()
+            n = flat_size(a.mu.shape)
+            self.call("jacobian_backward", d_mu_z, d_var_z, d_mu_a, d_var_a, jac, n, add)
+
+        self.on_backward(backward)
+
     def accumulators(self, parameter: Parameter) -> tuple[Array, Array, int]:
         """`G` and `L` of a parameter, and 1 if this backward call must add to an earlier one."""
         if parameter.G is None or parameter.L is None:
