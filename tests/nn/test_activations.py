@@ -29,7 +29,9 @@ def test_mixture_relu_by_sampling(m: float, v: float) -> None:
     assert_activation(lambda z: np.maximum(z, 0), m, v, mu[0], var[0], jac[0])
 
 
-@pytest.mark.parametrize(("m", "v"), [(-1.0, 0.04), (0.0, 1.0), (0.5, 0.5), (2.0, 1e-6)])
+@pytest.mark.parametrize(
+    ("m", "v"), [(-30.0, 0.5), (-1.0, 0.04), (0.0, 1.0), (0.5, 0.5), (2.0, 1e-6), (5.0, 1e-8)]
+)
 def test_even_exp_by_sampling(m: float, v: float) -> None:
     mu, var, jac = moments(nn.EvenExp(), np.array([m, m]), np.array([v, v]))
     assert_activation(np.exp, m, v, mu[1], var[1], jac[1])

@@ -23,6 +23,15 @@ def test_moments_and_innovations_by_sampling(
     assert_sampled(net, layer, units(6, *shape), (6, features, positions), per_row=False)
 
 
+@pytest.mark.parametrize("scale", [1e-10, 1e-4, 1e4])
+def test_moments_and_innovations_at_other_scales(scale: float) -> None:
+    """Of the input's variances, from next to none to far more than the means are apart."""
+    layer = nn.BatchNorm2d(3)
+    net = build(layer, (3, 5), "auto")
+    mu, var = units(6, 3, 5)
+    assert_sampled(net, layer, (mu, scale * var), (6, 3, 5), per_row=False)
+
+
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])
 @pytest.mark.parametrize("statistics", ["peer", "mixture"])
 @pytest.mark.parametrize(("shape", "features", "positions"), SHAPES)

@@ -36,6 +36,16 @@ def test_moments_and_innovations_by_sampling(
     assert_sampled(net, layer, units(4, *shape), elements, per_row=True)
 
 
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("scale", [1e-10, 1e-4, 1e4])
+def test_moments_and_innovations_at_other_scales(scale: float, make: type) -> None:
+    """Of the input's variances, from next to none to far more than the means are apart."""
+    layer = make((3, 2, 4))
+    net = build(layer, (3, 2, 4), "auto")
+    mu, var = units(4, 3, 2, 4)
+    assert_sampled(net, layer, (mu, scale * var), (4, 3, 8), per_row=True)
+
+
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])
 @pytest.mark.parametrize(("shape", "normalized", "elements"), SHAPES)
 def test_statistics_of_rows(
