@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli import data
-from tagi_cli.data.encoder import filled_notice
+from tagi_cli.data.inputs import filled_notice
 from tagi_cli.errors import UserError, nearest
 from tagi_cli.experiment import predictions
 from tagi_cli.experiment.folder import RunFolder
