@@ -10,7 +10,7 @@ from tagi_cli.backend import Array
 from tagi_cli.nn.init import InitOptions, Pair, Prior
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
 from tagi_cli.nn.linear import Linear, affine
-from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
+from tagi_cli.nn.parameters import Parameter, Parameters, drawn, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 WEIGHTINGS = ("remax", "softmax")
@@ -259,7 +259,4 @@ class MultiheadAttention(Layer):
 def _joined(name: str, parameter: Parameter | None, pairs: list[Pair]) -> Parameter:
     """One parameter of several priors, one below the other; the one there is, where there is."""
     mu, var = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    if parameter is None:
-        return Parameter(name, mu, var)
-    parameter.assign(mu, var)
-    return parameter
+    return drawn(parameter, name, mu, var)
