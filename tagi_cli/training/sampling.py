@@ -23,6 +23,12 @@ Flags = NDArray[np.bool_]
 MODES = ("independent", "sliding-window", "inference")
 """How an epoch is ordered; see `Sampler`."""
 
+_ANY_ORDER = (
+    "data.batch_sampling_mode: independent puts rows in any order, so that none goes on from the "
+    "states of another, which is what tracking (as in arch: slstm) is for. Set "
+    "data.batch_sampling_mode=sliding-window, or tracking to false"
+)
+
 Key = tuple[int, int, int]
 """Series, slice, and place modulo the stride: what all rows of a chain have in common."""
 
@@ -134,21 +140,11 @@ class Sampler:
         Raises:
             UserError: they are of no series, are drawn in any order, or none goes on from another.
         """
-        if part.index is None:
-            raise UserError(
-                "data.in_chunk: states are tracked along series, and this is a plain table. Set "
-                "data.in_chunk (such as [0, 0] for one row), or tracking to false"
-            )
-        independent = self.mode == "independent"
-        if independent and not self.shuffle:
+        check_tracking(self.mode, shuffle=self.shuffle, series=part.index is not None)
+        if self.mode == "independent" and part.index is not None:
             follows = goes_on(part.index, np.arange(len(part)), self.batch_size, self.stride)
-            independent = len(part) > self.batch_size and not follows.any()
-        if independent:
-            raise UserError(
-                "data.batch_sampling_mode: independent puts rows in any order, so that none goes "
-                "on from the states of another, which is what tracking (as in arch: slstm) is for. "
-                "Set data.batch_sampling_mode=sliding-window, or tracking to false"
-            )
+            if len(part) > self.batch_size and not follows.any():
+                raise UserError(_ANY_ORDER)
 
     def _side_by_side(self, index: Indices, rng: np.random.Generator) -> Indices:
         found = chains(index, self.stride)
@@ -159,6 +155,26 @@ class Sampler:
             if self.shuffle:
                 which = rng.permutation(which)
         return _in_pieces(found.take(which), self.batch_size)
+
+
+def check_tracking(mode: str, *, shuffle: bool, series: bool) -> None:
+    """Make sure that there are states to track, as far as options can tell.
+
+    Args:
+        mode: one of `MODES`.
+        shuffle: whether rows are drawn.
+        series: whether they are rows of series, with places.
+
+    Raises:
+        UserError: rows come from a plain table, or in any order.
+    """
+    if not series:
+        raise UserError(
+            "data.in_chunk: states are tracked along series, and this is a plain table. Set "
+            "data.in_chunk (such as [0, 0] for one row), or tracking to false"
+        )
+    if mode == "independent" and shuffle:
+        raise UserError(_ANY_ORDER)
 
 
 def one_series(n: int) -> Indices:
