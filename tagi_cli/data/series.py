@@ -110,6 +110,7 @@ def arrange(
     time: str | None,
     step: float | str | Step | None,
     notices: list[str],
+    known: tuple[str, ...] = (),
 ) -> Series:
     """Order the rows of a table by series and time, and cut each series where a step is missing.
 
@@ -121,12 +122,13 @@ def arrange(
         time: column of times.
         step: time from row to row; None finds the most frequent.
         notices: collects remarks for the user: rows that had to be sorted, and gaps.
+        known: names of series that keep their numbers; others follow as they appear.
 
     Raises:
         UserError: a row without series or time, two rows of a series at the same time, or times
             that are not a whole number of steps apart.
     """
-    names, codes = _names(table, instance)
+    names, codes = _names(table, instance, known)
     if time is None:
         order = np.argsort(codes, kind="stable")
         codes = codes[order]
@@ -146,10 +148,12 @@ def arrange(
     return Series(names, order, codes, np.append(first, len(order)), step, moments)
 
 
-def _names(table: Table, instance: str | None) -> tuple[tuple[str, ...], Rows]:
-    """Names of the series in the order in which they appear, and the number of each row's."""
+def _names(
+    table: Table, instance: str | None, known: tuple[str, ...]
+) -> tuple[tuple[str, ...], Rows]:
+    """Names of the series, those `known` first, and the number of each row's."""
     if instance is None:
-        return ("",), np.zeros(len(table), dtype=np.int64)
+        return known or ("",), np.zeros(len(table), dtype=np.int64)
     column = table.categories(instance)
     absent = np.flatnonzero(column.codes < 0)
     if len(absent):
@@ -158,10 +162,11 @@ def _names(table: Table, instance: str | None) -> tuple[tuple[str, ...], Rows]:
             "series"
         )
     found, first = np.unique(column.codes, return_index=True)
-    by_appearance = found[np.argsort(first)]
+    place = {name: i for i, name in enumerate(known)}
     number = np.empty(len(column.labels), dtype=np.int64)
-    number[by_appearance] = np.arange(len(by_appearance))
-    return tuple(column.labels[code] for code in by_appearance), number[column.codes]
+    for code in found[np.argsort(first)]:
+        number[code] = place.setdefault(column.labels[code], len(place))
+    return tuple(place), number[column.codes]
 
 
 def _note_sorting(

@@ -83,6 +83,17 @@ class SeriesScaler:
             center, scale = np.where(constant, mean, center), np.where(constant, 1.0, scale)
         return cls(center, scale, mean, observed > 0)
 
+    def completed(self, others: SeriesScaler) -> SeriesScaler:
+        """These scalers, with those of `others` for series that are not known or come after."""
+        known = np.zeros(len(others.known), dtype=bool)
+        known[: len(self.known)] = self.known
+        made = []
+        for name in ("center", "scale", "fill"):
+            values = getattr(others, name).copy()
+            values[known] = getattr(self, name)[self.known]
+            made.append(values)
+        return SeriesScaler(made[0], made[1], made[2], others.known | known)
+
     def take(self, codes: Rows) -> SeriesScaler:
         """The scalers of these series, one for each code."""
         return SeriesScaler(

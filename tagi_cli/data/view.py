@@ -158,22 +158,15 @@ def scalers_of(windowing: Windowing, table: Table, series: Series) -> dict[str, 
     Where windows are scaled by themselves the scalers below them cancel out, but for flat windows,
     so that those of series without any may come from the rows at hand.
     """
-    if not windowing.scalers:
-        return {}
-    number = {name: i for i, name in enumerate(windowing.series)}
-    known = np.array([number.get(name, -1) for name in series.names])
     found = {}
+    new = len(series.names) - len(windowing.series)
     for name, scaler in windowing.scalers.items():
-        taken = scaler.take(known)
-        values = table.numbers(name)[series.rows]
-        here = SeriesScaler.fit(group_moments(values, series.codes, len(series.names)), "z-norm")
-        new = (known < 0) | ~taken.known
-        found[name] = SeriesScaler(
-            np.where(new, here.center, taken.center),
-            np.where(new, here.scale, taken.scale),
-            np.where(new, here.fill, taken.fill),
-            here.known,
-        )
+        found[name] = scaler
+        unknown = np.append(~scaler.known, np.ones(new, dtype=bool))
+        if unknown[series.codes].any():
+            values = table.numbers(name)[series.rows]
+            moments = group_moments(values, series.codes, len(series.names))
+            found[name] = scaler.completed(SeriesScaler.fit(moments, "z-norm"))
     return found
 
 
@@ -204,16 +197,16 @@ def arranged(encoder: Encoder, table: Table, notices: list[str]) -> Series:
     if windowing is None:
         raise ValueError("the encoder is one of a plain table, which has no windows")
     encoder.check_columns(table)
-    series = arrange(table, windowing.instance, windowing.time, windowing.step, notices)
-    known = set(windowing.series)
-    unknown = [code for code, name in enumerate(series.names) if name not in known]
+    known = windowing.series
+    series = arrange(table, windowing.instance, windowing.time, windowing.step, notices, known)
+    unknown = series.names[len(known) :]
     if unknown and windowing.closed:
-        row = int(series.rows[series.starts[unknown[0]]])
-        name = series.names[unknown[0]]
+        row = int(series.rows[series.starts[len(known)]])
+        name = unknown[0]
         more = f" ({len(unknown) - 1} more likewise)" if len(unknown) > 1 else ""
         raise UserError(
             f"{table.where(row, windowing.instance)}: '{name}' is no series of the training data"
-            f"{more}.{nearest(name, windowing.series)} Known: {listing(windowing.series)}"
+            f"{more}.{nearest(name, known)} Known: {listing(known)}"
         )
     return series
 
