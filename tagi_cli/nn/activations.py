@@ -62,7 +62,7 @@ class LeakyReLU(Activation):
 
     def describe(self) -> str:
         """Name and slope."""
-        return f"LeakyReLU({self.negative_slope:g})"
+        return f"{self.name}({self.negative_slope:g})"
 
     def constants(self) -> tuple[float, ...]:
         """The slope."""

@@ -92,6 +92,12 @@ def configured(kind: str) -> nn.Layer:
     return arch.registry.of(made).build(made, shape, units)
 
 
+def check_layer(kind: str, options: dict[str, Any]) -> Any:
+    """Options of one layer."""
+    tree = {"kind": "sequential", "layers": [{"kind": kind, **options}]}
+    return check(Root, {"arch": arch.registry}, {"arch": tree}).arch.layers[0]
+
+
 def unfitted(options: Any) -> nn.Layer:
     """The layer of an architecture, whatever the task needs."""
     return (nn.build_graph if isinstance(options, nn.GraphOptions) else nn.build_sequential)(
@@ -142,6 +148,15 @@ def test_every_kind_is_here() -> None:
 def test_a_config_needs_no_sizes_that_the_input_tells(kind: str) -> None:
     net = network(kind, select(kernels="numpy"))
     assert net(*rows(kind)).mu.shape == (5, *net.output_shape)
+
+
+@kinds
+def test_a_layer_goes_by_its_own_name(kind: str) -> None:
+    """In listings and messages; that of a residual block tells what is inside."""
+    options, _ = CASES[kind]
+    layer = nn.build_layer(check_layer(kind, options))
+    assert layer.kind == kind
+    assert layer.describe().startswith(f"{type(layer).__name__}(")
 
 
 @kinds
