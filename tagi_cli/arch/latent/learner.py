@@ -15,8 +15,12 @@ Host = np.ndarray[Any, Any]
 
 DAMPING = ("auto", "full", "none")
 
-LOW, HIGH = 0.1, 0.2
-"""Shares of the predictive variance that is the parameters', between which `auto` sets in."""
+LOW, HIGH = 2.0, 4.0
+"""`auto` sets in between these values of `B var / (var + psi)`, on average over the B rows.
+
+Were the rows alike, that is how far undamped steps of many parameters together would go, in units
+of the residual.
+"""
 
 
 class Learner:
@@ -36,8 +40,7 @@ class Learner:
         send_size: rows that are run through at a time; None takes the whole batch.
         rule: update rule, one of `tagi_cli.nn.rules.RULES`.
         damping: one of `DAMPING`: whether the rows of a batch count as telling the same. `auto`
-            does so, output by output, while the parameters' share of the predictive variance is
-            large.
+            does so, output by output, while steps might overshoot.
         min_var: floor of the learnt error variances.
     """
 
@@ -139,7 +142,8 @@ class Learner:
         rows, K = y.shape
         step.call("gaussian_score", self._scores, mu, var, y, self.psi.mean, rows, K)
         if self._damping == "auto":
-            step.call("damping_share", self._share, var, y, self.psi.mean, LOW, HIGH, rows, K)
+            bounds = (LOW / rows, HIGH / rows)
+            step.call("damping_share", self._share, var, y, self.psi.mean, *bounds, rows, K)
         self.psi.emit(step, mu, var, y, self._min_var)
         step.add_to_earlier()
         step.clear_unused()

@@ -205,8 +205,8 @@ class LatentRegModel(Predictor):
                 negative log density on its last pass stays.
             update_rule: one of `tagi_cli.nn.rules.RULES`.
             damping: `auto`, `full` or `none`: whether the rows of a batch count as telling the
-                same, which keeps large batches from overshooting. `auto` does so while the
-                parameters' share of the predictive variance is large.
+                same, which keeps large batches from overshooting. `auto` does so while
+                steps might overshoot.
             shrinkage: priors for `p` and `u` that are renewed after each pass.
             l1_convention: whether penalties count by the original's `code` (mean of entries) or
                 `docs` (their sum).

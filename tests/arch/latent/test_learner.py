@@ -70,7 +70,7 @@ def test_what_is_not_trainable_stays_and_spreads_its_variance(role: str) -> None
     before = state(made)
     kept = {t.name for t in made.parameters()} - {t.name for t in made.trainable_parameters()}
     assert len(kept) == 1
-    made.fit(DATA.x, DATA.y, 25, 25, epochs=1)
+    made.fit(DATA.x, DATA.y, 25, 10, epochs=1)
     for name, old in before.items():
         same = np.array_equal(state(made)[name], old)
         assert same == (name.split()[1] in kept), name
@@ -201,3 +201,25 @@ def test_what_is_not_finite_any_more_ends_the_fit() -> None:
     made.assign(psi=[np.ones(25)])
     with pytest.raises(FloatingPointError, match="not finite any more"):
         made.fit(DATA.x, [1e200 * DATA.y[0]], 50, 50)
+
+
+@pytest.mark.parametrize("regressors", [8, 40])
+@pytest.mark.parametrize("batch", [16, 256, 2048])
+def test_correlated_inputs_never_overshoot(regressors: int, batch: int) -> None:
+    """Undamped, one batch of all rows ends further from the truth than nothing learnt at all."""
+    rng = np.random.default_rng(0)
+    common = np.sqrt(0.8) * rng.normal(size=(2048, 1))
+    x = common + np.sqrt(0.2) * rng.normal(size=(2048, regressors))
+    truth = x @ rng.normal(size=(regressors, 3))
+    y = truth + 0.3 * rng.normal(size=truth.shape)
+    errors = {}
+    for damping in ("auto", "none"):
+        made = LatentRegModel(
+            [regressors], [3], [3], [3], nn.Sequential(), [None], seed=0, precision="float64"
+        )
+        made.assign(u=[np.eye(3)])
+        made.fit([x], [y], batch, batch, epochs=10, damping=damping)
+        errors[damping] = np.sqrt(((made([x])[0] - truth) ** 2).mean()) / truth.std()
+    assert errors["auto"] < 0.5
+    if (batch, regressors) == (2048, 40):
+        assert errors["none"] > 1

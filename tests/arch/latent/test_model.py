@@ -134,6 +134,8 @@ def test_neg_ll_is_that_of_normals() -> None:
     np.testing.assert_allclose(
         made.neg_ll(Y, mean, unit), want[0].sum() - norm.logpdf(Y[1], mean[1], 1).sum()
     )
+    for found, own in zip(means(made, "psi"), psi, strict=True):
+        np.testing.assert_array_equal(found, own)
     total = [
         -norm.logpdf(y, f.mean, np.sqrt(f.var_epistemic + f.var_noise)).sum()
         for y, f in zip(Y, made.predict(X), strict=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tagi_cli import nn
+from tagi_cli.arch.latent.fitting import Setting
 from tagi_cli.arch.latent.subjects import fit_subjects
 from tagi_cli.arch.latent_regression import SharedMLatentRegModel
 
@@ -93,11 +94,20 @@ def test_interleaving_serves_all_subjects() -> None:
     subjects = draw_subjects(0, (1000, 1000, 400))
     models = fit(subjects, 0, restarts=6)
     for subject, made in zip(subjects, models, strict=True):
-        assert subject.rmse(made) < 1.1 * NOISE
+        assert subject.rmse(made) < 1.2 * NOISE
     shared = [made.shared_m_parameters() for made in models]
     for other in shared[1:]:
         for a, b in zip(shared[0], other, strict=True):
             np.testing.assert_array_equal(a.mu, b.mu)
+
+
+def test_error_variances_start_from_those_of_the_subject() -> None:
+    (subject,) = draw_subjects(0, (50,))
+    made = model(network(), 0)
+    made.begin([subject.x], [subject.y], Setting(batch_size=10, iterations=1))
+    (psi,) = made.moments("psi")
+    assert psi is not None
+    np.testing.assert_allclose(psi.mu, subject.y.var(axis=0), rtol=1e-5)
 
 
 def test_a_fit_can_be_repeated() -> None:
