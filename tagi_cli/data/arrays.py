@@ -74,4 +74,5 @@ def _windows(
     }
     rows, _ = encoder.encode_counting(table, None, {k: s.take(codes) for k, s in own.items()})
     starts = np.arange(n) * length
-    return scaled_windows(encoder, Windows(rows, starts, length), rows, own, np.arange(n))
+    plain = Windows(rows, starts, length)
+    return scaled_windows(encoder, plain, rows, own, np.arange(n), of_training=False)[:3]

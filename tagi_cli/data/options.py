@@ -20,6 +20,7 @@ _OF_WINDOWS = (
     "time_covariates",
     "split_gap",
     "scaling_by",
+    "reference",
     "stride",
     "batch_sampling_mode",
     "slide_stride",
@@ -98,8 +99,11 @@ class DataOptions:
     min_slice: int | None = option(
         None, "Leave out slices (stretches without a gap) of fewer rows.", minimum=1
     )
-    stride: int = option(
-        1, "Train on every so many-th prediction point; all are validated and tested.", minimum=1
+    stride: int | Literal["auto"] = option(
+        "auto",
+        "Train on every so many-th prediction point; all are validated and tested. auto: in a "
+        "forecast a quarter of a season, else each.",
+        minimum=1,
     )
     missing: str = option(
         "error",
@@ -174,6 +178,13 @@ class DataOptions:
         "(all inputs, where no input is a target).",
         choices=("column", "instance", "window"),
     )
+    reference: str = option(
+        "auto",
+        "What targets of windows scaled by themselves count from. seasonal: the value one season "
+        "before (or two, ...), last: the last one, in units of how much the window changes from "
+        "one to the next; none: the centre. auto: in a forecast seasonal, or last without season.",
+        choices=("auto", "none", "last", "seasonal"),
+    )
     batch_size: int | None = option(
         None,
         "Rows per update of the network. null: 16, or all the training rows if they are fewer.",
@@ -187,7 +198,10 @@ class DataOptions:
         choices=("independent", "sliding-window", "inference"),
     )
     slide_stride: int = option(
-        1, "Prediction points from one batch to the next in sliding-window sampling.", minimum=1
+        1,
+        "Prediction points from a row of a batch to the one that continues it in the next batch. "
+        "With sliding-window only every so many-th is learnt in an epoch.",
+        minimum=1,
     )
     variable_sequence_length_limit: int | None = option(
         None,
@@ -263,13 +277,29 @@ class DataOptions:
                 f"data.scaling_by: 'instance' contradicts data.split_method: '{method}', which "
                 "leaves the series of other parts without training rows. Allowed: column, window"
             )
-        if self.stride > 1 and self.batch_sampling_mode != "independent":
+        if self.stride not in ("auto", 1) and self.batch_sampling_mode != "independent":
             found.append(
                 f"data.stride: {self.stride} contradicts data.batch_sampling_mode: "
                 f"'{self.batch_sampling_mode}', in which windows follow one another. Set "
                 "data.slide_stride instead"
             )
         return found
+
+    def training_stride(self, season: int | None) -> int:
+        """`stride` in force, for the season of a forecast if there is one."""
+        if self.stride != "auto":
+            return self.stride
+        return 1 if self.batch_sampling_mode != "independent" else max(1, (season or 1) // 4)
+
+    def lag(self, horizon: int | None, season: int | None) -> int | None:
+        """Rows back to what targets count from; None where they count from the inputs' centre."""
+        if self.scaling_by != "window" or self.scaling_tag != "full":
+            return None
+        word = self.reference
+        if word == "auto":
+            plain = horizon is None or self.scaling_method != "z-norm"
+            word = "none" if plain else "seasonal"
+        return {"none": None, "last": 1, "seasonal": season or 1}[word]
 
     def targets_chunk(self, horizon: int | None) -> tuple[int, int]:
         """First and last row of the targets: as given, else those of a forecast, else the row."""
@@ -317,6 +347,17 @@ class DataOptions:
             )
         if classify and targets[0] < targets[1]:
             found.append(f"data.out_chunk: {list(targets)}; a label is that of one row, [k, k]")
+        if self.reference in ("last", "seasonal"):
+            if self.scaling_by != "window":
+                found.append(
+                    f"data.reference: '{self.reference}' is for windows scaled by themselves. "
+                    "Allowed: auto, none, or data.scaling_by=window"
+                )
+            elif not self.predicts_later(horizon):
+                found.append(
+                    f"data.reference: '{self.reference}' needs targets after the inputs, such as "
+                    "data.in_chunk [-23, 0] and data.out_chunk [1, 8]. Allowed: auto, none"
+                )
         if variable_length:
             for name in ("in_chunk", "out_chunk"):
                 if getattr(self, name) not in (None, (0, 0)):
@@ -349,8 +390,8 @@ class DataOptions:
             idle["variable_sequence_length_limit"] = "on any task but vl_regression"
         if not windowed:
             idle |= dict.fromkeys(_OF_WINDOWS, "without windows (data.in_chunk)")
-        elif self.batch_sampling_mode != "sliding-window":
-            idle["slide_stride"] = "beside data.batch_sampling_mode that is not sliding-window"
+        elif self.batch_sampling_mode == "independent":
+            idle["slide_stride"] = "beside data.batch_sampling_mode: independent"
         default = {field.name: field.default for field in fields(self)}
         return [
             f"data.{name} has no effect {beside}"

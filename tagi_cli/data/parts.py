@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,11 +25,13 @@ class Part:
 
     Attributes:
         x: `(n, F)`, or `Windows` of shape `(n, T_in, F)`.
-        y: `(n, K)`, or `Windows` of shape `(n, T_out, K)`; of K classes always `(n, K)`.
+        y: `(n, K)`, or `Windows` of shape `(n, T_out, K)`; of K classes always `(n, K)`, and
+            `(n, T_out * K)` where each step has a scaler of its own.
         raw: targets in original units, `(n, K)` or `Windows`; of classes their numbers `(n, 1)`.
         rows: `(n,)` row numbers in the source, from 0; of windows those of their prediction points,
             -1 where that is no row.
-        center_y: `(1 or n, K)`; a target in original units is `center_y + scale_y * y`.
+        center_y: `(1 or n, K)`, or `(n, T_out * K)` where each step has its own; a target in
+            original units is `center_y + scale_y * y`.
         scale_y: of the same shape.
         index: `(n, 3)` number of the series, of its slice, and place in the slice of the prediction
             point; None for a plain table.
@@ -67,7 +70,8 @@ class Part:
 
     @property
     def _steps(self) -> int:
-        return self.y.shape[1] if self.y.ndim == 3 else 1
+        """How often the scalers of the components repeat."""
+        return math.prod(self.y.shape[1:]) // max(self.center_y.shape[1], 1)
 
     def followed_by(self, other: Part) -> Part:
         """These examples and then those of `other`, a part of the same data."""

@@ -61,6 +61,11 @@ class Chunks:
         return self.targets[1] - self.targets[0] + 1
 
     @property
+    def steps_ahead(self) -> Rows:
+        """`(T_out,)` how many rows each row of the targets lies behind the last of the inputs."""
+        return np.arange(self.targets[0], self.targets[1] + 1) - self.inputs[1]
+
+    @property
     def last(self) -> int:
         """The last row that a window shows, counted from its prediction point."""
         return max(self.inputs[1], self.targets[1])

@@ -69,7 +69,9 @@ def tail(encoder: Encoder, table: Table, steps: int, notices: list[str]) -> Part
 
     rows, starts = shown.reshape(-1, x.shape[1]), np.arange(len(ends)) * places.shape[1]
     plain = Windows(rows, starts, chunks.input_length)
-    seen, center, scale = scaled_windows(encoder, plain, known.reshape(rows.shape), scalers, codes)
+    seen, center, scale, _ = scaled_windows(
+        encoder, plain, known.reshape(rows.shape), scalers, codes
+    )
     windows = Windows(rows, starts, places.shape[1], seen.center, seen.scale)
     point = ends + 1 - chunks.targets[0]
     is_row = (point >= begins) & (point <= ends)

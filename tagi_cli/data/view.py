@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tagi_cli.data.gaps import without_gaps
 from tagi_cli.data.inputs import filled_notice
 from tagi_cli.data.parts import Part
+from tagi_cli.data.reference import ScaledWindows, by_reference
 from tagi_cli.data.series import Series, arrange
 from tagi_cli.data.series_scaling import SeriesScaler, group_moments, window_scalers
 from tagi_cli.data.table import Table
@@ -66,7 +67,7 @@ class View:
         series, chunks = self.series, self.windowing.chunks
         places = self.layout.places[points]
         slices, codes = series.slices[points], series.codes[points]
-        x, center, scale = scaled_windows(
+        x, center, scale, still = scaled_windows(
             self.encoder,
             Windows(self.x, places + chunks.inputs[0], chunks.input_length),
             self.known,
@@ -78,6 +79,9 @@ class View:
         y: Any = Windows(self.y, starts, chunks.target_length)
         if self.encoder.classes is not None:
             raw, y = self.raw[starts], self.y[starts]
+        elif still is not None:
+            scaled = (np.asarray(raw).reshape(center.shape) - center) / scale
+            y = np.where(still, np.nan, scaled).astype(self.encoder.dtype)
         elif x.center is not None and x.scale is not None:
             y = Windows(self.y, starts, chunks.target_length, *self._of_targets(x))
         index = np.stack([codes, series.slice_numbers[slices], series.places[points]], axis=1)
@@ -109,7 +113,9 @@ def scaled_windows(
     known: NDArray[Any],
     scalers: dict[str, SeriesScaler],
     codes: NDArray[np.int64],
-) -> tuple[Windows, NDArray[np.float64], NDArray[np.float64]]:
+    *,
+    of_training: bool = True,
+) -> ScaledWindows:
     """Windows scaled one by one where the encoder does so, and the scalers of their targets.
 
     Args:
@@ -118,9 +124,7 @@ def scaled_windows(
         known: the rows of `plain`, with NaN in padding.
         scalers: by column, of each series.
         codes: (n,) number of the series of each window.
-
-    Returns:
-        the windows; centre and scale of targets, `(1 or n, K)` each.
+        of_training: whether these numbers are those of the training data, others coming after.
     """
     windowing = encoder.windowing
     assert windowing is not None
@@ -137,7 +141,11 @@ def scaled_windows(
         for k, scaler in own.items():
             center[:, k], scale[:, k] = scaler.center, scaler.scale
     if not windowing.by_window:
-        return plain, center, scale
+        return ScaledWindows(plain, center, scale)
+    if windowing.reference is not None:
+        each = {name: scalers[name].take(codes) for name in windowing.by_window}
+        usual = windowing.usual_of(codes) if of_training else {}
+        return by_reference(encoder, plain, known, each, (center, scale), usual)
     features = [encoder.features.index(name) for name in windowing.by_window]
     narrow = Windows(known[:, features], plain.starts, plain.length)
     found = window_scalers(narrow, windowing.method)
@@ -149,7 +157,8 @@ def scaled_windows(
             feature = encoder.features.index(encoder.outputs[k])
             center[:, k] = scaler.center + scaler.scale * middle[:, feature]
             scale[:, k] = scaler.scale * spread[:, feature]
-    return Windows(plain.rows, plain.starts, plain.length, middle, spread), center, scale
+    shown = Windows(plain.rows, plain.starts, plain.length, middle, spread)
+    return ScaledWindows(shown, center, scale)
 
 
 def scalers_of(windowing: Windowing, table: Table, series: Series) -> dict[str, SeriesScaler]:

@@ -46,6 +46,7 @@ def split_windows(
     options: DataOptions,
     horizon: int | None,
     notices: list[str],
+    season: int | None = None,
 ) -> WindowSplit:
     """Divide the prediction points of the series as the options say.
 
@@ -59,6 +60,7 @@ def split_windows(
         options: the keys of `data:`.
         horizon: rows at the end of each series that a forecast is tested on.
         notices: collects remarks for the user.
+        season: rows in a season of the forecast.
 
     Raises:
         UserError: too few points for the portions, or a part that the gap leaves empty.
@@ -93,7 +95,8 @@ def split_windows(
     else:
         learnt = chunks.covered(series, train, chunks.targets)
         shown = learnt | chunks.covered(series, train, chunks.inputs)
-    return WindowSplit(_strided(series, train, options.stride), valid, test, method, shown, learnt)
+    train = _strided(series, train, options.training_stride(season))
+    return WindowSplit(train, valid, test, method, shown, learnt)
 
 
 Parts = tuple[Mask, Mask, Mask]

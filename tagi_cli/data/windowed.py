@@ -16,6 +16,7 @@ from tagi_cli.data.inputs import Input, NumberInput
 from tagi_cli.data.labels import fit_classes
 from tagi_cli.data.options import DataOptions
 from tagi_cli.data.points import Chunks
+from tagi_cli.data.reference import seasonal_change
 from tagi_cli.data.scaling import NEAR_CONSTANT
 from tagi_cli.data.series import Series, arrange
 from tagi_cli.data.series_scaling import SeriesScaler, group_moments
@@ -29,7 +30,6 @@ from tagi_cli.errors import UserError
 
 Rows = NDArray[np.int64]
 
-_SEASONS = 7
 _HORIZONS = 3
 _LEAST_LONG = 24
 
@@ -65,7 +65,7 @@ def load_windows(
     chunks = _chunks(series, options, purpose, notices)
     chunks.check(series, table.source)
     _note_targets_shown(chunks, components, notices)
-    split = split_windows(table, series, chunks, options, purpose.horizon, notices)
+    split = split_windows(table, series, chunks, options, purpose.horizon, notices, purpose.season)
     if options.batch_sampling_mode == "independent":
         split = split._replace(train=_observed(table, components, series, chunks, split.train))
     rows = [series.rows[part] for part in split[:3]]
@@ -156,17 +156,21 @@ def _chunks(series: Series, options: DataOptions, purpose: Purpose, notices: lis
 def automatic_length(series: Series, targets: tuple[int, int], purpose: Purpose) -> int:
     """Rows of input that suit the series.
 
-    As many as the shortest series has for training beside its targets (all but the tested rows in
-    a forecast, else half of them), but at most seven seasons, three times the targets or 24,
-    whichever is most; and a season at least, which is padded where series are shorter.
+    In a forecast four times the targets, but so few that no window needs padding to forecast the
+    end of the shortest series, and that half of the series train on whole windows; and more than a
+    season. Else as many as the shortest series has in its half beside its targets, at most 24 or
+    three times the targets.
     """
     longest = np.zeros(len(series.names), dtype=np.int64)
     np.maximum.at(longest, series.slice_codes, series.lengths)
-    shortest = int(longest[longest > 0].min())
-    training = shortest // 2 if purpose.horizon is None else shortest - purpose.horizon
-    season = purpose.season or 1
-    most = max(_SEASONS * season, _HORIZONS * (targets[1] - targets[0] + 1), _LEAST_LONG)
-    return max(min(training - max(targets[1], 0), most), season, 2)
+    longest = longest[longest > 0]
+    steps = targets[1] - targets[0] + 1
+    if purpose.horizon is None:
+        training = int(longest.min()) // 2 - max(targets[1], 0)
+        return max(min(training, max(_HORIZONS * steps, _LEAST_LONG)), 2)
+    H = max(purpose.horizon, steps)
+    most = min(4 * H, int(longest.min()) - H, int(np.median(longest)) - 3 * H)
+    return max(most, (purpose.season or 1) + 1)
 
 
 def _note_targets_shown(chunks: Chunks, components: Components, notices: list[str]) -> None:
@@ -232,6 +236,14 @@ def _fit(
         ]
         center, scale = fit_targets(table, outputs, learnt, options)
     by_window = _by_window(columns, components, options)
+    season, lag = purpose.season or 1, options.lag(purpose.horizon, purpose.season)
+    _check_season(chunks, lag, purpose)
+    usual, naive_error = {}, {}
+    if lag is not None:
+        usual = {name: _change(inputs, name, series, lag, split.shown, 2) for name in by_window}
+    if purpose.horizon is not None:
+        before = _before_tested(series, chunks, split)
+        naive_error = {name: _change(table, name, series, season, before, 1) for name in outputs}
     windowing = Windowing(
         chunks,
         options.instance,
@@ -244,8 +256,43 @@ def _fit(
         by_window,
         options.scaling_method,
         options.scaling_tag == "full" and classes is None,
+        None if purpose.horizon is None else season,
+        lag if by_window else None,
+        usual,
+        naive_error,
     )
     return Encoder(columns, outputs, center, scale, dtype, classes, windowing)
+
+
+def _check_season(chunks: Chunks, lag: int | None, purpose: Purpose) -> None:
+    """Make sure that a window shows the season that its targets count from.
+
+    Raises:
+        UserError: it is too short.
+    """
+    if lag is not None and chunks.input_length <= lag:
+        what = "forecast.season" if purpose.season == lag else "data.reference: last"
+        raise UserError(
+            f"data.in_chunk: {list(chunks.inputs)} shows {chunks.input_length} rows, but targets "
+            f"count from {lag} rows before ({what}). Allowed: {lag + 1} rows at least, or "
+            "data.reference=last or none"
+        )
+
+
+def _before_tested(series: Series, chunks: Chunks, split: WindowSplit) -> NDArray[np.bool_]:
+    """Rows `(N,)` before the first target of their series that is tested."""
+    first = series.starts[1:].copy()
+    np.minimum.at(first, series.codes[split.test], split.test + chunks.targets[0])
+    return np.asarray(np.arange(len(series)) < first[series.codes])
+
+
+def _change(
+    table: Table, name: str, series: Series, lag: int, counts: NDArray[np.bool_], power: int
+) -> NDArray[np.float64]:
+    """See `seasonal_change`."""
+    values = table.numbers(name)[series.rows]
+    groups = len(series.names)
+    return seasonal_change(values, series.slices, series.codes, groups, lag, counts, power)
 
 
 def _by_window(

@@ -13,6 +13,8 @@ from tagi_cli.data.points import Chunks
 from tagi_cli.data.series_scaling import SeriesScaler
 from tagi_cli.data.times import Step
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, eq=False)
 class Windowing:
@@ -30,6 +32,12 @@ class Windowing:
         by_window: columns that each window scales by its own input rows, after their scaler.
         method: of the window's scalers.
         scales_targets: whether the scalers of series and windows hold for targets, too.
+        season: rows in a season of the forecast; None where there is no forecast.
+        reference: targets of windows scaled by themselves count from the value so many rows before,
+            or a multiple of it; None from the centre of the inputs.
+        usual: by column, `(series,)` root mean square change over `reference` rows, where training.
+        naive_error: by target, `(series,)` mean absolute change over a season before the tested
+            rows, which scales errors.
     """
 
     chunks: Chunks
@@ -43,6 +51,15 @@ class Windowing:
     by_window: tuple[str, ...] = ()
     method: str = "z-norm"
     scales_targets: bool = True
+    season: int | None = None
+    reference: int | None = None
+    usual: Mapping[str, Floats] = field(default_factory=dict)
+    naive_error: Mapping[str, Floats] = field(default_factory=dict)
+
+    def usual_of(self, codes: NDArray[np.int64]) -> dict[str, Floats]:
+        """By column, `usual` of series by their numbers; 0 for those that are new."""
+        new = np.zeros(max(0, int(codes.max(initial=-1)) + 1 - len(self.series)))
+        return {name: np.append(values, new)[codes] for name, values in self.usual.items()}
 
     def later(self, times: NDArray[Any], count: int) -> NDArray[Any]:
         """The times `count` steps after times of a `Part`.
@@ -70,6 +87,10 @@ class Windowing:
             "by_window": list(self.by_window),
             "method": self.method,
             "scales_targets": self.scales_targets,
+            "season": self.season,
+            "reference": self.reference,
+            "usual": {name: values.tolist() for name, values in self.usual.items()},
+            "naive_error": {name: values.tolist() for name, values in self.naive_error.items()},
         }
 
     @classmethod
@@ -87,4 +108,8 @@ class Windowing:
             tuple(tree["by_window"]),
             tree["method"],
             tree["scales_targets"],
+            tree["season"],
+            tree["reference"],
+            {name: np.array(values, float) for name, values in tree["usual"].items()},
+            {name: np.array(values, float) for name, values in tree["naive_error"].items()},
         )
