@@ -15,3 +15,6 @@ from tagi_cli.arch.latent.shared_model import SharedMLatentRegModel as SharedMLa
 from tagi_cli.arch.latent.shrinkage import ARD as ARD
 from tagi_cli.arch.latent.shrinkage import Lasso as Lasso
 from tagi_cli.arch.latent.subjects import fit_subjects as fit_subjects
+from tagi_cli.arch.latent.subspaces import canonical as canonical
+from tagi_cli.arch.latent.subspaces import principal_angles as principal_angles
+from tagi_cli.arch.latent.synthetic import synthetic as synthetic

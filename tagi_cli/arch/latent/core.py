@@ -138,8 +138,15 @@ class Core:
         return {**self.network.state_dict(), **self.psi.state_dict()}
 
     def load_state_dict(self, values: Mapping[str, Host]) -> None:
-        """Take over what `state_dict` gave."""
+        """Take over what `state_dict` gave.
+
+        Raises:
+            ValueError: a name is missing or unknown, or a shape differs.
+        """
         names = self.psi.state_dict().keys()
+        missing = sorted(names - values.keys())
+        if missing:
+            raise ValueError(f"error variances are missing: {missing}")
         self.network.load_state_dict({k: v for k, v in values.items() if k not in names})
         self.psi.load_state_dict(values)
 

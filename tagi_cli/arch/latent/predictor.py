@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -97,6 +97,40 @@ class Predictor:
                 changed = self.core.tensors.assign(role, values)
                 if role == "psi":
                     self._psi_unset -= set(changed)
+
+    def subspaces(self) -> dict[str, Host]:
+        """What latents see and move: means of `p0, p1, ...` and of `u0, ...`, times the scales.
+
+        Their columns span what a fit finds again; single entries it does not
+        (`tagi_cli.arch.latent.subspaces`).
+
+        Returns:
+            Matrices (variables, latents); tensors without a value are left out.
+        """
+        found: dict[str, Host] = {}
+        scales = self.moments("scales") or [None] * len(self.d_out)
+        for role, factors in (("p", [None] * len(self.d_in)), ("u", scales)):
+            for i, (modes, scale) in enumerate(zip(self.moments(role), factors, strict=True)):
+                if modes is not None:
+                    factor = 1.0 if scale is None else scale.mu[:, None]
+                    found[f"{role}{i}"] = np.asarray(modes.mu * factor, np.float64)
+        return found
+
+    def state_dict(self) -> dict[str, Host]:
+        """Copies of all that predictions depend on, as named arrays."""
+        self.refresh()
+        return self.core.state_dict()
+
+    def load_state_dict(self, values: Mapping[str, Host]) -> None:
+        """Take over what `state_dict` gave, of a model of the same structure.
+
+        Raises:
+            ValueError: a name is missing or unknown, or a shape differs.
+        """
+        self.core.load_state_dict(values)
+        self.core.tensors.missing.clear()
+        self._psi_unset.clear()
+        self.publish()
 
     def forward(self, x: Sequence[Any]) -> list[Host]:
         """Predicted means, `(n, d_out)` of each output group, for inputs `(n, d_in)`."""

@@ -223,3 +223,18 @@ def test_correlated_inputs_never_overshoot(regressors: int, batch: int) -> None:
     assert errors["auto"] < 0.5
     if (batch, regressors) == (2048, 40):
         assert errors["none"] > 1
+
+
+def test_progress_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tagi_cli.arch.latent_regression")
+    model().fit(DATA.x, DATA.y, 10, 10, max_its=7, update_int=3)
+    assert [r.args[0] for r in caplog.records if isinstance(r.args, tuple)] == [0, 3, 6]
+
+
+def test_the_prior_of_modes_can_be_wider() -> None:
+    for role in ("p", "u"):
+        narrow, wide = model().moments(role)[0], model(var_gain=3.0).moments(role)[0]
+        assert narrow is not None
+        assert wide is not None
+        np.testing.assert_allclose(wide.var, 9 * narrow.var)
+        np.testing.assert_array_equal(wide.mu, narrow.mu)

@@ -158,6 +158,32 @@ def test_parameters_stand_in_a_fixed_order() -> None:
     assert [[t.name for t in group] for group in made.s_parameters()] == [[], names[1:3]]
 
 
+def test_subspaces_are_modes_times_scales() -> None:
+    made = model(assign_p_modes=[False, True])
+    made.assign(scales=[np.array([1.0, 2.0, 3.0]), None])
+    spaces = made.subspaces()
+    assert list(spaces) == ["p1", "u0", "u1"]
+    np.testing.assert_allclose(spaces["u0"], np.array([[1.0], [2.0], [3.0]]) * means(made, "u")[0])
+    np.testing.assert_allclose(spaces["p1"], means(made, "p")[0])
+
+
+def test_the_state_is_all_that_predictions_depend_on() -> None:
+    made, other = model(), model(seed=5, assign_psi=False)
+    made.fit(X, Y, 3, 3, epochs=2)
+    other.load_state_dict(made.state_dict())
+    for a, b in zip(made.predict(X), other.predict(X), strict=True):
+        for first, second in zip(a, b, strict=True):
+            np.testing.assert_array_equal(first, second)
+    before = other.state_dict()
+    other.psi_trainable = [False, False]
+    other.fit(X, Y, 6, 6, max_its=1)
+    np.testing.assert_array_equal(other.state_dict()["psi0.mu"], before["psi0.mu"])
+    state = made.state_dict()
+    for name in ("psi1.mu", "p0.weight.var"):
+        with pytest.raises(ValueError, match="missing"):
+            other.load_state_dict({k: v for k, v in state.items() if k != name})
+
+
 def test_initial_values_of_the_original() -> None:
     made = model(init="janelia", sc_std=0.02, noise_range=[0.3, 0.4], dm_std=0.5, w_gain=2.0)
     ours = model(dm_std=0.5, w_gain=2.0)

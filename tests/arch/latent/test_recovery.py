@@ -36,13 +36,12 @@ def recover(data: Synthetic, seed: int, batch: int, **options: Any) -> Found:
     x, (y,) = draw_rows(truth, groups, 4000, np.random.default_rng(1000 + seed))
     (found,) = model.predict(x)
     sd = np.sqrt(found.var_epistemic + found.var_noise)
-    (u,), (scale,), (psi,) = (model.moments(role) for role in ("u", "scales", "psi"))
-    p = model.moments("p")
-    assert u is not None
-    assert scale is not None
+    (psi,) = model.moments("psi")
     assert psi is not None
-    angles = [principal_angles(scale.mu[:, None] * u.mu, truth.u[0])]
-    angles += [principal_angles(a.mu, b) for a, b in zip(p, truth.p, strict=True) if a is not None]
+    true = {"p0": truth.p[0], "p1": truth.p[1], "u0": truth.u[0]}
+    spaces = model.subspaces()
+    assert spaces.keys() == true.keys()
+    angles = [principal_angles(spaces[name], true[name]) for name in true]
     return Found(
         float(np.sqrt(((found.mean - y) ** 2).mean()) / truth.noise_floor()),
         max(float(a.max()) for a in angles),
