@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagi_cli.data.options import COVARIATES
 from tagi_cli.data.table import Table
-from tagi_cli.data.times import Step, find_step, given_step, times
+from tagi_cli.data.times import Step, dates, find_step, given_step, phase, times
 from tagi_cli.errors import UserError
 
 
@@ -120,3 +121,27 @@ def test_steps_that_cannot_be(given: float | str, dates: bool, message: str) -> 
     with pytest.raises(UserError) as caught:
         given_step(given, moments)
     assert str(caught.value).startswith(message)
+
+
+@given(st.datetimes(datetime(1930, 1, 1), datetime(2090, 1, 1)))
+def test_phases_are_parts_of_the_date(moment: datetime) -> None:
+    """Against the calendar of the standard library."""
+    found = stamps(moment.isoformat())
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    year = (day.replace(month=1, day=1), day.replace(year=day.year + 1, month=1, day=1))
+    expected = {
+        "hour_of_day": (moment - day) / timedelta(days=1),
+        "day_of_week": moment.weekday() / 7,
+        "day_of_month": (moment.day - 1) / (next_month - day.replace(day=1)).days,
+        "day_of_year": (moment.timetuple().tm_yday - 1) / (year[1] - year[0]).days,
+        "month": (moment.month - 1) / 12,
+    }
+    assert sorted(expected) == sorted(COVARIATES)
+    for name, share in expected.items():
+        assert phase(name, found)[0] == pytest.approx(share, abs=1e-12)
+
+
+def test_parts_of_the_date_need_dates() -> None:
+    with pytest.raises(UserError, match=r"t\.csv, column 't': numbers; data\.time_covariates need"):
+        dates(table_of(2, t=[1.0, 2.0]), "t", np.arange(2))
