@@ -71,7 +71,7 @@ class Part:
     @property
     def _steps(self) -> int:
         """How often the scalers of the components repeat."""
-        return int(math.prod(self.y.shape[1:])) // max(self.center_y.shape[1], 1)
+        return int(math.prod(self.y.shape[1:]) // max(self.center_y.shape[1], 1))
 
     def followed_by(self, other: Part) -> Part:
         """These examples and then those of `other`, a part of the same data."""

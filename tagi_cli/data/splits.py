@@ -45,6 +45,8 @@ def split(table: Table, rows: Rows, options: DataOptions) -> Split:
     method = options.split_method
     if method == "auto":
         method = "random" if options.time is None else "chronological"
+    if method.startswith("instance-"):
+        return _by_instance(table, rows, options)
     if method == "random":
         order = np.random.default_rng(options.split_seed).permutation(rows)
     elif options.time is None:
@@ -134,6 +136,27 @@ def marks(table: Table, rows: Rows, name: str) -> Rows:
             "the training part must not be empty"
         )
     return part
+
+
+def _by_instance(table: Table, rows: Rows, options: DataOptions) -> Split:
+    """All rows of an instance in one part; instances at random, or by the time of their first."""
+    name, method = str(options.instance), options.split_method
+    codes = table.categories(name).codes[rows].astype(np.int64)
+    if (codes < 0).any():
+        row = int(rows[np.flatnonzero(codes < 0)[0]])
+        raise UserError(
+            f"{table.where(row, name)}: no value; every row needs the name of its instance"
+        )
+    order = np.arange(len(rows))
+    if method == "instance-chronological" and options.time is not None:
+        order = np.argsort(times(table, options.time, rows), kind="stable")
+    found, first = np.unique(codes[order], return_index=True)
+    instances = found[np.argsort(first)]
+    if method == "instance-random":
+        instances = np.random.default_rng(options.split_seed).permutation(instances)
+    parts = portions(instances[: options.limit], options.split_portions, table.source, "instances")
+    train, valid, test = (rows[np.isin(codes, part)] for part in parts)
+    return Split(train, valid, test, method)
 
 
 def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:

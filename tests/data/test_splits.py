@@ -176,3 +176,37 @@ def test_a_split_column_must_mark_training_rows() -> None:
 def test_an_unknown_mark_in_a_split_column(mark: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         divide(table_of(3, s=["train", mark, "test"]), split_column="s")
+
+
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=8, max_size=60).filter(
+        lambda w: len(set(w)) > 2
+    ),
+    st.integers(0, 3),
+    st.sampled_from(["instance-random", "instance-chronological"]),
+)
+def test_all_rows_of_an_instance_are_in_one_part(who: list[str], seed: int, method: str) -> None:
+    table = table_of(len(who), who=who, t=np.arange(len(who), 0, -1.0))
+    parts = divide(table, split_method=method, split_seed=seed, instance="who", time="t")
+    assert parts.method == method
+    assert sorted(np.concatenate(parts[:3]).tolist()) == list(range(len(who)))
+    owners = [{who[row] for row in part} for part in parts[:3]]
+    count = len(set(who))
+    assert [len(part) for part in owners[1:]] == [max(1, round(count / 10))] * 2
+    assert sum(map(len, owners)) == count
+    if method == "instance-chronological":
+        # Time runs backwards in the table, so that the last row of an instance is its first.
+        last = {name: len(who) - who[::-1].index(name) for name in set(who)}
+        assert min(last[name] for name in owners[0]) > max(last[name] for name in owners[2])
+
+
+def test_limits_and_gaps_of_instances() -> None:
+    table = table_of(20, who=[f"w{i % 10}" for i in range(20)])
+    options: dict[str, Any] = {"split_method": "instance-random", "instance": "who"}
+    found = divide(table, limit=5, **options)
+    assert len(np.concatenate(found[:3])) == 10
+    with pytest.raises(UserError, match=r"of 1 instances in t\.csv leave no training one"):
+        divide(table, limit=1, **options)
+    missing = table_of(2, who=["a", None])
+    with pytest.raises(UserError, match=r"t\.csv, row 2, column 'who': no value; every row needs"):
+        divide(missing, **options)
