@@ -57,7 +57,7 @@ class _Check:
     """Checks command lines; data that several of them share are read once."""
 
     def __init__(self) -> None:
-        self._read: dict[DataOptions, tuple[Dataset, list[str]]] = {}
+        self._read: dict[tuple[DataOptions, Any], tuple[Dataset, list[str]]] = {}
 
     def __call__(self, arguments: Sequence[str]) -> list[str]:
         """Lines that say what was found.
@@ -82,7 +82,7 @@ class _Check:
         from tagi_cli.experiment.members import make_backend
         from tagi_cli.experiment.summary import summarise
 
-        dataset, notices = self._load(settings.data)
+        dataset, notices = self._load(settings.data, settings.task)
         encoder = dataset.encoder
         network = summarise(settings, encoder, make_backend(settings))
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
@@ -93,27 +93,31 @@ class _Check:
             f"network: {network.members} x {network.parameters:,} parameters on {network.backend}",
         ]
 
-    def _load(self, options: DataOptions) -> tuple[Dataset, list[str]]:
-        from tagi_cli import data
+    def _load(self, options: DataOptions, task: Any) -> tuple[Dataset, list[str]]:
+        from tagi_cli.experiment.tasks import load
 
-        if options not in self._read:
+        if (options, task) not in self._read:
             notices: list[str] = []
-            self._read[options] = data.load(options, notices=notices), notices
-        return self._read[options]
+            self._read[options, task] = load(options, task, "float32", notices), notices
+        return self._read[options, task]
 
     def _data_faults(self, arguments: Sequence[str]) -> list[str]:
         """What reading the data brings to light, where their own options are in order."""
         from tagi_cli import config
         from tagi_cli.data.options import DataOptions
         from tagi_cli.experiment.settings import Settings, registries
+        from tagi_cli.experiment.tasks import tasks
 
-        tree: Any = config.compose(Settings, registries(), arguments).tree.get("data")
+        tree: Any = config.compose(Settings, registries(), arguments).tree
+        kind = dict(tree.get("task") or {})
         try:
-            options = config.check(DataOptions, {}, tree or {}, where="data")
-        except UserErrors:
+            options = config.check(DataOptions, {}, tree.get("data") or {}, where="data")
+            task = tasks.find(kind.pop("kind", "regression"), "task")
+            chosen = config.check(task.options, {}, kind, where="task")
+        except UserError:
             return []
         try:
-            self._load(options)
+            self._load(options, chosen)
         except UserError as error:
             return _messages(error)
         return []

@@ -21,11 +21,11 @@ examples:
 
 def run(arguments: list[str]) -> int:
     """Print the table of layers, the totals and the ceilings."""
-    from tagi_cli import data
     from tagi_cli.cli.configuration import settings_from
+    from tagi_cli.experiment.tasks import load_data
 
     settings = settings_from(arguments)
-    dataset = data.load(settings.data, dtype=settings.dtype)
+    dataset = load_data(settings)
     from tagi_cli.experiment.profile import PASSES, profile
     from tagi_cli.experiment.summary import byte_words
 

@@ -33,11 +33,11 @@ def run(arguments: list[str]) -> int:
         settings, encoder = model.settings, model.encoder
         backend = backend_to_open(settings)
     else:
-        from tagi_cli import data
         from tagi_cli.cli.configuration import settings_from
+        from tagi_cli.experiment.tasks import load_data
 
         settings = settings_from(arguments)
-        encoder, backend = data.load(settings.data).encoder, make_backend(settings)
+        encoder, backend = load_data(settings).encoder, make_backend(settings)
     summary = summarise(settings, encoder, backend)
     rows = summary.rows()
     show_table(list(rows[0]), [list(row.values()) for row in rows])

@@ -20,6 +20,7 @@ METRICS = (
     "valid_nll",
     "test_nll",
     "test_rmse",
+    "test_error_rate",
     "test_crps",
     "test_coverage_90",
     "epochs",

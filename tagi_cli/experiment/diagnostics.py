@@ -28,7 +28,7 @@ def diagnose(predictions: Predictions) -> list[Diagnostics]:
     `residuals` (histograms), `spread` (root mean squared error in tenths of the rows by predicted
     sd). Outputs without an observed value are left out.
     """
-    if predictions.y is None or not len(predictions.rows):
+    if predictions.y is None or not len(predictions.places):
         return []
     drawn = []
     for k in range(min(len(predictions.names), OUTPUTS_DRAWN)):
@@ -42,7 +42,7 @@ def _diagnose_output(predictions: Predictions, k: int, known: NDArray[np.int64])
     assert predictions.y is not None
     one = Predictions(
         (predictions.names[k],),
-        predictions.rows[known],
+        predictions.places.take(known),
         predictions.y[known, k : k + 1],
         predictions.mu[:, known, k : k + 1],
         predictions.var_epistemic[:, known, k : k + 1],

@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tagi_cli import data
-from tagi_cli.data.inputs import filled_notice
 from tagi_cli.errors import UserError, nearest
-from tagi_cli.experiment import predictions
+from tagi_cli.experiment import laws, tasks
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.model import Model
-from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.paths import user_path
-from tagi_cli.training.metrics import regression_metrics
 
 SPLITS = ("train", "valid", "test")
 
@@ -42,13 +37,6 @@ class Evaluation:
     metrics: dict[str, Any]
     predictions: Path | None
     notices: tuple[str, ...]
-
-
-def metrics(law: Predictions) -> dict[str, Any]:
-    """The metrics of summary.json; empty where there is no row or no observed value."""
-    if law.y is None or not np.isfinite(law.y).any():
-        return {}
-    return regression_metrics(law.y, law.mu, law.var, law.names)
 
 
 def evaluate(
@@ -82,18 +70,19 @@ def evaluate(
     else:
         law = _predict_file(model, data_path, notices)
         name = Path(data_path).name
-    if not np.isfinite(law.y if law.y is not None else np.nan).any():
+    if not laws.is_observed(law):
         raise UserError(f"{name}: there is no observed target to compare with")
     path = folder.predictions / f"{split}.csv"
     written = data_path is None and checkpoint == "best" and not path.exists()
     if written:
         with folder.locked():
-            predictions.write_csv(path, law)
-    return Evaluation(name, len(law.rows), metrics(law), path if written else None, tuple(notices))
+            laws.write_csv(path, law)
+    count, found = len(law.places), laws.metrics(law)
+    return Evaluation(name, count, found, path if written else None, tuple(notices))
 
 
-def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str]) -> Predictions:
-    dataset = data.load(model.settings.data, dtype=model.settings.dtype, notices=notices)
+def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str]) -> Law:
+    dataset = tasks.load_data(model.settings, notices)
     expected = folder.read_environment().get("data", {}).get("sha256")
     if expected != dataset.sha256:
         raise UserError(
@@ -106,31 +95,21 @@ def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str
         raise UserError(f"split: the {split} part of this run is empty")
     if split == "train" or (split == "valid" and model.settings.trainer.refit):
         notices.append(f"the {split} rows were learnt; only unseen rows show how good a model is")
-    return model.predict_encoded(part.x, part.rows, part.target)
+    return model.predict_part(part, continues=True)
 
 
-def _encode(
-    model: Model, table: data.Table, notices: list[str] | None
-) -> NDArray[np.floating[Any]]:
-    x, filled = model.encoder.encode_counting(table)
-    if filled and notices is not None:
-        notices.append(filled_notice(filled))
-    return x
-
-
-def _predict_file(model: Model, path: str, notices: list[str]) -> Predictions:
+def _predict_file(model: Model, path: str, notices: list[str]) -> Law:
     try:
         table = data.read_table(path, notices)
-        x = _encode(model, table, notices)
-        y = model.encoder.raw_targets(table)
+        law = model.predict_table(table, notices)
     except UserError as error:
         raise UserError(f"data.path: {error}") from None
-    if y is None:
+    if law.y is None:
         raise UserError(
             f"data.path: {table.source} has no column {', '.join(model.outputs)} to compare with; "
             "`tagi predict` needs none"
         )
-    return model.predict_encoded(x, np.arange(len(table)), y)
+    return law
 
 
 def predict(
@@ -174,11 +153,9 @@ def predict(
         )
     model = Model.load(run, checkpoint)
     try:
-        table = data.read_table(input, notices)
-        x = _encode(model, table, notices)
+        law = model.predict_table(data.read_table(input, notices), notices, targets=False)
     except UserError as error:
         raise UserError(f"input: {error}") from None
-    law = model.predict_encoded(x, np.arange(len(table)), None)
     # Through a link, so that it stays one.
-    predictions.write_csv(path.resolve(), law)
+    laws.write_csv(path.resolve(), law)
     return path

@@ -138,7 +138,7 @@ def plain(name: str, most: int = 40) -> str:
 
 
 def learning(curves: Curves, kept: int | None) -> list[Figure]:
-    """Learning curves: negative log-likelihood and root mean squared error by epoch.
+    """Learning curves: negative log-likelihood, and size or rate of errors, by epoch.
 
     Args:
         curves: one mapping per epoch with `epoch` and, where known, `train_<m>`, `valid_<m>`.
@@ -150,6 +150,7 @@ def learning(curves: Curves, kept: int | None) -> list[Figure]:
     for metric, label, words in (
         ("nll", "NLL", "Negative log-likelihood per value; lower is better."),
         ("rmse", "RMSE", "Root mean squared error in the units of the data."),
+        ("error_rate", "error rate", "Share of rows taken for another class."),
     ):
         lines = {
             part: _curve(curves, f"{part}_{metric}")

@@ -12,8 +12,11 @@ from tagi_cli.backend.compiler import CompilerError
 from tagi_cli.backend.notes import say_once
 from tagi_cli.data import Encoder
 from tagi_cli.errors import UserError
+from tagi_cli.experiment import tasks
 from tagi_cli.training import noise
+from tagi_cli.training.class_noise import class_noise
 from tagi_cli.training.learner import Learner
+from tagi_cli.training.sampling import check_tracking
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
@@ -47,6 +50,14 @@ def backend_to_open(settings: Settings) -> Backend:
         return select("cpu", kernels, settings.dtype)
 
 
+def places_apart(settings: Settings, encoder: Encoder) -> int:
+    """Places from a row of a series to the one that goes on from its states."""
+    windowing = encoder.windowing
+    if windowing is None or not windowing.chunks.are_segments:
+        return settings.data.slide_stride
+    return settings.data.slide_stride * windowing.chunks.input_length
+
+
 class MakeMember:
     """Builds a fresh member: `make(member, rng)` is a `training.interface.MakeLearner`.
 
@@ -65,18 +76,27 @@ class MakeMember:
         """A member with prior parameters drawn by `rng`.
 
         Raises:
-            UserError: the layers do not fit the data.
+            UserError: the layers do not fit the data, or track states that nothing goes on from.
         """
         settings, shape = self._settings, self._encoder.input_shape
         kind = arch.registry.of(settings.arch)
-        return Learner(
-            lambda units: kind.build(settings.arch, shape, units),
+        options = arch.for_task(settings.arch, tasks.tasks.of(settings.task).name)
+        likelihood = noise.registry.of(settings.noise), settings.noise
+        if tasks.classifies(settings.task):
+            likelihood = class_noise(tasks.head_of(settings), *likelihood)
+        learner = Learner(
+            lambda units: kind.build(options, shape, units),
             shape,
-            len(self._encoder.outputs),
-            noise=(noise.registry.of(settings.noise), settings.noise),
+            self._encoder.units,
+            noise=likelihood,
             update_rule=settings.trainer.update_rule,
             cap=settings.trainer.cap,
             batch_size=settings.data.rows_per_update(),
             rng=rng,
             backend=self._backend,
+            stride=places_apart(settings, self._encoder),
         )
+        if learner.tracks:
+            mode, shuffle = settings.data.batch_sampling_mode, settings.data.shuffle_train
+            check_tracking(mode, shuffle=shuffle, series=self._encoder.windowing is not None)
+        return learner

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tagi_cli import config
 from tagi_cli.data import Encoder, Table
+from tagi_cli.data.inputs import filled_notice
+from tagi_cli.data.parts import Part
 from tagi_cli.errors import UserError, listing
+from tagi_cli.experiment import laws
+from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, backend_to_open
-from tagi_cli.experiment.predictions import Floats, Predictions
+from tagi_cli.experiment.places import Places
+from tagi_cli.experiment.predictions import Floats
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint, prediction
-from tagi_cli.training.interface import Learner, Prediction
+from tagi_cli.training.interface import Learner, Values
 
 MEMBER = "member."
 """What the names of the tensors of a network begin with, before its number in the ensemble."""
@@ -39,12 +45,30 @@ class Moments(NamedTuple):
         return np.hypot(self.sd_epistemic, self.sd_noise)
 
 
+class Classes(NamedTuple):
+    """What a model says about the classes of n rows."""
+
+    names: tuple[str, ...]
+    """The K classes."""
+    probability: Floats
+    """Of each class, `(n, K)`; rows sum to one."""
+    sd_epistemic: Floats
+    """Standard deviation of the probability that stems from what is not known of the network."""
+
+    @property
+    def label(self) -> NDArray[np.str_]:
+        """The most probable class of each row, `(n,)`."""
+        best = self.probability.argmax(axis=1)
+        return np.array([self.names[k] for k in best.tolist()], dtype=np.str_)
+
+
 class Model:
     """An ensemble of trained networks that predicts in the units of the data.
 
     Attributes:
         inputs: names of the input columns, in the order that `predict` expects.
-        outputs: names of the outputs.
+        outputs: names of the outputs; of a classification the one of its labels.
+        classes: the labels of a classification, else None.
         settings: the settings of its run.
         learners: its networks.
     """
@@ -54,6 +78,7 @@ class Model:
         self.encoder = encoder
         self.inputs = encoder.inputs
         self.outputs = encoder.outputs
+        self.classes = encoder.classes
         self.learners = learners
 
     def __repr__(self) -> str:
@@ -104,8 +129,8 @@ class Model:
             learners.append(learner)
         return cls(settings, encoder, learners)
 
-    def predict(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Moments:
-        """Moments of the outputs for new rows.
+    def predict(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Moments | Classes:
+        """Moments of the outputs for new rows, or probabilities of their classes.
 
         Args:
             x: raw inputs in their original units: `(n, columns)` in the order of `inputs`, a
@@ -113,12 +138,16 @@ class Model:
                 table are of one row.
 
         Returns:
-            mean, epistemic and noise standard deviation, `(n, outputs)` each.
+            mean, epistemic and noise standard deviation, `(n, outputs)` each; of windows with
+            several steps of output `(n, steps * outputs)`, step by step. For classes their
+            probabilities `(n, K)`.
 
         Raises:
             UserError: another shape, a missing column or value, an unknown category.
         """
         law = self._predict_array(x)
+        if isinstance(law, ClassPredictions):
+            return Classes(law.classes, law.mean, law.sd_epistemic)
         return Moments(law.mean, law.sd_epistemic, law.sd_noise)
 
     def quantile(self, x: ArrayLike | Mapping[str, ArrayLike], probability: float) -> Floats:
@@ -126,41 +155,78 @@ class Model:
 
         Raises:
             ValueError: the probability is not between 0 and 1.
-            UserError: as in `predict`.
+            UserError: as in `predict`, or the outputs are classes.
         """
         if not 0 < probability < 1:
             raise ValueError(f"probability {probability}; allowed: above 0 and below 1")
-        return self._predict_array(x).quantile(probability)
+        law = self._predict_array(x)
+        if isinstance(law, ClassPredictions):
+            raise UserError("classes have no quantiles; predict gives their probabilities")
+        return law.quantile(probability)
 
-    def _predict_array(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Predictions:
+    def _predict_array(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Law:
         if isinstance(x, Mapping):
-            encoded = self.encoder.encode(Table.from_columns(x, "input"))
-        else:
-            encoded = self.encoder.encode_array(x)
-        return self.predict_encoded(encoded, np.arange(len(encoded)), None)
+            return self.predict_table(Table.from_columns(x, "input"))
+        encoded = self.encoder.encode_array(x)
+        return self._predict(encoded, Places(np.arange(len(encoded))), None, *self._scaler())
 
-    def predict_encoded(
-        self, x: NDArray[Any], rows: NDArray[np.int64], y: Floats | None
-    ) -> Predictions:
-        """Predictions for encoded inputs `x (n, features)`; `rows`, `y` are passed on.
+    def _scaler(self) -> tuple[Floats, Floats]:
+        """Centre and scale of the targets `(1, K)`, where all examples share them."""
+        encoder = self.encoder
+        steps = 1 if encoder.classes is not None else encoder.output_shape[0]
+        return np.tile(encoder.center_y, steps)[None], np.tile(encoder.scale_y, steps)[None]
+
+    def predict_table(
+        self, table: Table, notices: list[str] | None = None, *, targets: bool = True
+    ) -> Law:
+        """Predictions for all rows, or prediction points, of a table.
+
+        Args:
+            table: with the input columns.
+            notices: collects remarks for the user.
+            targets: whether to take along its targets, if it has any.
 
         Raises:
-            NumericalError: a predicted moment is not finite; names the row by its number in `rows`.
+            UserError: a column is missing or does not fit.
         """
-        members = prediction.predict(self.learners, x, rows=rows)
+        encoder = self.encoder
+        if encoder.windowing is not None:
+            law = self.predict_part(encoder.windows(table, notices))
+            has = targets and any(name in table.columns for name in self.outputs)
+            return law if has else law.without_targets()
+        x, filled = encoder.encode_counting(table)
+        if filled and notices is not None:
+            notices.append(filled_notice(filled))
+        y = encoder.raw_targets(table) if targets else None
+        return self._predict(x, Places(np.arange(len(table))), y, *self._scaler())
+
+    def predict_part(self, part: Part, *, continues: bool = False) -> Law:
+        """Predictions for examples that are encoded.
+
+        Args:
+            part: the examples.
+            continues: whether they are of the series that were learnt, so that networks that carry
+                states go on from where training ended.
+
+        Raises:
+            NumericalError: a predicted moment is not finite; names the row.
+        """
+        return self._predict(
+            part.x, Places.of(part), part.target, part.center, part.scale, continues=continues
+        )
+
+    def _predict(
+        self,
+        x: Values,
+        places: Places,
+        y: Floats | None,
+        center: Floats,
+        scale: Floats,
+        *,
+        continues: bool = False,
+    ) -> Law:
+        members = prediction.predict(
+            self.learners, x, rows=places.rows, index=places.index, continues=continues
+        )
         assert members is not None  # nothing asked it to pause
-        return in_original_units(self.encoder, members, rows, y)
-
-
-def in_original_units(
-    encoder: Encoder,
-    members: Sequence[Prediction],
-    rows: NDArray[np.int64],
-    y: Floats | None,
-) -> Predictions:
-    """The members' predictions, made in scaled units, in those of the data."""
-    center, scale = encoder.center_y, encoder.scale_y
-    mu = np.stack([member.mu for member in members]) * scale + center
-    epistemic = np.stack([member.var_epistemic for member in members]) * scale**2
-    noise = np.stack([member.var_noise for member in members]) * scale**2
-    return Predictions(encoder.outputs, rows, y, mu, epistemic, noise)
+        return laws.in_original_units(self.encoder, members, places, y, center, scale)

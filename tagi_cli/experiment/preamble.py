@@ -79,9 +79,12 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
     """The metrics that matter most, on one line."""
     parts = [
         f"{name} {short(metrics[name])}"
-        for name in ("rmse", "mae", "nll", "crps")
+        for name in ("rmse", "mae", "nll", "crps", "brier")
         if name in metrics
     ]
+    if "error_rate" in metrics:
+        parts.insert(0, f"errors {100 * metrics['error_rate']:.2f} %")
+        parts.append(f"calibration error {100 * metrics['ece']:.1f} %")
     if "coverage_90" in metrics:
         parts.append(f"90 % intervals hold {100 * metrics['coverage_90']:.1f} %")
     return ", ".join(parts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,35 +11,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli import atomic
+from tagi_cli.experiment.places import Places, cell
 from tagi_cli.training import mixture
 
 Floats = NDArray[np.float64]
 
-COLUMNS = ("row", "component", "y", "mu", "sd_epistemic", "sd_noise", "sd", "lo_90", "hi_90")
-"""Columns of predictions/<split>.csv. The interval is the central 90 % one of the mixture."""
+COLUMNS = ("component", "y", "mu", "sd_epistemic", "sd_noise", "sd", "lo_90", "hi_90")
+"""Columns of predictions/<split>.csv behind those of the place, and `step` where there are series.
 
-_ROWS_PER_WRITE = 65_536
+The interval is the central 90 % one of the mixture.
+"""
+
+_VALUES_PER_WRITE = 65_536
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictive laws of n rows and K outputs: for each, the equal mixture of M Gaussians.
+    """Predictive laws of n examples and K outputs: for each, the equal mixture of M Gaussians.
+
+    The outputs of a window are those of all its steps, step by step.
 
     Attributes:
-        names: the K outputs.
-        rows: (n,) row numbers in the source, from 0.
-        y: (n, K) observed values, NaN where missing; None for rows without targets.
+        names: the components; `K = len(steps) * len(names)`.
+        places: of the n examples.
+        y: (n, K) observed values, NaN where missing; None for examples without targets.
         mu: (M, n, K) means of the members.
         var_epistemic: (M, n, K) variance that stems from what is not known of the parameters.
         var_noise: (M, n, K) variance of the observation noise.
+        steps: how many rows each predicted row lies behind the prediction point.
+        lengths: (n,) how many of the steps there are, where examples differ; None where all are.
     """
 
     names: tuple[str, ...]
-    rows: NDArray[np.int64]
+    places: Places
     y: Floats | None
     mu: Floats
     var_epistemic: Floats
     var_noise: Floats
+    steps: tuple[int, ...] = (0,)
+    lengths: NDArray[np.int64] | None = None
 
     @cached_property
     def var(self) -> Floats:
@@ -80,57 +91,114 @@ class Predictions:
         """(n, K) quantile of the mixture."""
         return mixture.quantile(probability, self.mu, self.var)
 
+    def without_targets(self) -> Predictions:
+        """The same without observed values."""
+        return replace(self, y=None)
+
     def take(self, index: slice | NDArray[np.int64]) -> Predictions:
-        """The same for a part of the rows."""
+        """The same for some of the examples."""
         return Predictions(
             self.names,
-            self.rows[index],
+            self.places.take(index),
             None if self.y is None else self.y[index],
             self.mu[:, index],
             self.var_epistemic[:, index],
             self.var_noise[:, index],
+            self.steps,
+            None if self.lengths is None else self.lengths[index],
         )
+
+    @cached_property
+    def by_component(self) -> Predictions:
+        """The same with each step that there is as an example of its own."""
+        if len(self.steps) == 1:
+            return self
+        T, K = len(self.steps), len(self.names)
+        there = self._there.ravel()
+        example = np.repeat(np.arange(len(self.places)), T)[there]
+
+        def apart(values: Floats) -> Floats:
+            return values.reshape(*values.shape[:-2], -1, K)[..., there, :]
+
+        return Predictions(
+            self.names,
+            self.places.take(example),
+            None if self.y is None else apart(self.y),
+            apart(self.mu),
+            apart(self.var_epistemic),
+            apart(self.var_noise),
+        )
+
+    @property
+    def _there(self) -> NDArray[np.bool_]:
+        """(n, T) which steps there are."""
+        shape = len(self.places), len(self.steps)
+        if self.lengths is None:
+            return np.ones(shape, bool)
+        return np.arange(shape[1]) < self.lengths[:, None]
 
 
 def write_csv(path: Path, predictions: Predictions) -> None:
-    """Write the long table `COLUMNS`: one line per row and output; a missing y is left empty.
+    """Write the long table: one line per example, step and component; a missing y is left empty.
 
     Deviations have seven digits; the others so many that an offset of a billion deviations does no
-    harm. Rows without targets (`predictions.y is None`) have no column y.
+    harm. Examples without targets (`predictions.y is None`) have no column y.
 
     Raises:
         UserError: the file cannot be written.
     """
-    labels = [_quoted(name) for name in predictions.names]
-    columns = [name for name in COLUMNS if name != "y" or predictions.y is not None]
-    with atomic.replacing(path) as file:
-        file.write((",".join(columns) + "\n").encode())
-        for begin in range(0, len(predictions.rows), _ROWS_PER_WRITE):
-            part = predictions.take(slice(begin, begin + _ROWS_PER_WRITE))
-            file.write(_lines(part, labels).encode())
-
-
-def _lines(part: Predictions, labels: list[str]) -> str:
-    n, K = part.mean.shape
-    row = np.broadcast_to(part.rows[:, None], (n, K)).astype(np.float64)
-    observed = [] if part.y is None else [part.y]
-    places = [part.mean, part.sd_epistemic, part.sd_noise, part.sd]
-    fields = [row, *observed, *places, part.quantile(0.05), part.quantile(0.95)]
-    values: list[float | str] = np.stack(fields, axis=-1).ravel().tolist()
-    if observed:
-        column = slice(1, None, len(fields))
-        values[column] = ["" if v != v else repr(v) for v in values[column]]
-    y = "%s," if observed else ""
-    body = "".join(
-        f"%d,{label.replace('%', '%%')},{y}%.15g,%.7g,%.7g,%.7g,%.15g,%.15g\n" for label in labels
+    series = predictions.places.index is not None
+    columns = [*predictions.places.columns, *(["step"] if series else []), *COLUMNS]
+    if predictions.y is None:
+        columns.remove("y")
+    block = max(1, _VALUES_PER_WRITE // max(predictions.mu.shape[-1], 1))
+    write_table(
+        path, columns, len(predictions.places), block, lambda rows: _lines(predictions.take(rows))
     )
-    text: str = (body * n) % tuple(values)
-    return text
 
 
-def _quoted(name: str) -> str:
-    """A name as one CSV cell."""
-    if any(mark in name for mark in ',"\r\n'):
-        doubled = name.replace('"', '""')
-        return f'"{doubled}"'
-    return name
+def write_table(
+    path: Path, columns: Iterable[str], n: int, block: int, lines: Callable[[slice], str]
+) -> None:
+    """Write a CSV file block by block, beside its place.
+
+    Args:
+        path: the file.
+        columns: its header.
+        n: number of examples.
+        block: of which so many are written at once.
+        lines: the text of some of them.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with atomic.replacing(path) as file:
+        file.write((",".join(map(cell, columns)) + "\n").encode())
+        for begin in range(0, n, block):
+            file.write(lines(slice(begin, begin + block)).encode())
+
+
+def _lines(part: Predictions) -> str:
+    series, there = part.places.index is not None, part._there
+    steps, labels = part.steps, [cell(name) for name in part.names]
+    # What stands before the numbers of a line; of a step that is not there, nothing.
+    heads = [
+        f"{place},{f'{step},' if series else ''}{label},"
+        for place, shown in zip(part.places.cells(), there.tolist(), strict=True)
+        for step, real in zip(steps, shown, strict=True)
+        if real
+        for label in labels
+    ]
+    observed = [] if part.y is None else [part.y]
+    numbers = [part.mean, part.sd_epistemic, part.sd_noise, part.sd]
+    fields = [*observed, *numbers, part.quantile(0.05), part.quantile(0.95)]
+    kept = np.repeat(there, len(labels), axis=1)
+    values: list[float | str] = np.stack(fields, axis=-1)[kept].ravel().tolist()
+    if observed:
+        column = slice(0, None, len(fields))
+        values[column] = ["" if v != v else repr(v) for v in values[column]]
+    line = ("%s," if observed else "") + "%.15g,%.7g,%.7g,%.7g,%.15g,%.15g\n"
+    width = len(fields)
+    return "".join(
+        head + line % tuple(values[i * width : (i + 1) * width]) for i, head in enumerate(heads)
+    )

@@ -9,20 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagi_cli import atomic, config, data
+from tagi_cli import atomic, config
 from tagi_cli.backend import threads
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import evaluation, preamble, predictions, provenance, report, resume
-from tagi_cli.experiment.diagnostics import diagnose
+from tagi_cli.experiment import laws, preamble, provenance, report, resume, tasks
 from tagi_cli.experiment.folder import FORMAT, RunFolder
-from tagi_cli.experiment.members import MakeMember, make_backend
-from tagi_cli.experiment.model import in_original_units
-from tagi_cli.experiment.predictions import Predictions
+from tagi_cli.experiment.laws import Law
+from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
+from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
 from tagi_cli.training import checkpoint as checkpoint_file
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
+from tagi_cli.training.classification import ClassificationTask
 from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED, Observer
 from tagi_cli.training.interface import NumericalError, Prediction
 from tagi_cli.training.progress import progress_observer
@@ -79,7 +79,7 @@ class _Run:
 
     def __init__(self, settings: Settings, command: str, console: Console | None) -> None:
         self.notices = settings.trainer.remarks()
-        self.dataset = data.load(settings.data, dtype=settings.dtype, notices=self.notices)
+        self.dataset = tasks.load_data(settings, self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
         self.batch_size = settings.data.rows_per_update(len(self.dataset.train))
         settings = dataclasses.replace(
@@ -132,11 +132,16 @@ class _Run:
         return Trainer(
             MakeMember(settings, encoder, self.backend),
             self.dataset,
-            RegressionTask(),
+            ClassificationTask() if tasks.classifies(settings.task) else RegressionTask(),
             settings.trainer,
             Seeds(settings.seed),
             members=settings.ensemble.size,
-            sampler=Sampler(self.batch_size, shuffle=settings.data.shuffle_train),
+            sampler=Sampler(
+                self.batch_size,
+                settings.data.batch_sampling_mode,
+                settings.data.shuffle_train,
+                places_apart(settings, encoder),
+            ),
             observers=observers,
             checkpoints=CheckpointFolder(
                 folder.checkpoints, settings.checkpoint, {"encoder": encoder.to_json()}
@@ -181,26 +186,27 @@ class _Run:
     ) -> dict[str, Any]:
         result = trainer.fit()
         self._record_backend(folder)
-        laws = self._predictions(trainer, result)
+        found = self._predictions(trainer, result)
         summary = {
             "status": result.status,
             "epochs": result.epochs,
             "seconds": round(result.seconds, 3),
-            "valid": evaluation.metrics(laws["valid"]) if "valid" in laws else {},
-            "test": evaluation.metrics(laws["test"]) if "test" in laws else {},
+            "valid": laws.metrics(found["valid"]) if "valid" in found else {},
+            "test": laws.metrics(found["test"]) if "test" in found else {},
         }
         atomic.write_json(folder.summary, summary)
         self._summary = summary
         log.write(f"summary: {json.dumps(summary)}")
         for split in self.settings.predictor.splits:
-            if split in laws:
-                predictions.write_csv(folder.predictions / f"{split}.csv", laws[split])
+            if split in found:
+                laws.write_csv(folder.predictions / f"{split}.csv", found[split])
         if result.status == COMPLETED:
-            shown = "test" if "test" in laws else "valid"
+            shown = "test" if "test" in found else "valid"
             numbers = {
                 "format": FORMAT,
+                "task": tasks.tasks.of(self.settings.task).name,
                 "kept": result.best_epoch if len(self.dataset.valid) else None,
-                "splits": {shown: diagnose(laws[shown])} if laws else {},
+                "splits": {shown: laws.diagnose(found[shown])} if found else {},
                 "network": self.network.rows(),
                 "health": health.table(),
             }
@@ -209,11 +215,11 @@ class _Run:
                 report.write_report(folder)
         return summary
 
-    def _predictions(self, trainer: Trainer, result: FitResult) -> dict[str, Predictions]:
+    def _predictions(self, trainer: Trainer, result: FitResult) -> dict[str, Law]:
         """Predictions by part: of the validation part before the refit, else of the final state."""
         if result.status != COMPLETED:
             return {}
-        dataset, laws = self.dataset, {}
+        dataset, found = self.dataset, {}
         wanted = {"valid": result.valid, "test": None}
         if "train" in self.settings.predictor.splits:
             wanted["train"] = None
@@ -221,8 +227,10 @@ class _Run:
             part = getattr(dataset, split)
             if len(part):
                 members = self._predict(trainer, split) if members is None else members
-                laws[split] = in_original_units(dataset.encoder, members, part.rows, part.target)
-        return laws
+                found[split] = laws.in_original_units(
+                    dataset.encoder, members, Places.of(part), part.target, part.center, part.scale
+                )
+        return found
 
     def _predict(self, trainer: Trainer, split: str) -> list[Prediction]:
         part = getattr(self.dataset, split)

@@ -8,20 +8,10 @@ from typing import Any, ClassVar
 
 from tagi_cli import config
 from tagi_cli.data.options import DataOptions
+from tagi_cli.experiment import tasks
 from tagi_cli.experiment.options import PredictorOptions, VizOptions
 from tagi_cli.options import Registry, option
 from tagi_cli.training.options import CheckpointOptions, EnsembleOptions, TrainerOptions
-
-tasks = Registry("task")
-"""What is predicted: decides the likelihood and the metrics."""
-
-
-@dataclass(frozen=True)
-class RegressionOptions:
-    """Real-valued targets with Gaussian noise."""
-
-
-tasks.register("regression", RegressionOptions, RegressionOptions)
 
 _LONGEST_NAME = 255
 """Bytes of a file's or folder's name, on the usual file systems."""
@@ -111,7 +101,7 @@ class Settings:
             found.append(
                 f"name: found '{self.name}'. Allowed: text that can be the name of a folder"
             )
-        return found
+        return found + tasks.faults(self)
 
 
 def registries() -> dict[str, Registry]:
@@ -119,7 +109,7 @@ def registries() -> dict[str, Registry]:
     from tagi_cli.arch import registry as architectures
     from tagi_cli.training.noise import registry as noises
 
-    return {"task": tasks, "arch": architectures, "noise": noises}
+    return {"task": tasks.tasks, "arch": architectures, "noise": noises}
 
 
 def dump_settings(settings: Settings) -> str:

@@ -51,7 +51,7 @@ def classification_metrics(labels: NDArray[Any], p: Floats) -> dict[str, float]:
     right = p.argmax(axis=1) == label
     bins = reliability(p.max(axis=1), right)
     return {
-        "error_rate": 1 - float(np.mean(right)),
+        "error_rate": float(np.mean(~right)),
         "nll": -float(np.mean(np.log(np.maximum(own, LEAST)))),
         # sum_k (p_k - [k observed])^2 = sum_k p_k^2 - 2 p_own + 1
         "brier": float(np.mean(np.sum(p**2, axis=1) - 2 * own + 1)),

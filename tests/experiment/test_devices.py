@@ -15,10 +15,12 @@ import pytest
 
 import tagi_cli
 from tagi_cli.backend.notes import say_once
+from tagi_cli.data.options import DataOptions
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import doctor, run
 from tagi_cli.experiment.members import backend_to_open, make_backend
-from tagi_cli.experiment.settings import Settings
+from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.tasks import RegressionOptions
 
 from .conftest import summary
 
@@ -79,6 +81,9 @@ def test_a_run_goes_on_and_says_so_where_kernels_do_not_compile(
 
 def test_device_and_precision_are_checked_together() -> None:
     fields = {f.name: f.default for f in dataclasses.fields(Settings)}
+    fields |= {"task": RegressionOptions(), "data": DataOptions(name="sine")}
+    for group, kind in (("arch", "mlp"), ("noise", "auto")):
+        fields[group] = registries()[group][kind].options()
     whole = SimpleNamespace(**fields | {"name": None, "device": "cpu", "precision": "tf32"})
     assert [f[:9] for f in Settings.faults(whole)] == ["precision"]
     whole = SimpleNamespace(**fields | {"name": "a/b", "device": "gpu"})

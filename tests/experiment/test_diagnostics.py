@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tagi_cli.experiment.diagnostics import OUTPUTS_DRAWN, POINTS_DRAWN, ROWS_IN_BAND, diagnose
+from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
 
 
@@ -18,7 +19,7 @@ def gaussian(n: int, outputs: int = 1, sd_ratio: float = 1.0) -> Predictions:
     var = rng.uniform(0.5, 2, (1, n, outputs))
     y = mu[0] + sd_ratio * np.sqrt(var[0]) * rng.normal(size=(n, outputs))
     names = tuple(f"y{k}" for k in range(outputs))
-    return Predictions(names, np.arange(n), y, mu, 0.25 * var, 0.75 * var)
+    return Predictions(names, Places(np.arange(n)), y, mu, 0.25 * var, 0.75 * var)
 
 
 def test_coverage_counts_the_values_inside_each_interval() -> None:
@@ -70,7 +71,7 @@ def test_only_the_first_outputs_are_drawn() -> None:
 def test_nothing_to_say_without_rows_or_targets() -> None:
     made = gaussian(4)
     assert diagnose(made.take(slice(0, 0))) == []
-    bare = Predictions(made.names, made.rows, None, made.mu, made.var_epistemic, made.var_noise)
+    bare = Predictions(made.names, made.places, None, made.mu, made.var_epistemic, made.var_noise)
     assert diagnose(bare) == []
 
 
@@ -78,5 +79,5 @@ def test_nothing_to_say_without_rows_or_targets() -> None:
 def test_few_rows_and_certain_predictions_give_numbers(n: int) -> None:
     made = gaussian(n)
     zero = np.zeros_like(made.mu)
-    for case in (made, Predictions(made.names, made.rows, made.y, made.mu, zero, zero)):
+    for case in (made, Predictions(made.names, made.places, made.y, made.mu, zero, zero)):
         assert json.loads(json.dumps(diagnose(case), allow_nan=False))

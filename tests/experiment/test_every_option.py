@@ -32,6 +32,7 @@ TINY: dict[str, Any] = {
 Changes = dict[str, Any]
 GAL = {"data.split_method": "gal"}
 LONG = {"trainer.max_epochs": 40, "trainer.early_stopping.patience": 2}
+LABELS = {"data.out_components": ["b"], "data.in_components": ["a"]}
 LAYERS = [{"kind": "linear", "output_size": 4}, "relu", {"kind": "linear", "output_size": 1}]
 NODES = [{"name": "h", **LAYERS[0]}, {"name": "o", **LAYERS[2]}]  # type: ignore[dict-item]
 
@@ -64,7 +65,7 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "arch.mlp.gain_bias": (0.5, {}),
     "arch.mlp.gain_mean": (0.5, {}),
     "arch.mlp.init_method": ("Xavier", {}),
-    "arch.mlp.output_activation": ("tanh", {}),
+    "arch.mlp.output_activation": ("tanh", {"data.scaling_method": "zero-one"}),
     "arch.sequential.layers": (LAYERS[2:], {"arch": {"kind": "sequential", "layers": LAYERS}}),
     "arch.graph.nodes": (NODES[1:], {"arch": {"kind": "graph", "nodes": NODES}}),
     "noise.auto.sigma_v": (0.5, {}),
@@ -75,6 +76,7 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "noise.decay.sigma_v": (0.5, {"noise": {"kind": "decay"}}),
     "noise.decay.sigma_v_min": (0.99, {"noise": {"kind": "decay"}}),
     "noise.decay.decay": (0.5, {"noise": {"kind": "decay"}}),
+    "task.classification.head": ("remax", {"task": {"kind": "classification"}, **LABELS}),
     "trainer.max_epochs": (4, {}),
     "trainer.early_stopping.enabled": (False, LONG),
     "trainer.early_stopping.patience": (9, LONG),

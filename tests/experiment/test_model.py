@@ -15,8 +15,10 @@ import tagi_cli
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import evaluation, run
 from tagi_cli.experiment.convert import convert
+from tagi_cli.experiment.laws import in_original_units
 from tagi_cli.experiment.members import make_backend
-from tagi_cli.experiment.model import Model, in_original_units
+from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import byte_words, summarise
 from tagi_cli.training import checkpoint
@@ -58,7 +60,8 @@ def test_moments_are_translated_to_the_units_of_the_data(trained: Path) -> None:
     encoder = Model.load(trained).encoder
     scale = float(encoder.scale_y[0])
     scaled = Prediction(np.array([[-2.0]]), np.array([[0.09]]), np.array([[0.16]]))
-    law = in_original_units(encoder, [scaled], np.arange(1), None)
+    scaler = encoder.center_y[None], encoder.scale_y[None]
+    law = in_original_units(encoder, [scaled], Places(np.arange(1)), None, *scaler)
     assert scale > 2
     assert law.mean[0, 0] == pytest.approx(encoder.center_y[0] - 2 * scale)
     assert law.sd_epistemic[0, 0] == pytest.approx(0.3 * scale)

@@ -17,6 +17,7 @@ from tagi_cli.errors import UserError
 from tagi_cli.experiment import figures
 from tagi_cli.experiment.diagnostics import diagnose
 from tagi_cli.experiment.folder import FORMAT, RunFolder
+from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.report import write_report
 
@@ -66,7 +67,7 @@ def make_run(
     shape = (1, n, len(names))
     mu = rng.normal(size=shape)
     var = np.full(shape, 0.5)
-    law = Predictions(names, np.arange(n), mu[0] + rng.normal(size=shape[1:]), mu, var, var)
+    law = Predictions(names, Places(np.arange(n)), mu[0] + rng.normal(size=shape[1:]), mu, var, var)
     folder = RunFolder.create(parent)
     split = {"method": "random", "seed": 0, "train": 800, "valid": 100, "test": n}
     column = {

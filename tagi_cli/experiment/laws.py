@@ -1,0 +1,92 @@
+"""What a model says about examples: numbers or classes, in the units of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tagi_cli.data import Encoder
+from tagi_cli.experiment import class_diagnostics, class_predictions, diagnostics, predictions
+from tagi_cli.experiment.class_predictions import ClassPredictions
+from tagi_cli.experiment.places import Places
+from tagi_cli.experiment.predictions import Floats, Predictions
+from tagi_cli.training.classification import classification_metrics
+from tagi_cli.training.interface import Prediction
+from tagi_cli.training.metrics import regression_metrics
+
+Law = Predictions | ClassPredictions
+
+
+def in_original_units(
+    encoder: Encoder,
+    members: Sequence[Prediction],
+    places: Places,
+    y: Floats | None,
+    center: Floats,
+    scale: Floats,
+    lengths: Any = None,
+) -> Law:
+    """The members' predictions, made in scaled units, in those of the data.
+
+    Args:
+        encoder: of the model.
+        members: what each of M networks predicts.
+        places: of the n examples.
+        y: `(n, K)` targets in original units, of classes their numbers `(n, 1)`; None without.
+        center: `(1 or n, K)`, a target in original units is `center + scale * scaled`.
+        scale: `(1 or n, K)`.
+        lengths: `(n,)` how many steps of its windows each example has; None for all.
+    """
+    mu = np.stack([member.mu for member in members])
+    epistemic = np.stack([member.var_epistemic for member in members])
+    if encoder.classes is not None:
+        label = None if y is None else y[:, 0]
+        return ClassPredictions(encoder.classes, places, label, mu, epistemic)
+    noise = np.stack([member.var_noise for member in members])
+    steps: tuple[int, ...] = (0,)
+    if encoder.windowing is not None:
+        first, last = encoder.windowing.chunks.targets
+        steps = tuple(range(first, last + 1))
+    return Predictions(
+        encoder.outputs, places, y, mu * scale + center, epistemic * scale**2, noise * scale**2,
+        steps, lengths,
+    )  # fmt: skip
+
+
+def is_observed(law: Law) -> bool:
+    """Whether there is anything to compare with."""
+    return law.y is not None and bool(np.isfinite(law.y).any())
+
+
+def metrics(law: Law) -> dict[str, Any]:
+    """The metrics of summary.json; empty where there is no example or no observed value."""
+    if not is_observed(law):
+        return {}
+    if isinstance(law, ClassPredictions):
+        assert law.label is not None
+        return classification_metrics(law.label, law.mean)
+    apart = law.by_component
+    assert apart.y is not None
+    return regression_metrics(apart.y, apart.mu, apart.var, apart.names)
+
+
+def write_csv(path: Path, law: Law) -> None:
+    """Write predictions/<split>.csv.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    if isinstance(law, ClassPredictions):
+        class_predictions.write_csv(path, law)
+    else:
+        predictions.write_csv(path, law)
+
+
+def diagnose(law: Law) -> list[dict[str, Any]]:
+    """JSON-able numbers for the figures, one mapping for each group of them."""
+    if isinstance(law, ClassPredictions):
+        return class_diagnostics.diagnose(law)
+    return diagnostics.diagnose(law.by_component)

@@ -1,0 +1,86 @@
+"""Where predictions stand: at rows of a table, or at prediction points of series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tagi_cli.data.parts import Part
+
+Rows = NDArray[np.int64]
+Index = slice | Rows
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of n predictions.
+
+    Attributes:
+        rows: `(n,)` row numbers in the source, from 0.
+        index: `(n, 3)` number of the series, of its slice, and place in the slice; None for rows of
+            a plain table.
+        time: `(n,)` times of prediction points, numbers or datetime64; None where there are none.
+        series: names of the series by their number.
+    """
+
+    rows: Rows
+    index: Rows | None = None
+    time: NDArray[Any] | None = None
+    series: tuple[str, ...] = ("",)
+
+    @classmethod
+    def of(cls, part: Part) -> Places:
+        """Those of a part of the data."""
+        return cls(part.rows, part.index, part.time, part.series)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: Index) -> Places:
+        """Some of them."""
+        return Places(
+            self.rows[index],
+            None if self.index is None else self.index[index],
+            None if self.time is None else self.time[index],
+            self.series,
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that tell a place: `row`; or `instance`, `slice` and `time`."""
+        return ("row",) if self.index is None else ("instance", "slice", "time")
+
+    def cells(self) -> list[str]:
+        """`(n,)` the cells of these columns as CSV, joined by commas.
+
+        Without times the place in the slice stands for the time.
+        """
+        if self.index is None:
+            return [str(row) for row in self.rows.tolist()]
+        names = [cell(name) for name in self.series]
+        times = self.index[:, 2] if self.time is None else self.time
+        shown = times.astype(str) if times.dtype.kind == "M" else times.tolist()
+        return [
+            f"{names[code]},{part},{_time(time)}"
+            for (code, part), time in zip(self.index[:, :2].tolist(), shown, strict=True)
+        ]
+
+
+def _time(time: Any) -> str:
+    if isinstance(time, float):
+        return f"{time:.15g}"
+    text = str(time)
+    # Microseconds that say nothing.
+    return text.removesuffix(".000000") if "T" in text else text
+
+
+def cell(text: str) -> str:
+    """A text as one CSV cell."""
+    if any(mark in text for mark in ',"\r\n'):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text

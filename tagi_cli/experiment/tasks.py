@@ -1,0 +1,143 @@
+"""What is predicted: the options of each task, and what they ask of data, network and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagi_cli.options import Registry, option
+
+if TYPE_CHECKING:
+    from tagi_cli.data import Dataset
+    from tagi_cli.data.options import DataOptions
+    from tagi_cli.experiment.settings import Settings
+
+tasks = Registry("task")
+"""What is predicted: decides the likelihood and the metrics."""
+
+HEADS = ("softmax", "remax", "closed_form_softmax", "hrc")
+
+DEFAULT_HEAD = "softmax"
+
+# A target of at most so many whole numbers, with so many rows each, may be a label.
+_CLASSES_REMARKED, _ROWS_PER_CLASS, _ROWS_LOOKED_AT = 12, 5, 100_000
+
+
+@dataclass(frozen=True)
+class RegressionOptions:
+    """Real-valued targets with Gaussian noise."""
+
+
+@dataclass(frozen=True)
+class ClassificationOptions:
+    """One label per row or window, of two classes or more."""
+
+    head: str | None = option(
+        None,
+        "How the network gives probabilities. softmax, remax, closed_form_softmax: by that "
+        "activation of one unit per class; hrc: by binary decisions in a tree of classes, for very "
+        "many of them. null: `arch.output_activation` where that is set, else softmax.",
+        choices=HEADS,
+    )
+
+
+@dataclass(frozen=True)
+class VLRegressionOptions:
+    """Real-valued targets at each step of segments of any length."""
+
+
+for _name, _options in (
+    ("regression", RegressionOptions),
+    ("classification", ClassificationOptions),
+    ("vl_regression", VLRegressionOptions),
+):
+    tasks.register(_name, _options, _options)
+
+
+def classifies(task: object) -> bool:
+    """Whether the targets of a task are labels."""
+    return isinstance(task, ClassificationOptions)
+
+
+def head_of(settings: Settings) -> str:
+    """The head of a classification in force."""
+    return settings.task.head or getattr(settings.arch, "output_activation", None) or DEFAULT_HEAD
+
+
+def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
+    """The data as the task wants them; see `data.load`."""
+    return load(settings.data, settings.task, settings.dtype, notices)
+
+
+def load(
+    options: DataOptions, task: object, dtype: str, notices: list[str] | None = None
+) -> Dataset:
+    """The same from what it depends on: options of `data`, those of the task, and a precision."""
+    from tagi_cli import data
+
+    dataset = data.load(
+        options,
+        dtype=dtype,
+        notices=notices,
+        classify=classifies(task),
+        variable_length=isinstance(task, VLRegressionOptions),
+    )
+    if notices is not None and isinstance(task, RegressionOptions):
+        notices += _labels_taken_for_numbers(dataset)
+    return dataset
+
+
+def _labels_taken_for_numbers(dataset: Dataset) -> list[str]:
+    """Remarks on targets that are a few whole numbers, each of them often."""
+    raw = dataset.train.raw
+    # Of windows the rows that they show, each once.
+    values = np.asarray(getattr(raw, "rows", raw), np.float64)
+    found = []
+    for name, column in zip(dataset.encoder.outputs, values.T, strict=True):
+        known = column[~np.isnan(column)]
+        distinct = np.unique(known[:_ROWS_LOOKED_AT])
+        whole = bool((distinct == np.round(distinct)).all())
+        often = len(known) >= _ROWS_PER_CLASS * len(distinct)
+        if whole and often and 2 <= len(distinct) <= _CLASSES_REMARKED:
+            found.append(
+                f"column '{name}' holds {len(distinct)} different whole numbers; if they are "
+                "labels and not amounts, set task=classification"
+            )
+    return found
+
+
+def faults(settings: Settings) -> list[str]:
+    """What stands between a task and the other groups, one message each."""
+    from tagi_cli import arch
+    from tagi_cli.arch.output import BOUNDED
+    from tagi_cli.training import class_noise
+    from tagi_cli.training.noise import HeteroscedasticOptions
+
+    found = arch.faults(settings.arch, tasks.of(settings.task).name)
+    activation = getattr(settings.arch, "output_activation", None)
+    if classifies(settings.task):
+        head = settings.task.head
+        if head is not None and activation is not None and head != activation:
+            found.append(
+                f"arch.output_activation: found '{activation}' beside task.head '{head}'. Allowed: "
+                "null, or the same"
+            )
+        return found + class_noise.faults(head_of(settings), settings.noise)
+    if activation not in BOUNDED:
+        return found
+    if isinstance(settings.noise, HeteroscedasticOptions):
+        found.append(
+            f"arch.output_activation: found '{activation}' beside noise 'heteroscedastic', whose "
+            "second output it would bound, too. Allowed: null, or another noise"
+        )
+    scaled = settings.data.scaling_tag == "full"
+    if scaled and settings.data.scaling_method == "z-norm":
+        low, high = BOUNDED[activation]
+        found.append(
+            f"arch.output_activation: found '{activation}', whose values lie between {low} and "
+            f"{high}, but targets are scaled to unit variance. Set data.scaling_method=zero-one, "
+            "or data.scaling_tag=in_only for targets that lie there by themselves"
+        )
+    return found
