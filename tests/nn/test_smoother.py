@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,9 @@ def test_windows_of_several_steps_take_in_what_later_ones_say(covariance: str) -
         chain(covariance, T), x, np.full(x.shape, Q), y.reshape(-1, 1, T, 1), R, learn=False
     )
     state = smoother.smooth().states[0]
-    filtered = np.array([step.posterior.mu[0, 1] for step in smoother._steps[0][1:]])
+    filtered = np.concatenate(
+        [c.states[0, :, 2] + c.states[0, :, 3] * c.d_states[0, :, 2] for c in smoother._calls[0]]
+    ).ravel()
     assert not filtered[:-T].any()
     # What is learnt fades backwards by cov(c_t, c_(t+1)) / var(c_(t+1)).
     prior = np.cumsum(F ** (2 * np.arange(n)))
@@ -213,7 +216,7 @@ def test_certain_states_stay_as_they_are() -> None:
         tensor.assign(tensor.mu, np.zeros(tensor.shape))
     x = np.random.default_rng(0).normal(size=(5, 1, 1, 1))
     smoother = run(net, x, None, np.ones((5, 1, 1, 1)), 0.1, learn=False)
-    filtered = np.array([step.prior.mu[0, :3] for step in smoother._steps[0][1:]])
+    filtered = np.concatenate([call.states[0, :, 0] for call in smoother._calls[0]])
     smoothed = smoother.smooth()
     np.testing.assert_array_equal(smoothed.states[0].mu_h[:, 0], filtered)
     np.testing.assert_array_equal(smoothed.var, 0)
@@ -247,3 +250,51 @@ def test_mistakes() -> None:
     assert smoother.smooth().mu.shape == (1, 2, 3)
     with pytest.raises(nn.ShapeError, match=r"SLinear\(4,1\) takes 4 units"):
         network(nn.SLSTM(1, 3), nn.SLinear(4, 1), shape=(1, 1))
+
+
+def test_memory_grows_with_the_states_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    H, n = 30, 600
+    net = network(nn.SLSTM(1, H), nn.SLinear(0, 1), shape=(1, 1))
+    x = np.random.default_rng(0).normal(size=(n, 1, 1, 1))
+    smoother = run(net, x, None, np.sin(x), 0.1, learn=False)
+    weights = 4 * H * H
+    assert smoother.nbytes == 8 * (n * 14 * H + weights)
+    monkeypatch.setattr("tagi_cli.nn.rts._BLOCK", 1 << 14)
+    tracemalloc.start()
+    smoother.smooth()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # A matrix per step would be 17 MB.
+    assert n * (2 * H) ** 2 * 8 > 17e6
+    assert peak < 8e6
+    learning = run(net, x[:3], None, np.sin(x[:3]), 0.1, learn=True)
+    assert learning.nbytes == 8 * 3 * (14 * H + weights)
+    learning.restart()
+    assert not learning.nbytes
+
+
+def test_blocks_of_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 9, 1, 2, 1))
+    for covariance in ("full", "peer"):
+        net = network(nn.SLSTM(1, 3, 2, covariance=covariance), nn.SLinear(0, 1), shape=(2, 1))
+        smoother = run(net, x[..., None], None, y[..., None], 0.1, learn=True)
+        whole = smoother.smooth()
+        monkeypatch.setattr("tagi_cli.nn.rts._BLOCK", 3 * 2 * 6**2)
+        parts = smoother.smooth()
+        monkeypatch.undo()
+        for one, other in zip(whole[:2], parts[:2], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_layers_that_carry_states_stand_in_front(place: int) -> None:
+    layers = [nn.SLSTM(1, 2)]
+    layers.insert(place, nn.LSTM(0, 1 + place, 1, tracking=True))
+    net = network(*layers, nn.SLinear(0, 1), shape=(1, 1))
+    if place:
+        with pytest.raises(ValueError, match=r"LSTM\(2,2\) behind the last SLSTM goes on from sta"):
+            nn.Smoother(net)
+        return
+    x = np.ones((3, 1, 1, 1))
+    assert run(net, x, None, x, 0.1, learn=False).smooth().mu.shape == (3, 1, 1)
