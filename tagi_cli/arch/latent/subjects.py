@@ -44,7 +44,8 @@ def fit_subjects(
         batch_size: rows of a step; where a subject has fewer, all of them.
         epochs: passes over the rows of each subject.
         restarts: starts of the first subject in a chain, and of each alignment.
-        release: passes in which the shared map learns from a subject that has been aligned.
+        release: passes in which the shared map learns from a subject that has been aligned; 0
+            leaves it to the first one.
         rng: draws the order of subjects; default: that of the first model.
         damage: whether earlier subjects may get worse.
         **setting: `send_size`, `update_rule`, `damping`, `min_var` as of `LatentRegModel.fit`.
@@ -55,14 +56,15 @@ def fit_subjects(
         FloatingPointError: parameters are not finite any more.
     """
     _check(models, x, y, mode, damage)
+    for name, value, least in (("restarts", restarts, 1), ("release", release, 0)):
+        if value < least:
+            raise ValueError(f"{name}: found {value}. Allowed: at least {least}")
     settings = []
     for data in x:
         rows = len(data[0])
         batch = min(batch_size, rows)
         iterations = request.iterations(rows, batch, 1, epochs)
         settings.append(Setting(batch_size=batch, iterations=iterations, **setting))
-    if restarts < 1:
-        raise ValueError(f"restarts: found {restarts}. Allowed: at least 1")
     if mode == "interleave":
         _interleave(models, x, y, settings, restarts, rng or models[0].rng)
         return
@@ -72,7 +74,8 @@ def fit_subjects(
             shared = {id(parameter) for parameter in model.shared_m_parameters()}
             rest = [t for t in model.trainable_parameters() if id(t) not in shared]
             model.fit(inputs, outputs, **passes, epochs=epochs, parameters=rest, restarts=restarts)
-            model.fit(inputs, outputs, **passes, epochs=release)
+            if release:
+                model.fit(inputs, outputs, **passes, epochs=release)
         else:
             model.fit(inputs, outputs, **passes, epochs=epochs, restarts=1 if i else restarts)
 

@@ -14,7 +14,7 @@ from tagi_cli.arch.latent.subspaces import principal_angles
 from tagi_cli.arch.latent.synthetic import Synthetic, draw_rows, synthetic
 from tagi_cli.arch.latent_regression import LatentRegModel
 
-EPOCHS = {1: 2, 16: 6, 64: 6}
+EPOCHS = {1: 2, 16: 6, 64: 6, 256: 20, 4000: 200}
 
 
 class Found(NamedTuple):
@@ -24,13 +24,13 @@ class Found(NamedTuple):
     coverage: float
 
 
-def recover(data: Synthetic, seed: int, batch: int, **options: Any) -> Found:
+def recover(data: Synthetic, seed: int, batch: int, init: str = "tagi", **options: Any) -> Found:
     """Errors of a fit on 4000 fresh rows: RMSE over the noise floor, angle, psi ratio, coverage."""
     groups, truth = data.groups, data.truth
     model = LatentRegModel(
         groups.d_in, groups.d_out, groups.d_proj, groups.d_trans,
         group_maps.linear(groups.d_proj, groups.d_trans), [None], use_scales=True,
-        direct_pairs=groups.direct_pairs, seed=seed,
+        direct_pairs=groups.direct_pairs, seed=seed, init=init,
     )  # fmt: skip
     model.fit(data.x, data.y, batch, batch, epochs=EPOCHS[batch], **options)
     x, (y,) = draw_rows(truth, groups, 4000, np.random.default_rng(1000 + seed))
@@ -58,6 +58,20 @@ def test_the_truth_is_found_again_at_any_batch_size(batch: int, seed: int) -> No
     assert found.angle < 3
     assert abs(found.psi - 1) < 0.05
     assert 0.88 < found.coverage < 0.92
+
+
+@pytest.mark.parametrize("batch", [256, 4000])
+def test_large_batches_need_more_epochs_and_nothing_else(batch: int) -> None:
+    found = recover(synthetic(4000, 1), 1, batch)
+    assert found.rmse < 1.02
+    assert found.angle < 3
+
+
+def test_the_initial_values_of_the_original_do_as_well() -> None:
+    """Scales that start from zero are no dead point, as latents are not zero."""
+    found = recover(synthetic(4000, 1), 1, 16, init="janelia")
+    assert found.rmse < 1.02
+    assert found.angle < 3
 
 
 @pytest.mark.parametrize("rule", ["sum", "capped"])

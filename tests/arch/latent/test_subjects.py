@@ -120,6 +120,16 @@ def test_a_fit_can_be_repeated() -> None:
                 np.testing.assert_array_equal(first.var, second.var)
 
 
+def test_without_release_the_map_is_that_of_the_first() -> None:
+    subjects = draw_subjects(1, (60, 40))
+    maps = []
+    for count, release in ((1, 1), (2, 0), (2, 1)):
+        models = fit(subjects[:count], 3, mode="align-chain", epochs=2, release=release)
+        maps.append(np.array(models[0].shared_m_parameters()[0].mu))
+    np.testing.assert_array_equal(maps[0], maps[1])
+    assert not np.array_equal(maps[1], maps[2])
+
+
 def test_what_cannot_be_done_is_refused() -> None:
     subjects = draw_subjects(1, (20, 20))
     x, y = [[s.x] for s in subjects], [[s.y] for s in subjects]
@@ -130,6 +140,7 @@ def test_what_cannot_be_done_is_refused() -> None:
         (same[:1], {}, "1 models, inputs of 2, outputs of 2 subjects"),
         ([same[0], other], {}, "with the same layer as shared_m"),
         (same, {"restarts": 0}, "restarts: found 0"),
+        (same, {"release": -1}, "release: found -1"),
         (same, {"epochs": 0}, "epochs: found 0"),
     ):
         with pytest.raises(ValueError, match=r"found|models") as caught:
