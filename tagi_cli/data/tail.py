@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 
-def tail(encoder: Encoder, table: Table, steps: int, notices: list[str]) -> Part:
-    """See `Encoder.tail`."""
+def tail(
+    encoder: Encoder, table: Table, steps: int, notices: list[str], *, before: int = 0
+) -> Part:
+    """See `Encoder.tail`; so many rows stand `before` each window, for what reaches back."""
     whole = arranged(encoder, table, notices)
     windowing = encoder.windowing
     assert windowing is not None
@@ -43,17 +45,16 @@ def tail(encoder: Encoder, table: Table, steps: int, notices: list[str]) -> Part
     codes, begins = past.codes[ends], past.bounds[past.slices[ends]]
 
     # Places of the windows' rows (G, T), counted in `past`; those after the end are to come.
-    first = 1 - chunks.targets[0] + chunks.inputs[0]
-    places = ends[:, None] + first + np.arange(chunks.input_length + steps)
+    first = 1 - chunks.targets[0] + chunks.inputs[0] - before
+    places = ends[:, None] + first + np.arange(before + chunks.input_length + steps)
     is_real = (places >= begins[:, None]) & (places <= ends[:, None])
-    _check_length(encoder, table, past, ends, is_real[:, : chunks.input_length])
+    _check_length(encoder, table, past, ends, is_real[:, before : before + chunks.input_length])
     scalers = scalers_of(windowing, inputs, past)
     own = {name: scaler.take(past.codes) for name, scaler in scalers.items()}
     x, filled = encoder.encode_counting(inputs, past.rows, own)
 
     shown = np.zeros((*places.shape, x.shape[1]), x.dtype)
     shown[is_real] = x[places[is_real]]
-    before = places < begins[:, None]
     if chunks.padding in COPIED and before.any():
         length = (ends - begins + 1)[:, None]
         copied = begins[:, None] + copied_row(places - begins[:, None], length, chunks.padding)
@@ -67,12 +68,13 @@ def tail(encoder: Encoder, table: Table, steps: int, notices: list[str]) -> Part
         shown[:, -count:] = to_come[:, -places.shape[1] :]
     note_filled(filled, notices)
 
-    rows, starts = shown.reshape(-1, x.shape[1]), np.arange(len(ends)) * places.shape[1]
+    rows, starts = shown.reshape(-1, x.shape[1]), np.arange(len(ends)) * places.shape[1] + before
     plain = Windows(rows, starts, chunks.input_length)
     seen, center, scale, _ = scaled_windows(
         encoder, plain, known.reshape(rows.shape), scalers, codes
     )
-    windows = Windows(rows, starts, places.shape[1], seen.center, seen.scale)
+    length = chunks.input_length + steps
+    windows = Windows(rows, starts, length, seen.center, seen.scale)
     point = ends + 1 - chunks.targets[0]
     is_row = (point >= begins) & (point <= ends)
     slices = past.slices[ends]
