@@ -32,9 +32,9 @@ Rows = NDArray[np.int64]
 
 
 def tail(
-    encoder: Encoder, table: Table, steps: int, notices: list[str], *, before: int = 0
+    encoder: Encoder, table: Table, steps: int, notices: list[str], *, history: int = 0
 ) -> Part:
-    """See `Encoder.tail`; so many rows stand `before` each window, for what reaches back."""
+    """See `Encoder.tail`; as many rows as `history` stand before each window, for what reaches back."""
     whole = arranged(encoder, table, notices)
     windowing = encoder.windowing
     assert windowing is not None
@@ -45,20 +45,21 @@ def tail(
     codes, begins = past.codes[ends], past.bounds[past.slices[ends]]
 
     # Places of the windows' rows (G, T), counted in `past`; those after the end are to come.
-    first = 1 - chunks.targets[0] + chunks.inputs[0] - before
-    places = ends[:, None] + first + np.arange(before + chunks.input_length + steps)
+    first = 1 - chunks.targets[0] + chunks.inputs[0] - history
+    places = ends[:, None] + first + np.arange(history + chunks.input_length + steps)
     is_real = (places >= begins[:, None]) & (places <= ends[:, None])
-    _check_length(encoder, table, past, ends, is_real[:, before : before + chunks.input_length])
+    in_window = slice(history, history + chunks.input_length)
+    _check_length(encoder, table, past, ends, is_real[:, in_window])
     scalers = scalers_of(windowing, inputs, past)
     own = {name: scaler.take(past.codes) for name, scaler in scalers.items()}
     x, filled = encoder.encode_counting(inputs, past.rows, own)
 
     shown = np.zeros((*places.shape, x.shape[1]), x.dtype)
     shown[is_real] = x[places[is_real]]
-    if chunks.padding in COPIED and before.any():
-        length = (ends - begins + 1)[:, None]
-        copied = begins[:, None] + copied_row(places - begins[:, None], length, chunks.padding)
-        shown[before] = x[copied[before]]
+    if chunks.padding in COPIED and is_earlier.any():
+        lengths = (ends - begins + 1)[:, None]
+        copied = begins[:, None] + copied_row(places - begins[:, None], lengths, chunks.padding)
+        shown[is_earlier] = x[copied[is_earlier]]
     known = np.where(is_real[..., None], shown, np.nan)
     count = int(places[0, -1] - ends[0]) if len(ends) else 0
     if count > 0:
@@ -68,13 +69,12 @@ def tail(
         shown[:, -count:] = to_come[:, -places.shape[1] :]
     note_filled(filled, notices)
 
-    rows, starts = shown.reshape(-1, x.shape[1]), np.arange(len(ends)) * places.shape[1] + before
+    rows, starts = shown.reshape(-1, x.shape[1]), np.arange(len(ends)) * places.shape[1] + history
     plain = Windows(rows, starts, chunks.input_length)
     seen, center, scale, _ = scaled_windows(
         encoder, plain, known.reshape(rows.shape), scalers, codes
     )
-    length = chunks.input_length + steps
-    windows = Windows(rows, starts, length, seen.center, seen.scale)
+    windows = Windows(rows, starts, chunks.input_length + steps, seen.center, seen.scale)
     point = ends + 1 - chunks.targets[0]
     is_row = (point >= begins) & (point <= ends)
     slices = past.slices[ends]

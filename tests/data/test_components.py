@@ -28,9 +28,13 @@ TABLE = Table.from_columns(
 
 def chosen(notices: list[str] | None = None, table: Table = TABLE, **options: Any) -> Components:
     options = {"out_components": ("y",)} | options
-    return choose(
-        table, DataOptions(path="t.csv", **options), (), [] if notices is None else notices
-    )
+    purpose = {
+        key: options.pop(key)
+        for key in ("classify", "windowed", "predicts_later")
+        if key in options
+    }
+    made = DataOptions(path="t.csv", **options)
+    return choose(table, made, (), [] if notices is None else notices, **purpose)
 
 
 def test_inputs_keep_the_order_of_the_user() -> None:
@@ -161,3 +165,45 @@ def test_a_file_without_names_says_so() -> None:
     )
     with pytest.raises(UserErrors, match=r"no column '2020'\..*\(the first row holds no names"):
         chosen(table=headless, out_components=("2020",))
+
+
+def test_in_windows_a_target_may_be_an_input() -> None:
+    found = chosen(in_components=("y", "x1"), windowed=True)
+    assert (found.inputs, found.outputs) == (("y", "x1"), ("y",))
+
+
+def test_targets_that_come_later_are_inputs_unless_others_are_named() -> None:
+    table = Table("t.csv", {name: TABLE.data[name] for name in ("x1", "zone", "y", "when")})
+    later: dict[str, Any] = {"table": table, "windowed": True, "predicts_later": True}
+    assert chosen(**later, time="when").inputs == ("x1", "zone", "y")
+    assert chosen(**later, time="when", in_components=("x1",)).inputs == ("x1",)
+    assert chosen(table=table, windowed=True, time="when").inputs == ("x1", "zone")
+
+
+def test_the_only_column_of_numbers_is_the_target_of_a_forecast() -> None:
+    table = Table("t.csv", {name: TABLE.data[name] for name in ("house", "y", "when")})
+    later: dict[str, Any] = {"windowed": True, "predicts_later": True, "out_components": ()}
+    found = chosen(table=table, time="when", instance="house", **later)
+    assert (found.inputs, found.outputs) == (("y",), ("y",))
+    with pytest.raises(UserError, match=r"data\.out_components: name the column to predict"):
+        chosen(time="when", instance="house", **later)
+
+
+def test_a_label_may_be_text_and_is_one_column() -> None:
+    found = chosen(in_components=("x1",), out_components=("colour",), classify=True)
+    assert (found.outputs, found.labels) == (("colour",), {"colour"})
+    with pytest.raises(UserError, match=r"data\.out_components: found colour, zone\. Allowed: one"):
+        chosen(in_components=("x1",), out_components=("colour", "zone"), classify=True)
+
+
+def test_a_table_of_texts_alone_can_be_classified() -> None:
+    table = Table.from_columns({"a": ["x", "y", "x"], "k": ["u", "v", "u"]}, "t.csv")
+    found = chosen(table=table, out_components=("k",), classify=True)
+    assert found.inputs == ("a",)
+    assert found.categorical == {"a"}
+
+
+def test_parts_of_the_date_may_be_the_only_inputs() -> None:
+    table = Table("t.csv", {name: TABLE.data[name] for name in ("y", "when")})
+    found = chosen(table=table, time="when", time_covariates=("month",))
+    assert found.inputs == ()

@@ -62,3 +62,117 @@ def test_the_defaults_and_what_has_an_effect_are_not_remarked() -> None:
 def test_listing_the_options_does_not_import_numpy() -> None:
     code = "import sys, tagi_cli.data.options; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"in_chunk": (0, -3)}, "data.in_chunk: [0, -3] ends before it begins"),
+        ({"out_chunk": (2, 1)}, "data.out_chunk: [2, 1] ends before it begins"),
+        ({"padding_method": "wrap"}, "data.padding_method: 'wrap' shows the end of a slice before"),
+        (
+            {"padding_method": "constant", "scaling_by": "window"},
+            "data.padding_method: 'constant' contradicts data.scaling_by: 'window'",
+        ),
+        (
+            {"scaling_by": "instance", "split_method": "instance-random"},
+            "data.scaling_by: 'instance' contradicts data.split_method: 'instance-random'",
+        ),
+        (
+            {"stride": 2, "batch_sampling_mode": "inference"},
+            "data.stride: 2 contradicts data.batch_sampling_mode: 'inference'",
+        ),
+    ],
+)
+def test_options_of_windows_that_contradict_each_other(options: dict[str, Any], fault: str) -> None:
+    (found,) = DataOptions(name="sine", **options).faults()
+    assert found.startswith(fault)
+
+
+def test_wrapped_padding_goes_with_whole_slices() -> None:
+    for method in ("instance-random", "slice-chronological"):
+        assert DataOptions(name="x", padding_method="wrap", split_method=method).faults() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "purpose", "fault"),
+    [
+        ({"missing": "split"}, {}, "data.missing: 'split' has a meaning only in windows (data.in"),
+        ({"split_method": "slice-random"}, {}, "data.split_method: 'slice-random' has a meaning"),
+        (
+            {"missing": "drop", "in_chunk": (0, 0)},
+            {},
+            "data.missing: 'drop' has a meaning only in a table without windows. Set data.missing "
+            "to 'split'.",
+        ),
+        ({"split_method": "gal", "in_chunk": "auto"}, {}, "data.split_method: 'gal' has a meaning"),
+        (
+            {"out_chunk": (1, 9)},
+            {"horizon": 8},
+            "data.out_chunk: [1, 9] is no part of the next 8 rows, which are forecast.horizon. "
+            "Allowed: between 1 and 8",
+        ),
+        ({"out_chunk": (0, 3)}, {"horizon": 8}, "data.out_chunk: [0, 3] is no part of the next 8"),
+        ({"out_chunk": (1, 2)}, {"classify": True}, "data.out_chunk: [1, 2]; a label is that of"),
+        (
+            {"in_chunk": (-3, 0)},
+            {"variable_length": True},
+            "data.in_chunk: [-3, 0] has no meaning in task vl_regression, whose windows are whole",
+        ),
+    ],
+)
+def test_options_that_do_not_suit_the_task(
+    options: dict[str, Any], purpose: dict[str, Any], fault: str
+) -> None:
+    (found,) = DataOptions(name="sine", **options).faults_in_use(**purpose)
+    assert found.startswith(fault)
+
+
+def test_what_suits_the_task_is_no_fault() -> None:
+    assert DataOptions(missing="ffill").faults_in_use(horizon=3) == []
+    assert DataOptions(in_chunk=(0, 0), out_chunk=(0, 0)).faults_in_use(variable_length=True) == []
+    assert DataOptions(in_chunk=(-3, 0), out_chunk=(2, 2)).faults_in_use(classify=True) == []
+    assert DataOptions(split_method="instance-random").faults_in_use() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "purpose", "remark"),
+    [
+        ({"stride": 3}, {}, "data.stride has no effect without windows (data.in_chunk)"),
+        ({"padding_method": "edge"}, {}, "data.padding_method has no effect without windows"),
+        (
+            {"variable_sequence_length_limit": 9, "in_chunk": (0, 0)},
+            {},
+            "data.variable_sequence_length_limit has no effect on any task but vl_regression",
+        ),
+        (
+            {"split_portions": (0.6, 0.2, 0.2)},
+            {"horizon": 4},
+            "data.split_portions has no effect beside forecast.horizon",
+        ),
+        ({"in_chunk": (0, 0), "slide_stride": 2}, {}, "data.slide_stride has no effect beside"),
+    ],
+)
+def test_options_of_windows_without_effect_are_remarked(
+    options: dict[str, Any], purpose: dict[str, Any], remark: str
+) -> None:
+    (found,) = DataOptions(name="sine", **options).remarks(**purpose)
+    assert found.startswith(remark)
+
+
+def test_what_has_an_effect_on_windows_is_not_remarked() -> None:
+    assert DataOptions(valid_portion=0.2).remarks(horizon=4) == []
+    assert DataOptions(stride=2, padding_method="edge").remarks(horizon=4) == []
+    assert DataOptions(variable_sequence_length_limit=4).remarks(variable_length=True) == []
+
+
+def test_what_makes_windows() -> None:
+    assert not DataOptions().windowed()
+    assert DataOptions(in_chunk="auto").windowed()
+    assert DataOptions(out_chunk=(1, 1)).windowed()
+    assert DataOptions().windowed(horizon=3)
+    assert DataOptions().windowed(variable_length=True)
+    assert DataOptions().targets_chunk(None) == (0, 0)
+    assert DataOptions().targets_chunk(5) == (1, 5)
+    assert DataOptions(in_chunk=(-9, 0), out_chunk=(1, 1)).predicts_later(None)
+    assert not DataOptions(in_chunk=(-9, 5), out_chunk=(1, 9)).predicts_later(None)
