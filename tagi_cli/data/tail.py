@@ -34,7 +34,7 @@ Rows = NDArray[np.int64]
 def tail(
     encoder: Encoder, table: Table, steps: int, notices: list[str], *, history: int = 0
 ) -> Part:
-    """See `Encoder.tail`; as many rows as `history` stand before each window, for what reaches back."""
+    """See `Encoder.tail`; `history` rows stand before each window, for what reaches back."""
     whole = arranged(encoder, table, notices)
     windowing = encoder.windowing
     assert windowing is not None
@@ -48,14 +48,16 @@ def tail(
     first = 1 - chunks.targets[0] + chunks.inputs[0] - history
     places = ends[:, None] + first + np.arange(history + chunks.input_length + steps)
     is_real = (places >= begins[:, None]) & (places <= ends[:, None])
+    is_earlier = places < begins[:, None]
     in_window = slice(history, history + chunks.input_length)
-    _check_length(encoder, table, past, ends, is_real[:, in_window])
+    _check_length(encoder, table, past, ends, ~is_earlier[:, in_window])
     scalers = scalers_of(windowing, inputs, past)
     own = {name: scaler.take(past.codes) for name, scaler in scalers.items()}
     x, filled = encoder.encode_counting(inputs, past.rows, own)
 
     shown = np.zeros((*places.shape, x.shape[1]), x.dtype)
     shown[is_real] = x[places[is_real]]
+    is_earlier = places < begins[:, None]
     if chunks.padding in COPIED and is_earlier.any():
         lengths = (ends - begins + 1)[:, None]
         copied = begins[:, None] + copied_row(places - begins[:, None], lengths, chunks.padding)
