@@ -233,11 +233,11 @@ def test_one_row_does_not_tell_its_step(tmp_path: Path) -> None:
     # The step is that of the training data.
     assert encoder.tail(table_of(hours(1)), 2).x.shape == (1, 3, 3)
     alone = hours(*[1] * 30)
-    options |= {"in_components": ("a",), "split_method": "instance-random"}
+    options |= {"split_method": "instance-random"}
     unknown = encoder_of(tmp_path, alone, out_chunk=(0, 0), **options)
     assert unknown.windowing is not None
     assert unknown.windowing.step is None
     with pytest.raises(
         UserError, match=r"the time to the next, .* hour_of_day .* data\.time_delta"
     ):
-        unknown.tail(table_of(alone | {"a": [1.0] * 30}))
+        unknown.tail(table_of(alone))
