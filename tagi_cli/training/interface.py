@@ -106,8 +106,8 @@ class Learner(Protocol):
     def scores(self) -> Scores:
         """Running sums since `start_epoch`; each batch is scored before it is learnt."""
 
-    def predict(self, x: Values) -> Prediction:
-        """Predict the outputs of rows `x`, each by itself."""
+    def predict(self, x: Values, var_x: Values | None = None) -> Prediction:
+        """Predict the outputs of rows `x`, each by itself; `var_x` are variances of inputs."""
 
     def predict_along(
         self,
@@ -116,6 +116,7 @@ class Learner(Protocol):
         pause: Callable[[], bool],
         *,
         continues: bool,
+        var_x: Values | None = None,
     ) -> Prediction | None:
         """Predict rows of series, carrying states from each to the next.
 
@@ -125,6 +126,7 @@ class Learner(Protocol):
             pause: asked now and then; True ends it, and None is returned.
             continues: whether these are places in the series that were learnt, and windows of the
                 same rows: then what lies behind the last row learnt goes on from its state.
+            var_x: variances of the inputs; None where they are certain.
         """
 
     def state_dict(self) -> Tensors:

@@ -112,7 +112,7 @@ class Learner:
         self._cap = default_cap(batch_size) if cap is None else cap
         self._scores = backend.zeros((outputs, 3), np.float64)
         self._steps: dict[int, Segment] = {}
-        self._predictors: dict[int, tuple[nn.Plan, Segment]] = {}
+        self._predictors: dict[tuple[int, bool], tuple[nn.Plan, Segment]] = {}
         self._batches: Batches | None = None
         self._tracking: tracking.Tracking | None = None
         if tracking.tracks(self.layer):
@@ -247,8 +247,12 @@ class Learner:
         count, nll, squared = self.backend.to_host(self._scores).T
         return {"count": count, "nll_sum": nll, "se_sum": squared}
 
-    def predict(self, x: Values) -> Prediction:
+    def predict(self, x: Values, var_x: Values | None = None) -> Prediction:
         """Predictive moments for `x (n, *input_shape)`, in scaled units, each row by itself.
+
+        Args:
+            x: means of the inputs.
+            var_x: their variances; None where they are certain.
 
         Raises:
             UserError: the first layer cannot take a value of `x`.
@@ -260,8 +264,11 @@ class Learner:
         chunk = _CHUNK if self.parameters.rows == 1 else min(_CHUNK, self.batch_size)
         for first in range(0, n, chunk):
             rows = slice(first, min(first + chunk, n))
-            plan, forward = self._predictor(rows.stop - rows.start)
+            plan, forward = self._predictor(rows.stop - rows.start, var_x is None)
             self.backend.write(plan.input.mu, np.asarray(x[rows]))
+            if var_x is not None:
+                assert plan.input.var is not None
+                self.backend.write(plan.input.var, np.asarray(var_x[rows]))
             forward.run()
             assert plan.output.var is not None
             mu[rows] = self.backend.to_host(plan.output.mu)
@@ -275,6 +282,7 @@ class Learner:
         pause: Callable[[], bool] = lambda: False,
         *,
         continues: bool = False,
+        var_x: Values | None = None,
     ) -> Prediction | None:
         """The same for rows of series, carrying states from each to the next.
 
@@ -287,6 +295,7 @@ class Learner:
             continues: whether these are places in the series that were learnt, and windows of the
                 same rows: then what lies behind the last row learnt goes on from its state, through
                 the windows between.
+            var_x: variances of the inputs, as windows where they are; None where they are certain.
 
         Raises:
             UserError: the first layer cannot take a value of `x`.
@@ -296,23 +305,26 @@ class Learner:
             raise ValueError("the network does not track its states")
         self._check(x)
         places = sampling.one_series(len(x)) if index is None else index
-        found = self._tracking.predict(x, places, self._predictor, pause, continues=continues)
+        found = self._tracking.predict(
+            x, places, self._predictor, pause, continues=continues, var_x=var_x
+        )
         return None if found is None else Prediction(*self.noise.split(*found))
 
-    def _predictor(self, batch: int) -> tuple[nn.Plan, Segment]:
+    def _predictor(self, batch: int, certain: bool = True) -> tuple[nn.Plan, Segment]:
         """The bound forward pass for a number of rows; the few sizes used last are kept."""
-        if batch in self._predictors:
-            self._predictors[batch] = self._predictors.pop(batch)
+        key = batch, certain
+        if key in self._predictors:
+            self._predictors[key] = self._predictors.pop(key)
         else:
             plan = nn.Plan(
                 self.backend, self.parameters, batch, training=False, differentiable=False
             )
-            plan.input = plan.value(self.input_shape, certain=True)
+            plan.input = plan.value(self.input_shape, certain=certain)
             self._trace(plan)
-            self._predictors[batch] = (plan, self.backend.bind(plan.take()))
+            self._predictors[key] = (plan, self.backend.bind(plan.take()))
             if len(self._predictors) > 4:
                 del self._predictors[next(iter(self._predictors))]
-        return self._predictors[batch]
+        return self._predictors[key]
 
     def state_dict(self) -> dict[str, Host]:
         """Host copies of parameters, states, noise and the counts of floored variances."""

@@ -20,6 +20,7 @@ def predict(
     index: Indices | None = None,
     *,
     continues: bool = False,
+    var_x: Values | None = None,
 ) -> list[Prediction] | None:
     """What each learner predicts for inputs `x (n, ...)`; None as soon as `pause` says so.
 
@@ -30,6 +31,7 @@ def predict(
         rows: `(n,)` numbers by which a message names the rows; default 0 to n - 1.
         index: `(n, 3)` places in series, for networks that track their states.
         continues: as in `Learner.predict_along`.
+        var_x: variances of the inputs; None where they are certain.
 
     Raises:
         NumericalError: a predicted mean or variance is NaN or infinite, or a variance negative.
@@ -37,7 +39,7 @@ def predict(
     predictions = []
     for learner in learners:
         if learner.tracks:
-            whole = learner.predict_along(x, index, pause, continues=continues)
+            whole = learner.predict_along(x, index, pause, continues=continues, var_x=var_x)
             if whole is None:
                 return None
             _check(whole, 0, rows)
@@ -45,7 +47,11 @@ def predict(
             continue
         blocks = []
         for begin in range(0, max(len(x), 1), _ROWS):
-            blocks.append(learner.predict(x[begin : begin + _ROWS]))
+            block = slice(begin, begin + _ROWS)
+            if var_x is None:
+                blocks.append(learner.predict(x[block]))
+            else:
+                blocks.append(learner.predict(x[block], var_x[block]))
             _check(blocks[-1], begin, rows)
             if pause():
                 return None

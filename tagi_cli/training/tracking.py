@@ -20,7 +20,7 @@ from tagi_cli.training.batches import Batches
 from tagi_cli.training.interface import Indices, Values
 
 Host = np.ndarray[Any, Any]
-Predictor = Callable[[int], tuple[nn.Plan, Segment]]
+Predictor = Callable[[int, bool], tuple[nn.Plan, Segment]]
 
 # Batches between two questions whether to pause; their inputs are gathered together.
 _BATCHES = 64
@@ -93,6 +93,7 @@ class Tracking:
         pause: Callable[[], bool],
         *,
         continues: bool,
+        var_x: Values | None = None,
     ) -> tuple[Host, Host] | None:
         """Moments of the network's output, `(n, units)` each; see `Learner.predict_along`.
 
@@ -102,7 +103,7 @@ class Tracking:
         order = sampling.schedule(
             index, self._stride, self._fresh, known, lead=not isinstance(x, np.ndarray)
         )
-        plan, forward = predictor(order.rows.shape[1])
+        plan, forward = predictor(order.rows.shape[1], var_x is None)
         assert plan.output.var is not None
         shape = (len(x), *plan.output.shape)
         mu, var = np.empty(shape), np.empty(shape)
@@ -111,11 +112,16 @@ class Tracking:
             for begin in range(0, len(order.rows) if len(x) else 0, _BATCHES):
                 part = slice(begin, begin + _BATCHES)
                 inputs = _take(x, order.rows[part], order.leads[part])
-                for rows, leads, sources, values in zip(
-                    order.rows[part], order.leads[part], order.sources[part], inputs, strict=True
-                ):
+                unsure = None
+                if var_x is not None:
+                    unsure = _take(var_x, order.rows[part], order.leads[part])
+                steps = zip(order.rows[part], order.leads[part], order.sources[part], strict=True)
+                for number, (rows, leads, sources) in enumerate(steps):
                     self._start(sources)
-                    self._backend.write(plan.input.mu, values)
+                    self._backend.write(plan.input.mu, inputs[number])
+                    if unsure is not None:
+                        assert plan.input.var is not None
+                        self._backend.write(plan.input.var, unsure[number])
                     forward.run()
                     shown = (rows >= 0) & (leads == 0)
                     mu[rows[shown]] = host(plan.output.mu)[shown]

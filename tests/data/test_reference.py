@@ -40,8 +40,8 @@ def test_scalers_are_those_of_the_formulas(case: tuple[Floats, int, list[int], F
     x, lag, steps, usual = case
     found: tuple[Floats, ...] = referenced(x, lag, np.array(steps), usual)
     for i in range(len(x)):
-        for one, right in zip(found, plain(x[i], lag, steps, float(usual[i])), strict=True):
-            np.testing.assert_allclose(one[i : i + 1].squeeze(), right.squeeze(), rtol=1e-12)
+        for mine, right in zip(found, plain(x[i], lag, steps, float(usual[i])), strict=True):
+            np.testing.assert_allclose(mine[i : i + 1].squeeze(), right.squeeze(), rtol=1e-12)
 
 
 def one(x: list[float], lag: int, usual: float = 0.0) -> Referenced:
