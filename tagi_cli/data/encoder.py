@@ -120,7 +120,7 @@ class Encoder:
 
         `scalers` replace those of columns, with values for each of the rows.
         """
-        self.check_columns(table)
+        self._check_inputs(table)
         chosen = slice(None) if rows is None else rows
         n = len(table) if rows is None else len(rows)
         x = np.empty((n, len(self.features)), self.dtype)
@@ -148,21 +148,24 @@ class Encoder:
         """Make sure that a table has the columns of the inputs, of series and of times.
 
         Raises:
-            UserError: it lacks some; all are named.
+            UserError: it lacks some; all inputs are named.
         """
-        hint = "" if table.has_header else " (the file has no header)"
-        columns = f"{hint}. Columns: {listing(table.columns, 30)}"
-        absent = [name for name in self.inputs if name not in table.columns]
-        if absent:
-            raise UserError(
-                f"{table.source}: no column for the input{'s' * (len(absent) > 1)} "
-                f"{listing(absent, 30)}{columns}"
-            )
+        self._check_inputs(table)
         if self.windowing is None:
             return
         for name, what in ((self.windowing.instance, "series"), (self.windowing.time, "times")):
             if name is not None and name not in table.columns:
-                raise UserError(f"{table.source}: no column '{name}' for the {what}{columns}")
+                raise UserError(
+                    f"{table.source}: no column '{name}' for the {what}{_columns_of(table)}"
+                )
+
+    def _check_inputs(self, table: Table) -> None:
+        absent = [name for name in self.inputs if name not in table.columns]
+        if absent:
+            raise UserError(
+                f"{table.source}: no column for the input{'s' * (len(absent) > 1)} "
+                f"{listing(absent, 30)}{_columns_of(table)}"
+            )
 
     def encode_array(self, array: ArrayLike) -> Floats:
         """The inputs of `examples` alone: `(n, features)`, or `(n, T_in, features)`."""
@@ -279,3 +282,9 @@ class Encoder:
             None if classes is None else tuple(classes),
             None if windows is None else Windowing.from_json(windows),
         )
+
+
+def _columns_of(table: Table) -> str:
+    """The end of a message on a column that is not there."""
+    hint = "" if table.has_header else " (the file has no header)"
+    return f"{hint}. Columns: {listing(table.columns, 30)}"
