@@ -57,6 +57,28 @@ KERNEL categorical_update(real *__restrict__ d_mu, real *__restrict__ d_var,
     }
 }
 
+// The same for logits, past their softmax: jac = p (1 - p), of which nothing is left where a row is as
+// good as decided, would have to bring back what was divided by it.
+KERNEL softmax_update(real *__restrict__ d_mu, real *__restrict__ d_var,
+                      const real *__restrict__ mu, const real *__restrict__ var,
+                      const real *__restrict__ y, int B, int K) {
+    EACH_ROW(b, B) {
+        long long first = (long long)b * K;
+        const real *a = mu + first, *label = y + first;
+        real top, rest;
+        int largest;
+        without_largest(a, K, &largest, &top, &rest);
+        EACH_COLUMN(k, K) {
+            real left = OTHERS(a, k, largest, top, rest), jac = a[k] * left;
+            real own = var ? var[first + k] : REAL(0.0), error = label[k] > REAL(0.5) ? left : -a[k];
+            bool known = is_finite(error) && label[k] == label[k] && is_finite(own) && is_finite(jac);
+            real gain = !known ? REAL(0.0) : own > jac ? jac / own : REAL(1.0);
+            d_mu[first + k] = known ? gain * error : REAL(0.0);
+            d_var[first + k] = known ? -gain * jac : REAL(0.0);
+        }
+    }
+}
+
 KERNEL tree_targets(real *__restrict__ target, const real *__restrict__ y,
                     const real *__restrict__ codes, int B, int K, int U) {
     EACH_ROW(b, B) {

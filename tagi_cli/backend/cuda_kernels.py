@@ -51,6 +51,7 @@ _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "row_statistics": ((-5,), (-4,)),
     "scale_innovation": ((-3,), (-4, -2)),
     "softmax_forward": ((-2,), (-1,)),
+    "softmax_update": ((-2,), (-1,)),
     "tree_targets": ((-3,), (-1,)),
     "transpose": ((-11, -10, -9, -8), (-7,)),
 }

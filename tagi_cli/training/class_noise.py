@@ -97,8 +97,13 @@ class ShareNoise(Noise):
         if self._inner is not None:
             self._inner.emit(plan, y, self._unused)
             return
-        d_mu, d_var, _ = output.send()
-        plan.call("categorical_update", d_mu, d_var, output.mu, output.var, y, *y.shape)
+        # Past a softmax, whose Jacobian vanishes where a row is as good as decided.
+        logits = output.source if self._head.name == "softmax" else None
+        kernel, reached = (
+            ("categorical_update", output) if logits is None else ("softmax_update", logits)
+        )
+        d_mu, d_var, _ = reached.send()
+        plan.call(kernel, d_mu, d_var, output.mu, output.var, y, *y.shape)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """Probabilities, their variance, and that of an observed indicator less that variance."""

@@ -10,6 +10,7 @@ from kernel_harness import Exact, check, needs_compiler
 from scipy.special import log_softmax, softmax
 
 from tagi_cli import nn
+from tagi_cli.backend import Call, select
 from tagi_cli.backend.reference import KERNELS
 
 PRECISIONS = ("float32", "float64")
@@ -57,10 +58,49 @@ def test_update(B: int, K: int, certain: bool, precision: str) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("certain", [True, False])
+@pytest.mark.parametrize(("B", "K"), SIZES)
+def test_update_of_logits(B: int, K: int, certain: bool, precision: str) -> None:
+    rng = np.random.default_rng(K)
+    p, var = probabilities(rng, B, K)
+    out, given = np.zeros((B, K)), None if certain else 2 * var
+    y = labels(rng, B, K)
+    check("softmax_update", out, out, p, given, y, B, K, precision=precision)
+
+
+def test_the_update_of_logits_is_that_of_their_probabilities() -> None:
+    rng = np.random.default_rng(2)
+    p, var = probabilities(rng, 9, 4)
+    y, jac = labels(rng, 9, 4), p * (1 - p)
+    a_mu, a_var, z_mu, z_var = np.zeros((4, 9, 4))
+    KERNELS["categorical_update"](a_mu, a_var, p, 2 * var, y, 9, 4)
+    KERNELS["softmax_update"](z_mu, z_var, p, 2 * var, y, 9, 4)
+    np.testing.assert_allclose(z_mu, jac * a_mu, atol=1e-12)
+    np.testing.assert_allclose(z_var, jac**2 * a_var, atol=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", ["numpy", "host"])
+def test_a_row_that_is_wrong_beyond_doubt_still_learns(kernels: str) -> None:
+    backend = select(kernels=kernels)
+    z = backend.asarray(np.array([[300.0, 0.0, -300.0]]))
+    p, jac, d_mu, d_var = (backend.zeros((1, 3)) for _ in range(4))
+    y = backend.asarray(np.array([[0.0, 1.0, 0.0]]))
+    calls = [
+        Call("softmax_forward", (p, None, jac, z, None, np.int32(1), np.int32(3))),
+        Call("softmax_update", (d_mu, d_var, p, None, y, np.int32(1), np.int32(3))),
+    ]
+    backend.bind(calls).run()
+    np.testing.assert_allclose(d_mu, [[-1, 1, 0]])
+
+
+@needs_compiler
 @pytest.mark.parametrize("p", [[0, 1, 0], [0, 0, 0], [1, 1e-30, 1e-12], [np.nan, 1, 0], [2, 2, 4]])
 def test_update_at_extremes(p: list[float]) -> None:
     out, y = np.zeros((1, 3)), np.array([[0.0, 1, 0]])
-    check("categorical_update", out, out, np.array([p], float), None, y, 1, 3, rtol=1e-4)
+    for kernel in ("categorical_update", "softmax_update"):
+        check(kernel, out, out, np.array([p], float), None, y, 1, 3, rtol=1e-4)
 
 
 @needs_compiler

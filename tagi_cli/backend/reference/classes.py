@@ -58,6 +58,28 @@ def categorical_update(
     np.copyto(d_var.reshape(B, K), -gain * unit, casting="same_kind")
 
 
+def softmax_update(
+    d_mu: Array, d_var: Array, mu: Array, var: Array | None, y: Array, B: int, K: int
+) -> None:
+    """The same for the logits of a linearised softmax `mu, var (B, K)`: innovations of the logits.
+
+    With `J = p (1 - p)` the innovations of the probabilities times `J` and `J^2` are `g (y - p)`
+    and `-g J` with `g = J / S`, which is 1, or `J / var` where that is less. This holds where `J`
+    is too small for a number, so that a row that was taken for another class with certainty still
+    learns.
+    """
+    p = mu.reshape(B, K).astype(np.float64)
+    left = p @ (1 - np.eye(K))
+    jac = p * left
+    own = np.zeros_like(p) if var is None else var.reshape(B, K).astype(np.float64)
+    labels = y.reshape(B, K)
+    known = np.isfinite(p) & np.isfinite(left) & np.isfinite(own) & ~np.isnan(labels)
+    gain = np.where(own > jac, jac / np.where(own > jac, own, 1), 1)
+    error = np.where(labels > 0.5, left, -p)
+    np.copyto(d_mu.reshape(B, K), np.where(known, gain * error, 0), casting="same_kind")
+    np.copyto(d_var.reshape(B, K), np.where(known, -gain * jac, 0), casting="same_kind")
+
+
 def tree_targets(target: Array, y: Array, codes: Array, B: int, K: int, U: int) -> None:
     """What each row observes of the units of a tree: `target (B, U)`, NaN for what it does not.
 
