@@ -106,6 +106,13 @@ def test_the_least_rows_are_just_enough(chunks: Chunks) -> None:
     assert Chunks.from_json(json.loads(json.dumps(chunks.to_json()))) == chunks
 
 
+@pytest.mark.parametrize(("padding", "first"), [("edge", 3), ("symmetric", 3), ("reflect", 4)])
+def test_padding_never_shows_a_target(padding: str, first: int) -> None:
+    """Of row 3 the window begins at -4, where `reflect` shows row 4: the target."""
+    chunks = Chunks.of((-7, 0), (1, 1), padding, 0.5)
+    assert chunks.points(series_of([10])).tolist() == list(range(first, 9))
+
+
 def test_the_portion_of_real_rows_is_rounded_up() -> None:
     assert Chunks.of((-9, 0), (1, 1), "constant", 0.3).least_real == 3
     assert Chunks.of((-9, 0), (1, 1), "constant", 0.31).least_real == 4

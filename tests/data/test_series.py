@@ -155,6 +155,10 @@ def test_a_given_step_is_kept() -> None:
             r"row 4, column 't': '3\.5' comes 1\.5 steps of 1 after '2' in row 3 of series 'a'; b",
         ),
         (
+            {"s": ["a"] * 5, "t": [0.0, 1, 2, 3, 3.005]},
+            r"'3\.005' comes 0\.005 steps of 1 after '3'",
+        ),
+        (
             {"s": ["a"] * 4, "t": ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-03T12:00"]},
             r"row 4, column 't': '2024-01-03T12:00' comes 0\.5 steps of 1d after '2024-01-03' in",
         ),
