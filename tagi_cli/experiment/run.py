@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ def train(
     *,
     console: Console | None = None,
     checkpoint: str = "last",
+    announce: Callable[[Path], None] | None = None,
 ) -> Path:
     """Train as `settings` say, and leave a run folder behind.
 
@@ -55,6 +57,7 @@ def train(
         console: where to show what happens; None shows nothing.
         checkpoint: what an earlier run is continued from: `last`, or a copy of it, as a file or a
             CSV folder.
+        announce: told the run folder before training starts, for those who watch from outside.
 
     Returns:
         the run folder. Its summary.json has the status: `completed` or `interrupted`.
@@ -66,11 +69,15 @@ def train(
     if settings.trainer.resume is not None:
         folder = RunFolder.open(settings.trainer.resume)
         with folder.locked():
+            if announce is not None:
+                announce(folder.path)
             settings = resume.continued(settings, folder)
             return _Run(settings, command, console).into(folder, folder.checkpoint(checkpoint))
     run = _Run(settings, command, console)
     folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
     with folder.locked():
+        if announce is not None:
+            announce(folder.path)
         return run.into(folder, None)
 
 
@@ -228,7 +235,13 @@ class _Run:
             if len(part):
                 members = self._predict(trainer, split) if members is None else members
                 found[split] = laws.in_original_units(
-                    dataset.encoder, members, Places.of(part), part.target, part.center, part.scale
+                    dataset.encoder,
+                    members,
+                    Places.of(part),
+                    part.target,
+                    part.center,
+                    part.scale,
+                    part.lengths,
                 )
         return found
 
