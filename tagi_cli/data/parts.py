@@ -38,6 +38,8 @@ class Part:
         time: `(n,)` times of the prediction points, numbers or datetime64; None where the data have
             no time column.
         series: names of the series by their number.
+        lengths: `(n,)` rows of each segment that are in its slice, the others being padding; None
+            where examples are no segments.
     """
 
     x: Any
@@ -49,6 +51,7 @@ class Part:
     index: Rows | None = None
     time: NDArray[Any] | None = None
     series: tuple[str, ...] = ("",)
+    lengths: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,6 +88,7 @@ class Part:
             None if self.index is None else _joined(self.index, other.index),
             None if self.time is None else _joined(self.time, other.time),
             self.series,
+            None if self.lengths is None else _joined(self.lengths, other.lengths),
         )
 
 

@@ -86,8 +86,10 @@ class View:
             y = Windows(self.y, starts, chunks.target_length, *self._of_targets(x))
         index = np.stack([codes, series.slice_numbers[slices], series.places[points]], axis=1)
         time = None if series.times is None else shown_times(series.times[points])
-        rows = series.rows[points]
-        return Part(x, y, raw, rows, center, scale, index, time, series.names)
+        rows, lengths = series.rows[points], None
+        if chunks.are_segments:
+            lengths = np.minimum(series.bounds[slices + 1] - points, chunks.target_length)
+        return Part(x, y, raw, rows, center, scale, index, time, series.names, lengths)
 
     def _of_targets(self, x: Windows) -> tuple[NDArray[Any], NDArray[Any]]:
         """The windows' own scalers of those targets that are inputs, too."""

@@ -212,7 +212,13 @@ class Model:
             NumericalError: a predicted moment is not finite; names the row.
         """
         return self._predict(
-            part.x, Places.of(part), part.target, part.center, part.scale, continues=continues
+            part.x,
+            Places.of(part),
+            part.target,
+            part.center,
+            part.scale,
+            part.lengths,
+            continues=continues,
         )
 
     def _predict(
@@ -222,6 +228,7 @@ class Model:
         y: Floats | None,
         center: Floats,
         scale: Floats,
+        lengths: NDArray[np.int64] | None = None,
         *,
         continues: bool = False,
     ) -> Law:
@@ -229,4 +236,4 @@ class Model:
             self.learners, x, rows=places.rows, index=places.index, continues=continues
         )
         assert members is not None  # nothing asked it to pause
-        return laws.in_original_units(self.encoder, members, places, y, center, scale)
+        return laws.in_original_units(self.encoder, members, places, y, center, scale, lengths)

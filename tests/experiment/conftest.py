@@ -35,7 +35,7 @@ def merged(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         place = tree
         for group in groups:
             place = place.setdefault(group, {})
-        place[name] = value
+        place[name] = copy.deepcopy(value)
     return tree
 
 

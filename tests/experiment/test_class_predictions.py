@@ -1,0 +1,175 @@
+"""The table of class probabilities, and the places of predictions in series."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from tagi_cli.experiment import class_predictions, predictions
+from tagi_cli.experiment.class_diagnostics import diagnose
+from tagi_cli.experiment.class_predictions import ClassPredictions
+from tagi_cli.experiment.laws import diagnose as diagnose_any
+from tagi_cli.experiment.laws import metrics
+from tagi_cli.experiment.places import Places
+from tagi_cli.experiment.predictions import Predictions
+
+CLASSES = ("10", 'a "b"', "x,y")
+
+
+def law(members: int = 3, n: int = 40, classes: tuple[str, ...] = CLASSES) -> ClassPredictions:
+    rng = np.random.default_rng(1)
+    p = softmax(2 * rng.normal(size=(members, n, len(classes))), axis=2)
+    label = rng.integers(0, len(classes), n).astype(float)
+    label[::9] = np.nan
+    return ClassPredictions(classes, Places(np.arange(5, 5 + n)), label, p, 0.1 * p * (1 - p))
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_line_is_the_mixture_of_the_members(tmp_path: Path) -> None:
+    made = law()
+    class_predictions.write_csv(tmp_path / "p.csv", made)
+    written = lines(tmp_path / "p.csv")
+    assert list(written[0]) == ["row", "label", "predicted", *(f"p_{name}" for name in CLASSES)]
+    assert made.label is not None
+    for i, line in enumerate(written):
+        p = made.p[:, i].mean(axis=0)
+        seen = made.label[i]
+        assert line["row"] == str(5 + i)
+        assert line["label"] == ("" if np.isnan(seen) else CLASSES[int(seen)])
+        assert line["predicted"] == CLASSES[int(p.argmax())]
+        np.testing.assert_allclose([float(line[f"p_{name}"]) for name in CLASSES], p, rtol=1e-6)
+    spread = np.sqrt(made.var_epistemic.mean(axis=0) + made.p.var(axis=0))
+    np.testing.assert_allclose(made.sd_epistemic, spread)
+
+
+def test_rows_without_targets_have_no_label(tmp_path: Path) -> None:
+    class_predictions.write_csv(tmp_path / "p.csv", law().without_targets())
+    assert "label" not in lines(tmp_path / "p.csv")[0]
+
+
+def test_long_tables_are_written_without_seams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_predictions.write_csv(tmp_path / "whole.csv", law())
+    monkeypatch.setattr(class_predictions, "_CELLS_PER_WRITE", 20)
+    class_predictions.write_csv(tmp_path / "parts.csv", law())
+    assert (tmp_path / "whole.csv").read_text() == (tmp_path / "parts.csv").read_text()
+
+
+def test_metrics_are_those_of_the_mixture_over_observed_labels() -> None:
+    made = law()
+    assert made.label is not None
+    known = ~np.isnan(made.label)
+    own = made.p.mean(axis=0)[known, made.label[known].astype(int)]
+    assert metrics(made)["nll"] == pytest.approx(-np.log(own).mean())
+    assert metrics(made.without_targets()) == {}
+
+
+def test_the_confusion_matrix_counts_what_is_taken_for_what() -> None:
+    made = law()
+    (found,) = diagnose(made)
+    assert made.label is not None
+    want = np.zeros((3, 3), int)
+    for seen, guess in zip(made.label, made.predicted, strict=True):
+        if not np.isnan(seen):
+            want[int(seen), guess] += 1
+    assert found["confusion"] == want.tolist()
+    assert found["observed"] == want.sum() == sum(found["reliability"]["rows"])
+    for k, row in enumerate(found["table"]):
+        assert (row["label"], row["right"]) == (CLASSES[k], want[k, k])
+        assert (row["rows"], row["predicted"]) == (want[k].sum(), want[:, k].sum())
+    spread = found["confidence"]
+    assert sum(spread["right"]) == np.trace(want)
+    assert sum(spread["wrong"]) == want.sum() - np.trace(want)
+    assert diagnose_any(made.without_targets()) == []
+
+
+def test_of_many_classes_those_with_most_rows_are_drawn() -> None:
+    names = tuple(f"c{k}" for k in range(60))
+    (found,) = diagnose(law(1, 500, names))
+    assert len(found["table"]) == len(found["confusion"]) == 40
+    assert found["classes"] == 60
+    rows = [row["rows"] for row in found["table"]]
+    assert found["table"] == sorted(found["table"], key=lambda row: int(row["label"][1:]))
+    assert sum(rows) > 40 / 60 * found["observed"]
+
+
+INDEX = np.array([[1, 0, 4], [1, 0, 5], [0, 2, 0]])
+DATES = np.array(["2024-01-01T00", "2024-01-01T01:30", "2024-02-01"], "datetime64[us]")
+
+
+@pytest.mark.parametrize(
+    ("time", "cells"),
+    [
+        (None, ['"b,c",0,4', '"b,c",0,5', "a,2,0"]),
+        (np.array([0.1, 2, 1e9]), ['"b,c",0,0.1', '"b,c",0,2', "a,2,1000000000"]),
+        (
+            DATES,
+            [
+                '"b,c",0,2024-01-01T00:00:00',
+                '"b,c",0,2024-01-01T01:30:00',
+                "a,2,2024-02-01T00:00:00",
+            ],
+        ),
+    ],
+)
+def test_a_place_in_a_series_is_told_by_its_series_slice_and_time(
+    time: Any, cells: list[str]
+) -> None:
+    places = Places(np.arange(3), INDEX, time, ("a", "b,c"))
+    assert places.columns == ("instance", "slice", "time")
+    assert places.cells() == cells
+    assert places.take(np.array([2])).cells() == cells[2:]
+    assert Places(np.array([7, 2])).cells() == ["7", "2"]
+
+
+def windows(lengths: Any = None) -> Predictions:
+    """Two components at three steps, for the three places of INDEX."""
+    rng = np.random.default_rng(2)
+    shape = (2, 3, 6)
+    return Predictions(
+        ("u", "v"), Places(np.arange(3), INDEX, None, ("a", "b")), rng.normal(size=shape[1:]),
+        rng.normal(size=shape), rng.random(shape), rng.random(shape), (0, 1, 2), lengths,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("lengths", [None, np.array([3, 1, 2])])
+def test_windows_have_a_line_per_step_that_there_is(tmp_path: Path, lengths: Any) -> None:
+    made = windows(lengths)
+    predictions.write_csv(tmp_path / "p.csv", made)
+    written = lines(tmp_path / "p.csv")
+    assert list(written[0])[:5] == ["instance", "slice", "time", "step", "component"]
+    expected = [
+        (i, t, k)
+        for i in range(3)
+        for t in range(3 if lengths is None else lengths[i])
+        for k in range(2)
+    ]
+    assert len(written) == len(expected)
+    for line, (i, t, k) in zip(written, expected, strict=True):
+        assert (line["instance"], line["time"]) == ("ab"[INDEX[i, 0]], str(INDEX[i, 2]))
+        assert (line["step"], line["component"]) == (str(t), "uv"[k])
+        assert float(line["mu"]) == pytest.approx(made.mu[:, i, 2 * t + k].mean())
+        assert made.y is not None
+        assert float(line["y"]) == pytest.approx(made.y[i, 2 * t + k])
+
+
+def test_metrics_of_windows_are_those_of_their_steps() -> None:
+    made = windows(np.array([3, 1, 2]))
+    assert made.y is not None
+    error = (made.y - made.mu.mean(axis=0)).reshape(3, 3, 2)
+    there = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0]], bool)
+    found = metrics(made)
+    assert found["rmse"] == pytest.approx(np.sqrt((error[there] ** 2).mean()))
+    assert found["components"]["v"]["mae"] == pytest.approx(abs(error[there][:, 1]).mean())
+    assert [one["name"] for one in diagnose_any(made)] == ["u", "v"]
+    assert diagnose_any(made)[0]["observed"] == 6
