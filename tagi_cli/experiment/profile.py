@@ -16,7 +16,8 @@ from tagi_cli.data import Dataset
 from tagi_cli.experiment.members import MakeMember, make_backend
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.nn.layer import Layer
-from tagi_cli.training.learner import Learner, StepCalls
+from tagi_cli.training.learner import Learner
+from tagi_cli.training.step_calls import StepCalls
 
 _SAMPLE = 2e-4
 """Seconds that a sample should last, so that what starts and stops the clock does not count."""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import accumulate
 from operator import mul
 
 import numpy as np
 
-from tagi_cli.nn.layer import Shape, ShapeError
+from tagi_cli.backend import Array
+from tagi_cli.nn.layer import Layer, Shape, ShapeError
 from tagi_cli.nn.normalisation import Normalisation
 from tagi_cli.nn.parameters import Parameters, State, flat_size
 from tagi_cli.nn.plan import Plan, Value
+from tagi_cli.nn.shard import Ranks, Shard
 
 
 class BatchNorm2d(Normalisation):
     """Normalises each channel over the batch and its positions, or each unit over the batch.
 
-    In training with the statistics of the batch, in prediction with running averages of them. The
-    statistics are treated as constants: innovations pass through the scale alone. An input of shape
-    `(num_features, ...)` counts as channels, one of `num_features` units in all as a vector; other
-    leading axes with `num_features` units in all do, too.
+    In training with the statistics of the batch (of all ranks' rows where ranks share it), in
+    prediction with running averages of them. The statistics are treated as constants: innovations
+    pass through the scale alone. An input of shape `(num_features, ...)` counts as channels, one of
+    `num_features` units in all as a vector; other leading axes with `num_features` units in all do,
+    too.
 
     Args:
         num_features: number of channels or units; 0 takes it from the layer before.
@@ -30,6 +34,9 @@ class BatchNorm2d(Normalisation):
         gain_bias: the same for the biases.
         statistics: `peer` divides the variance by one less than the count, `mixture` by the count.
         warm_start: whether the first batch sets the running averages; else they start from 0 and 1.
+        synced: whether the statistics are those of all ranks' rows, where ranks share a batch; None
+            does as the plan says.
+        updates: whether batches in training change the running averages.
     """
 
     kind = "batch_norm2d"
@@ -44,6 +51,8 @@ class BatchNorm2d(Normalisation):
         gain_bias: float = 1.0,
         statistics: str = "peer",
         warm_start: bool = True,
+        synced: bool | None = None,
+        updates: bool = True,
     ) -> None:
         super().__init__(eps, bias, gain_weight, gain_bias, statistics)
         if num_features < 0 or not 0 <= momentum <= 1:
@@ -54,6 +63,8 @@ class BatchNorm2d(Normalisation):
         self.features = num_features
         self.momentum = float(momentum)
         self.warm_start = warm_start
+        self.synced = synced
+        self.updates = updates
         self.running_mean: State | None = None
         self.running_var: State | None = None
         self._seen: State | None = None
@@ -90,14 +101,37 @@ class BatchNorm2d(Normalisation):
             plan.statistics[self] = running_mean, running_var
             return self._normalise(plan, x, running_mean, scale, B, False)
         mean, var = plan.empty((C,)), plan.empty((C,))
-        # One row of moments for each shard of the batch; they are merged by the second call.
-        moments = plan.empty((1, 1 + 2 * C), np.float64)
-        plan.call("channel_moments", moments, x.mu, x.var, B, C, self.positions)
+        # One row of moments for each rank's part of the batch; they are merged by the second call.
+        ranks = self._ranks(plan.shard)
+        moments = plan.empty((1 if ranks is None else ranks.size, 1 + 2 * C), np.float64)
+        own = moments if ranks is None else moments[ranks.rank]
+        plan.call("channel_moments", own, x.mu, x.var, B, C, self.positions)
+        if ranks is not None:
+            plan.collective(partial(ranks.all_gather, moments))
+        if not self.updates:
+            running_mean, running_var = plan.empty((C,)), plan.empty((C,))
         plan.call(
             "batch_norm_statistics", mean, var, scale, running_mean, running_var,
             self._seen.value, moments, len(moments), C, self.unbiased, self.eps, self.momentum,
         )  # fmt: skip
-        if B:
+        if self.updates and (B or ranks is not None):
             plan.call("fill", self._seen.value, 1.0, 1)
         plan.statistics[self] = mean, var
         return self._normalise(plan, x, mean, scale, B, False)
+
+    def _ranks(self, shard: Shard | None) -> Ranks | None:
+        """The ranks whose rows count; None where those of this process alone do."""
+        if shard is None or not (shard.synced if self.synced is None else self.synced):
+            return None
+        return shard.ranks
+
+
+def local_averages(layer: Layer, *, synced: bool) -> list[Array]:
+    """Running averages that each rank forms of its own rows; see `Shard.synced`."""
+    if isinstance(layer, BatchNorm2d):
+        if synced if layer.synced is None else layer.synced:
+            return []
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        return [layer.running_mean.value, layer.running_var.value]
+    return [a for _, inner in layer.children() for a in local_averages(inner, synced=synced)]

@@ -161,6 +161,20 @@ class Parameters:
             )
         self._allocated = len(tensors)
 
+    def join_sums(self, others: int = 0) -> Array:
+        """Move `G` and `L` into one buffer, with room for `others` elements behind them.
+
+        Plans made before are of no use afterwards.
+        """
+        sums = self.backend.zeros((2 * self.size + others,))
+        self.G, self.L = sums[: self.size], sums[self.size : 2 * self.size]
+        begin = 0
+        for tensor in self.tensors.values():
+            part = slice(begin, begin + tensor.size)
+            tensor.G, tensor.L = (flat[part].reshape(tensor.shape) for flat in (self.G, self.L))
+            begin += tensor.size
+        return sums
+
     def move(self, backend: Backend) -> None:
         """Keep all arrays on another backend from now on, with their present values.
 

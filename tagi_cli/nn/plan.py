@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tagi_cli.backend import Array, Backend, Call
+from tagi_cli.backend.collective import COLLECTIVE
 from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 
 if TYPE_CHECKING:
     from tagi_cli.nn.layer import Layer
     from tagi_cli.nn.recurrent import Recurrence, Window
+    from tagi_cli.nn.shard import Shard
 
 
 class Scratch(NamedTuple):
@@ -113,6 +115,7 @@ class Plan:
         batch: number of rows `B`.
         training: whether layers behave as in training (statistics of the batch, dropout).
         differentiable: whether a backward pass will be emitted, so that Jacobians are kept.
+        shard: which part of a batch that ranks share the rows are; None where they are all of it.
         input: the value fed from outside.
         output: the value the network ends in.
         statistics: mean and variance that each normalisation layer used in the latest run.
@@ -130,12 +133,14 @@ class Plan:
         *,
         training: bool,
         differentiable: bool,
+        shard: Shard | None = None,
     ) -> None:
         self.backend = backend
         self.parameters = parameters
         self.batch = batch
         self.training = training
         self.differentiable = differentiable
+        self.shard = shard
         self.input: Value
         self.output: Value
         self.statistics: dict[Layer, tuple[Array, Array]] = {}
@@ -179,6 +184,10 @@ class Plan:
             for a in arguments
         )
         self._calls.append(Call(kernel, typed, self._layer))
+
+    def collective(self, function: Callable[[], None]) -> None:
+        """Emit a function of the host, in which ranks meet; it cuts the segment of the calls."""
+        self._calls.append(Call(COLLECTIVE, (function,), self._layer))
 
     def scratch(self, size: int) -> Scratch:
         """Ask for `size` elements that are free between calls."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,11 @@ class ShareNoise(Noise):
         """The activation."""
         return [self._head.build(self._head.options())]
 
+    @property
+    def sums(self) -> Sequence[Array]:
+        """Those of the error."""
+        return () if self._inner is None else self._inner.sums
+
     def start_epoch(self, epoch: int) -> None:
         """See `Noise.start_epoch`."""
         if self._inner is not None:
@@ -104,6 +109,11 @@ class ShareNoise(Noise):
         )
         d_mu, d_var, _ = reached.send()
         plan.call(kernel, d_mu, d_var, output.mu, output.var, y, *y.shape)
+
+    def emit_step(self, plan: nn.Plan) -> None:
+        """See `Noise.emit_step`."""
+        if self._inner is not None:
+            self._inner.emit_step(plan)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """Probabilities, their variance, and that of an observed indicator less that variance."""
@@ -140,6 +150,11 @@ class TreeNoise(Noise):
         """The units of the tree."""
         return self._tree.len
 
+    @property
+    def sums(self) -> Sequence[Array]:
+        """Those of the error."""
+        return self._inner.sums
+
     def start_epoch(self, epoch: int) -> None:
         """See `Noise.start_epoch`."""
         self._inner.start_epoch(epoch)
@@ -152,6 +167,10 @@ class TreeNoise(Noise):
         plan.call("class_score", scores, p, y, B, K)
         plan.call("tree_targets", target, y, self._codes, B, K, U)
         self._inner.emit(plan, target, self._unused)
+
+    def emit_step(self, plan: nn.Plan) -> None:
+        """See `Noise.emit_step`."""
+        self._inner.emit_step(plan)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """Probabilities, their variance, and that of an observed indicator less that variance.

@@ -9,13 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tagi_cli import nn
-from tagi_cli.backend import Backend, Call, Segment
+from tagi_cli.backend import Backend, Segment, collective
+from tagi_cli.distributed import ALONE, Communicator
+from tagi_cli.distributed.partition import lanes
 from tagi_cli.errors import UserError
+from tagi_cli.nn.batch_norm import local_averages
 from tagi_cli.nn.rules import default_cap, emit_step
+from tagi_cli.nn.shard import Shard, Sums
 from tagi_cli.options import Kind
 from tagi_cli.training import sampling, tracking
 from tagi_cli.training.batches import Batches
 from tagi_cli.training.interface import Indices, NumericalError, Prediction, Scores, Values
+from tagi_cli.training.lanes import CarriedRows
+from tagi_cli.training.step_calls import StepCalls
 
 Host = np.ndarray[Any, Any]
 
@@ -23,32 +29,6 @@ Host = np.ndarray[Any, Any]
 _CHUNK = 1024
 # Plans of short batches that are kept: an epoch has at most one, of a size that may change.
 _SHORT = 2
-
-
-class StepCalls(NamedTuple):
-    """The calls of a training step, in order.
-
-    Attributes:
-        plan: what was traced.
-        load: brings the rows of the batch, and says what they go on from.
-        forward: of the network.
-        condition: scores the output, conditions it on the targets and learns the noise.
-        backward: of the network, with what parameters accumulate.
-        update: turns that into the posterior.
-        advance: keeps the states that series end in, and moves on to the next batch.
-    """
-
-    plan: nn.Plan
-    load: list[Call]
-    forward: list[Call]
-    condition: list[Call]
-    backward: list[Call]
-    update: list[Call]
-    advance: list[Call]
-
-    def all(self) -> list[Call]:
-        """All calls in order."""
-        return [call for part in self[1:] for call in part]
 
 
 class LayerHealth(NamedTuple):
@@ -72,9 +52,11 @@ class Learner:
         rng: draws the prior means.
         backend: where it runs.
         stride: places from a row of a series to the one that goes on from its states.
+        ranks: who shares each batch; all of them build, bind, train, save and load together.
+        sync_batchnorm: whether batch normalisation takes the statistics of all ranks' rows.
 
     Raises:
-        UserError: the layers do not fit the data.
+        UserError: the layers do not fit the data, or a batch has fewer rows than there are ranks.
     """
 
     def __init__(
@@ -90,6 +72,8 @@ class Learner:
         rng: np.random.Generator,
         backend: Backend,
         stride: int = 1,
+        ranks: Communicator = ALONE,
+        sync_batchnorm: bool = True,
     ) -> None:
         kind, options = noise
         self.backend = backend
@@ -100,7 +84,9 @@ class Learner:
         body = build(self.noise.width(outputs))
         layers = list(body) if isinstance(body, nn.Sequential) else [body]
         self.layer = nn.Sequential(*layers, *self.noise.head())
-        carried = tracking.carried_rows(self.layer, batch_size)
+        self._ranks = ranks
+        self._lanes = lanes(batch_size, ranks.rank, ranks.size)
+        carried = tracking.carried_rows(self.layer, self._lanes.rows(batch_size))
         self.parameters = nn.Parameters(backend, carried)
         try:
             self.layer.build(self.input_shape, self.parameters, rng)
@@ -116,7 +102,21 @@ class Learner:
         self._batches: Batches | None = None
         self._tracking: tracking.Tracking | None = None
         if tracking.tracks(self.layer):
-            self._tracking = tracking.Tracking(self.layer, self.parameters, stride)
+            self._tracking = tracking.Tracking(self.layer, self.parameters, stride, ranks)
+        self._sums: Sums | None = None
+        self._shard: Shard | None = None
+        if ranks.size > 1:
+            self._share(synced=sync_batchnorm)
+        self._carried = CarriedRows(self.layer, self.parameters, ranks, self._lanes, batch_size)
+
+    def _share(self, *, synced: bool) -> None:
+        """Make ranks begin alike, and have room for what they sum in each step."""
+        store, ranks = self.parameters, self._ranks
+        own = local_averages(self.layer, synced=synced)
+        self._shard = Shard(ranks, self._lanes.first, synced)
+        self._sums = Sums(ranks, store, self.noise.sums, own)
+        for array in (store.mu, store.var):
+            ranks.broadcast(array)
 
     @property
     def tracks(self) -> bool:
@@ -159,7 +159,8 @@ class Learner:
         """Set the noise of an epoch, counted from 0, and the running scores to zero or `scores`."""
         self.noise.start_epoch(epoch)
         self._scores.fill(0)
-        if scores is not None:
+        # What all ranks had is kept by one of them, as ranks are summed.
+        if scores is not None and self._ranks.leads:
             columns = [scores[name] for name in ("count", "nll_sum", "se_sum")]
             self.backend.write(self._scores, np.stack(columns, axis=1))
 
@@ -171,11 +172,15 @@ class Learner:
         the same row of the batch before; without it none does.
         """
         self.load(order, begin, end, follows)
+        if self._tracking is not None:
+            self._tracking.begin()
         full, rest = divmod(end - begin, self.batch_size)
         if full:
             self._step(self.batch_size).run(full)
         if rest:
             self._step(rest).run()
+        if self._tracking is not None:
+            self._tracking.end()
 
     def load(self, order: Host, begin: int, end: int, follows: Host | None = None) -> None:
         """Make rows `order[begin:end]` the ones that the next steps learn; see `train`.
@@ -183,6 +188,11 @@ class Learner:
         Raises:
             RuntimeError: no data are bound.
         """
+        if self._ranks.size > 1:
+            if follows is not None:
+                follows = self._lanes.take(follows[begin:end], self.batch_size)
+            order = self._lanes.take(order[begin:end], self.batch_size)
+            begin, end = 0, len(order)
         self._bound().load(order, begin, end, follows, states=self.tracks)
 
     def _bound(self) -> Batches:
@@ -193,23 +203,26 @@ class Learner:
     def _step(self, batch: int) -> Segment:
         """The bound step for a batch size; of short batches the last few are kept."""
         if batch not in self._steps:
-            self._steps[batch] = self.backend.bind(self.step_calls(batch).all())
+            self._steps[batch] = collective.bind(self.backend, self.step_calls(batch).all())
             short = [size for size in self._steps if size != self.batch_size]
             if len(short) > _SHORT:
                 del self._steps[short[0]]
         return self._steps[batch]
 
     def step_calls(self, batch: int) -> StepCalls:
-        """The calls of a step that learns the next `batch` rows, traced anew.
+        """The calls of a step that learns the next `batch` rows, of all ranks, traced anew.
 
         Raises:
             RuntimeError: no data are bound.
         """
-        batches = self._bound()
-        plan = nn.Plan(self.backend, self.parameters, batch, training=True, differentiable=True)
+        batches, own = self._bound(), self._lanes.rows(batch)
+        plan = nn.Plan(
+            self.backend, self.parameters, own, training=True, differentiable=True,
+            shard=self._shard,
+        )  # fmt: skip
         ends = [0]
         plan.input = plan.value(self.input_shape, certain=True, wanted=False)
-        y = plan.empty((batch, self.outputs))
+        y = plan.empty((own, self.outputs))
         batches.emit(plan, plan.input.mu, y)
         if self._tracking is not None:
             self._tracking.emit_follow(plan, batches)
@@ -217,16 +230,21 @@ class Learner:
         self._trace(plan)
         ends.append(plan.emitted)
         self.noise.emit(plan, y, self._scores)
+        if self._sums is None:
+            self.noise.emit_step(plan)
         ends.append(plan.emitted)
         plan.emit_backward()
         plan.clear_unused()
         ends.append(plan.emitted)
+        if self._sums is not None:
+            plan.collective(self._sums.reduce)
+            self.noise.emit_step(plan)
         rows = self.backend.asarray([batch])
         emit_step(plan, self.parameters, self._rule, self._cap, rows)
         ends.append(plan.emitted)
         if self._tracking is not None:
             self._tracking.emit_keep(plan, batches)
-        plan.call("advance", batches.cursor, batch)
+        plan.call("advance", batches.cursor, own)
         ends.append(plan.emitted)
         calls = plan.take()
         return StepCalls(plan, *(calls[a:b] for a, b in pairwise(ends)))
@@ -244,7 +262,9 @@ class Learner:
             `count` of observed values, `nll_sum` (natural logarithm) and `se_sum`, `(K,)` each, in
             scaled units.
         """
-        count, nll, squared = self.backend.to_host(self._scores).T
+        sums = self.backend.to_host(self._scores)
+        self._ranks.all_reduce(sums)
+        count, nll, squared = sums.T
         return {"count": count, "nll_sum": nll, "se_sum": squared}
 
     def predict(self, x: Values, var_x: Values | None = None) -> Prediction:
@@ -261,7 +281,9 @@ class Learner:
         n = len(x)
         K = self.noise.width(self.outputs)
         mu, var = np.empty((n, K)), np.empty((n, K))
-        chunk = _CHUNK if self.parameters.rows == 1 else min(_CHUNK, self.batch_size)
+        chunk = (
+            _CHUNK if self.parameters.rows == 1 else min(_CHUNK, self._lanes.rows(self.batch_size))
+        )
         for first in range(0, n, chunk):
             rows = slice(first, min(first + chunk, n))
             plan, forward = self._predictor(rows.stop - rows.start, var_x is None)
@@ -330,7 +352,7 @@ class Learner:
         """Host copies of parameters, states, noise and the counts of floored variances."""
         floored = self.backend.to_host(self.parameters.floored)
         return {
-            **self.parameters.state_dict(),
+            **self._carried.gather(self.parameters.state_dict()),
             **self.noise.state_dict(),
             **({} if self._tracking is None else self._tracking.state_dict()),
             "health.floored": floored,
@@ -344,7 +366,7 @@ class Learner:
         """
         others = ("noise.", "health.", tracking.PREFIX)
         own = {k: v for k, v in values.items() if not k.startswith(others)}
-        self.parameters.load_state_dict(own)
+        self.parameters.load_state_dict(self._carried.take(own))
         self.noise.load_state_dict(values)
         if self._tracking is not None:
             self._tracking.load_state_dict(values)

@@ -6,7 +6,7 @@ All variances here are in scaled units, where a target has unit variance on the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,17 @@ class Noise(ABC):
     def start_epoch(self, epoch: int) -> None:  # noqa: B027 (a schedule is optional)
         """Set what depends on the epoch, counted from 0."""
 
+    @property
+    def sums(self) -> Sequence[Array]:
+        """What `emit` sums over the rows of a batch for `emit_step`."""
+        return ()
+
     @abstractmethod
     def emit(self, plan: nn.Plan, y: Array, scores: Array) -> None:
-        """Emit calls: score the output against `y (B, K)`, condition it, learn the noise."""
+        """Emit calls: score the output against `y (B, K)`, condition it, fill `sums`."""
+
+    def emit_step(self, plan: nn.Plan) -> None:  # noqa: B027 (not every noise learns)
+        """Emit calls that learn the noise from `sums`, those of all rows of the batch."""
 
     @abstractmethod
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
@@ -154,15 +162,24 @@ class LearnedNoise(Noise):
         # Prior standard deviation equal to the mean: vague, and 1 in standardised units by default.
         self.mean = backend.asarray(np.full(outputs, prior))
         self.variance = backend.asarray(np.full(outputs, prior**2))
-        self.sums = backend.zeros((outputs, 3), np.float64)
+        self._sums = backend.zeros((outputs, 3), np.float64)
+
+    @property
+    def sums(self) -> Sequence[Array]:
+        """Per output the count, and sums of means and variances of squared errors."""
+        return (self._sums,)
 
     def emit(self, plan: nn.Plan, y: Array, scores: Array) -> None:
         """See `Noise.emit`. The output and the noise are conditioned on the same prior moments."""
         output = plan.output
         emit_gaussian(plan, y, self.mean, scores)
         B, K = plan.batch, self.mean.size
-        plan.call("noise_statistics", self.sums, output.mu, output.var, y, self.mean, B, K)
-        plan.call("noise_step", self.mean, self.variance, self.sums, self._minimum, K)
+        plan.call("noise_statistics", self._sums, output.mu, output.var, y, self.mean, B, K)
+
+    def emit_step(self, plan: nn.Plan) -> None:
+        """See `Noise.emit_step`."""
+        K = self.mean.size
+        plan.call("noise_step", self.mean, self.variance, self._sums, self._minimum, K)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """See `Noise.split`."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.backend import Array, Segment, overwrite
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.nn.recurrent import continuation
 from tagi_cli.training import sampling
 from tagi_cli.training.batches import Batches
@@ -50,13 +51,22 @@ class Tracking:
         layer: the built network.
         parameters: its store, made for `carried_rows`.
         stride: places from a row of a series to the one that goes on from it.
+        ranks: who shares each batch; what any of them keeps, all of them have.
     """
 
-    def __init__(self, layer: nn.Layer, parameters: nn.Parameters, stride: int) -> None:
+    def __init__(
+        self,
+        layer: nn.Layer,
+        parameters: nn.Parameters,
+        stride: int,
+        ranks: Communicator = ALONE,
+    ) -> None:
         self._layers = [each for each in nn.recurrences(layer) if each.cell.tracking]
         self._backend = parameters.backend
         self._fresh = parameters.rows - 1
         self._stride = stride
+        self._ranks = ranks
+        self._before: list[Array] = []
         self._continues = continuation(parameters)
         self._slots: Array | None = None
         self._make_room(np.empty((0, 3), np.int64))
@@ -84,6 +94,31 @@ class Tracking:
                 "keep_rows", kept, self._held, each.carried.value, self._slots, batches.order,
                 batches.cursor, plan.batch, 4 * each.cell.units,
             )  # fmt: skip
+
+    def begin(self) -> None:
+        """From here on, what this rank keeps is told from what was kept before."""
+        if self._ranks.size > 1:
+            self._before = [array.copy() for array in (self._held, *self._kept)]
+            self._held.fill(0)
+
+    def end(self) -> None:
+        """Let all ranks have what any of them has kept since `begin`; of each series one has."""
+        if self._ranks.size == 1:
+            return
+        host = self._backend.to_host
+        held, *kept = (host(array) for array in (self._held, *self._kept))
+        own = held > 0
+        for array in kept:
+            array[~own] = 0
+        for array in (held, *kept):
+            self._ranks.all_reduce(array)
+        renewed = held > 0
+        for array, new, old in zip(
+            (self._held, *self._kept), (held, *kept), self._before, strict=True
+        ):
+            value = host(old)
+            value[renewed] = new[renewed]
+            overwrite(array, value)
 
     def predict(
         self,

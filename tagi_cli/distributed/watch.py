@@ -1,0 +1,56 @@
+"""A thread that ends the process where it waits for others too long."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+# Seconds between two looks.
+_PERIOD = 1.0
+
+
+class Watch:
+    """While entered, the process waits for others: for `timeout` seconds at most.
+
+    Then it says so on standard error and exits with code 1, from which the launcher ends the other
+    processes: whoever waits inside a library cannot be asked to raise an error.
+
+    Args:
+        timeout: seconds; None waits for ever.
+        describe: the line to say, given the seconds waited.
+        leave: ends the process.
+    """
+
+    def __init__(
+        self,
+        timeout: float | None,
+        describe: Callable[[float], str],
+        leave: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._timeout = timeout
+        self._describe = describe
+        self._leave = leave
+        self._since: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+        if self._thread is None and self._timeout is not None:
+            self._thread = threading.Thread(target=self._look, args=(self._timeout,), daemon=True)
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._since = None
+
+    def _look(self, timeout: float) -> None:
+        while True:
+            time.sleep(min(_PERIOD, timeout / 4))
+            since = self._since
+            if since is not None and time.monotonic() - since > timeout:
+                print(f"tagi: {self._describe(time.monotonic() - since)}", file=sys.stderr)
+                sys.stderr.flush()
+                self._leave(1)
+                return

@@ -1,0 +1,83 @@
+"""Ranks that are threads of this process, to test what ranks do without starting processes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tagi_cli.distributed import Communicator
+
+T = TypeVar("T")
+_SECONDS = 60
+
+
+class _Meeting:
+    """Where threads put what they give to each other."""
+
+    def __init__(self, size: int) -> None:
+        self.barrier = threading.Barrier(size)
+        self.values: list[Any] = [None] * size
+
+
+class ThreadRanks(Communicator):
+    """One of several threads."""
+
+    backend = "threads"
+
+    def __init__(self, meeting: _Meeting, rank: int) -> None:
+        self._meeting = meeting
+        self.rank = self.local_rank = rank
+        self.size = self.local_size = len(meeting.values)
+        self.collectives = 0
+
+    def exchange(self, value: T) -> list[T]:
+        self._meeting.values[self.rank] = value
+        self._meeting.barrier.wait(_SECONDS)
+        found = list(self._meeting.values)
+        self._meeting.barrier.wait(_SECONDS)
+        return found
+
+    def all_reduce(self, array: Any) -> None:
+        self.collectives += 1
+        # Always in the order of ranks, so that all get the same bits.
+        array[...] = sum(self.exchange(np.array(array)))
+
+    def all_gather(self, array: Any) -> None:
+        self.collectives += 1
+        array[...] = np.stack(self.exchange(np.array(array[self.rank])))
+
+    def broadcast(self, array: Any) -> None:
+        array[...] = self.exchange(np.array(array))[0]
+
+    def share(self, value: T) -> T:
+        return self.exchange(value)[0]
+
+    def barrier(self) -> None:
+        self.exchange(None)
+
+
+def on_ranks(size: int, work: Callable[[ThreadRanks], T]) -> list[T]:
+    """What `work` returns on each of `size` ranks; the first error of any of them is raised."""
+    meeting = _Meeting(size)
+    results: list[Any] = [None] * size
+    errors: list[BaseException] = []
+
+    def run(rank: int) -> None:
+        try:
+            results[rank] = work(ThreadRanks(meeting, rank))
+        except BaseException as error:
+            errors.append(error)
+            meeting.barrier.abort()
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        broken = threading.BrokenBarrierError
+        raise next((error for error in errors if not isinstance(error, broken)), errors[0])
+    return results
