@@ -10,6 +10,7 @@ from typing import Any
 from tagi_cli.data import bundled
 from tagi_cli.data.components import choose
 from tagi_cli.data.encoder import Encoder
+from tagi_cli.data.option_checks import faults_in_use, remarks
 from tagi_cli.data.options import DataOptions
 from tagi_cli.data.parts import Part
 from tagi_cli.data.sources import read_table
@@ -17,6 +18,9 @@ from tagi_cli.data.table import Table
 from tagi_cli.data.tabular import load_rows
 from tagi_cli.data.windowed import Purpose, load_windows
 from tagi_cli.errors import UserError, UserErrors
+
+_SERIES, _TIMES, _TARGET = "series", ("t", "time"), "value"
+"""Columns of long tables that a forecast finds by itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +66,12 @@ def load(
     """
     notices = notices if notices is not None else []
     windowed = options.windowed(horizon, variable_length)
-    faults = options.faults() + options.faults_in_use(
-        horizon=horizon, variable_length=variable_length, classify=classify
+    faults = options.faults() + faults_in_use(
+        options, horizon=horizon, variable_length=variable_length, classify=classify
     )
     if faults:
         raise UserErrors(faults)
-    notices += options.remarks(horizon, variable_length)
+    notices += remarks(options, horizon, variable_length)
     table, name, sha256, default_outputs = _source(options, notices)
     if len(table) < 2:
         raise UserError(f"{table.source}: 1 row; training and validation need 2 at least")
@@ -104,15 +108,19 @@ def load(
 
 
 def _with_usual_columns(table: Table, options: DataOptions, notices: list[str]) -> DataOptions:
-    """The options with columns `series` and `t`, where no others are named and they are there."""
+    """The options with the usual columns, where no others are named and they are there."""
     named = {*options.in_components, *options.out_components, *options.categorical}
-    usual = [name for name in ("series", "t") if name in table.columns and name not in named]
-    if options.instance is None and "series" in usual:
-        options = replace(options, instance="series")
-        notices.append("data.instance: column 'series' names the series")
-    if options.time is None and "t" in usual:
-        options = replace(options, time="t")
-        notices.append("data.time: column 't' holds the times")
+    usual = [name for name in table.columns if name not in named]
+    if options.instance is None and _SERIES in usual:
+        options = replace(options, instance=_SERIES)
+        notices.append(f"data.instance: column '{_SERIES}' names the series")
+    found = [name for name in _TIMES if name in usual]
+    if options.time is None and found:
+        options = replace(options, time=found[0])
+        notices.append(f"data.time: column '{found[0]}' holds the times")
+    if not options.out_components and _TARGET in usual:
+        options = replace(options, out_components=(_TARGET,))
+        notices.append(f"data.out_components: column '{_TARGET}' is forecast")
     return options
 
 
@@ -148,4 +156,6 @@ def _source(options: DataOptions, notices: list[str]) -> tuple[Table, str, str, 
     path = Path(options.path).expanduser()
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return table, options.name or path.name.split(".")[0], sha256, ()
+    # A preset names a bundled set, in whose place the user's file is used.
+    given = None if options.name in bundled.BUNDLED else options.name
+    return table, given or path.name.split(".")[0], sha256, ()

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
+from tagi_cli.data.option_checks import contradictions
 from tagi_cli.options import option
 
 _BATCH_SIZE = 16
 
 COVARIATES = ("hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month")
 """What `time_covariates` may name."""
-
-_OF_WINDOWS = (
-    "padding_method",
-    "min_in_portion",
-    "min_slice",
-    "time_delta",
-    "time_covariates",
-    "split_gap",
-    "scaling_by",
-    "reference",
-    "stride",
-    "batch_sampling_mode",
-    "slide_stride",
-)
-"""Options that have an effect on windows alone."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,7 @@ class DataOptions:
     time: str | None = option(
         None,
         "Column of times (numbers or ISO 8601) that orders the rows; not an input unless named. In "
-        "forecasting, a column `t` is found by itself.",
+        "forecasting, a column `t` or `time` is found by itself.",
     )
     time_delta: float | str | None = option(
         None,
@@ -222,68 +208,7 @@ class DataOptions:
 
     def faults(self) -> list[str]:
         """Faults that no single option shows, one message each; needs no data."""
-        found = []
-        if self.path is None and self.name is None:
-            found.append(
-                "data.path: no data given. Set data.path to a file (and data.out_components to the "
-                "column to predict), or data.name to a bundled set; config=quickstart is an example"
-            )
-        portions = list(self.split_portions)
-        if len(portions) != 3 or abs(sum(portions) - 1) > 1e-6:
-            found.append(
-                f"data.split_portions: {portions} must be three numbers (train, valid, test) that "
-                "add up to 1"
-            )
-        elif portions[0] == 0:
-            found.append(
-                f"data.split_portions: {portions} leaves the training part empty; its portion must "
-                "be above 0"
-            )
-        if self.split_column is not None and self.split_method != "auto":
-            found.append(
-                f"data.split_method: '{self.split_method}' contradicts data.split_column: "
-                f"'{self.split_column}'; give one of them"
-            )
-        if self.split_method == "gal" and self.limit is not None:
-            found.append(
-                f"data.limit: {self.limit} contradicts data.split_method: 'gal', which is defined "
-                "on all rows; leave data.limit null"
-            )
-        return found + self._faults_of_windows()
-
-    def _faults_of_windows(self) -> list[str]:
-        found = []
-        for name in ("in_chunk", "out_chunk"):
-            chunk = getattr(self, name)
-            if isinstance(chunk, tuple) and chunk[0] > chunk[1]:
-                found.append(
-                    f"data.{name}: {list(chunk)} ends before it begins; the first row comes first"
-                )
-        method = self.split_method
-        whole = method.startswith(("instance-", "slice-"))
-        if self.padding_method == "wrap" and not whole:
-            found.append(
-                "data.padding_method: 'wrap' shows the end of a slice before its beginning, so "
-                "each slice must lie in one part. Allowed with data.split_method: instance-random, "
-                "instance-chronological, slice-random, slice-chronological"
-            )
-        if self.padding_method == "constant" and self.scaling_by == "window":
-            found.append(
-                "data.padding_method: 'constant' contradicts data.scaling_by: 'window', where each "
-                "window has a zero of its own. Allowed: auto, edge, reflect, symmetric, none"
-            )
-        if self.scaling_by == "instance" and method.startswith("instance-"):
-            found.append(
-                f"data.scaling_by: 'instance' contradicts data.split_method: '{method}', which "
-                "leaves the series of other parts without training rows. Allowed: column, window"
-            )
-        if self.stride not in ("auto", 1) and self.batch_sampling_mode != "independent":
-            found.append(
-                f"data.stride: {self.stride} contradicts data.batch_sampling_mode: "
-                f"'{self.batch_sampling_mode}', in which windows follow one another. Set "
-                "data.slide_stride instead"
-            )
-        return found
+        return contradictions(self)
 
     def training_stride(self, season: int | None) -> int:
         """`stride` in force, for the season of a forecast if there is one."""
@@ -311,90 +236,3 @@ class DataOptions:
         """Whether windows end before their targets begin."""
         last = self.in_chunk[1] if isinstance(self.in_chunk, tuple) else 0
         return last < self.targets_chunk(horizon)[0]
-
-    def faults_in_use(
-        self,
-        *,
-        horizon: int | None = None,
-        variable_length: bool = False,
-        classify: bool = False,
-    ) -> list[str]:
-        """Faults that depend on the task, one message each.
-
-        Args:
-            horizon: of a forecast.
-            variable_length: whether the task learns segments of any length.
-            classify: whether the target is a label.
-        """
-        windowed = self.windowed(horizon, variable_length)
-        found = []
-        rows_only = {"missing": ("drop",), "split_method": ("gal",)}
-        windows_only = {
-            "missing": ("split", "ffill"),
-            "split_method": ("slice-random", "slice-chronological"),
-        }
-        for name, words in (rows_only if windowed else windows_only).items():
-            value = getattr(self, name)
-            if value in words:
-                where = "in a table without windows" if windowed else "in windows (data.in_chunk)"
-                hint = " Set data.missing to 'split'." if value == "drop" else ""
-                found.append(f"data.{name}: '{value}' has a meaning only {where}.{hint}")
-        targets = self.targets_chunk(horizon)
-        if horizon is not None and not (targets[0] >= 1 and targets[1] <= horizon):
-            found.append(
-                f"data.out_chunk: {list(targets)} is no part of the next {horizon} rows, which are "
-                f"forecast.horizon. Allowed: between 1 and {horizon}"
-            )
-        if classify and targets[0] < targets[1]:
-            found.append(f"data.out_chunk: {list(targets)}; a label is that of one row, [k, k]")
-        if self.reference in ("last", "seasonal"):
-            if self.scaling_by != "window":
-                found.append(
-                    f"data.reference: '{self.reference}' is for windows scaled by themselves. "
-                    "Allowed: auto, none, or data.scaling_by=window"
-                )
-            elif not self.predicts_later(horizon):
-                found.append(
-                    f"data.reference: '{self.reference}' needs targets after the inputs, such as "
-                    "data.in_chunk [-23, 0] and data.out_chunk [1, 8]. Allowed: auto, none"
-                )
-        if variable_length:
-            for name in ("in_chunk", "out_chunk"):
-                if getattr(self, name) not in (None, (0, 0)):
-                    found.append(
-                        f"data.{name}: {list(getattr(self, name))} has no meaning in task "
-                        "vl_regression, whose windows are whole segments. Allowed: null; see "
-                        "data.variable_sequence_length_limit"
-                    )
-        return found
-
-    def remarks(self, horizon: int | None = None, variable_length: bool = False) -> list[str]:
-        """Options that were set and have no effect beside the others, one message each.
-
-        Args:
-            horizon: of a forecast.
-            variable_length: whether the task learns segments of any length.
-        """
-        windowed = self.windowed(horizon, variable_length)
-        forecast = horizon is not None and self.split_method == "auto"
-        given = self.split_column is not None or self.split_method == "gal"
-        idle: dict[str, str] = {}
-        if given or (forecast and self.split_column is None):
-            beside = "a split column or data.split_method=gal" if given else "forecast.horizon"
-            idle["split_portions"] = f"beside {beside}"
-        else:
-            idle["valid_portion"] = "beside data.split_portions"
-        if self.split_method != "gal":
-            idle["split_index"] = "beside a split that is not data.split_method=gal"
-        if not variable_length:
-            idle["variable_sequence_length_limit"] = "on any task but vl_regression"
-        if not windowed:
-            idle |= dict.fromkeys(_OF_WINDOWS, "without windows (data.in_chunk)")
-        elif self.batch_sampling_mode == "independent":
-            idle["slide_stride"] = "beside data.batch_sampling_mode: independent"
-        default = {field.name: field.default for field in fields(self)}
-        return [
-            f"data.{name} has no effect {beside}"
-            for name, beside in idle.items()
-            if getattr(self, name) != default[name]
-        ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tagi_cli.data.option_checks import faults_in_use, remarks
 from tagi_cli.data.options import DataOptions
 
 
@@ -48,15 +49,15 @@ def test_options_that_contradict_each_other(options: dict[str, Any], fault: str)
 def test_options_without_effect_are_remarked(options: dict[str, Any], remark: str) -> None:
     made = DataOptions(name="yacht", **options)
     assert made.faults() == []
-    (found,) = made.remarks()
+    (found,) = remarks(made)
     assert found.startswith(remark)
 
 
 def test_the_defaults_and_what_has_an_effect_are_not_remarked() -> None:
-    assert DataOptions(name="yacht").remarks() == []
-    assert DataOptions(split_method="gal", split_index=3, valid_portion=0.0).remarks() == []
-    assert DataOptions(split_column="s", valid_portion=0.0).remarks() == []
-    assert DataOptions(split_portions=(1.0, 0.0, 0.0)).remarks() == []
+    assert remarks(DataOptions(name="yacht")) == []
+    assert remarks(DataOptions(split_method="gal", split_index=3, valid_portion=0.0)) == []
+    assert remarks(DataOptions(split_column="s", valid_portion=0.0)) == []
+    assert remarks(DataOptions(split_portions=(1.0, 0.0, 0.0))) == []
 
 
 def test_listing_the_options_does_not_import_numpy() -> None:
@@ -124,15 +125,15 @@ def test_wrapped_padding_goes_with_whole_slices() -> None:
 def test_options_that_do_not_suit_the_task(
     options: dict[str, Any], purpose: dict[str, Any], fault: str
 ) -> None:
-    (found,) = DataOptions(name="sine", **options).faults_in_use(**purpose)
+    (found,) = faults_in_use(DataOptions(name="sine", **options), **purpose)
     assert found.startswith(fault)
 
 
 def test_what_suits_the_task_is_no_fault() -> None:
-    assert DataOptions(missing="ffill").faults_in_use(horizon=3) == []
-    assert DataOptions(in_chunk=(0, 0), out_chunk=(0, 0)).faults_in_use(variable_length=True) == []
-    assert DataOptions(in_chunk=(-3, 0), out_chunk=(2, 2)).faults_in_use(classify=True) == []
-    assert DataOptions(split_method="instance-random").faults_in_use() == []
+    assert faults_in_use(DataOptions(missing="ffill"), horizon=3) == []
+    assert faults_in_use(DataOptions(in_chunk=(0, 0), out_chunk=(0, 0)), variable_length=True) == []
+    assert faults_in_use(DataOptions(in_chunk=(-3, 0), out_chunk=(2, 2)), classify=True) == []
+    assert faults_in_use(DataOptions(split_method="instance-random")) == []
 
 
 @pytest.mark.parametrize(
@@ -156,14 +157,14 @@ def test_what_suits_the_task_is_no_fault() -> None:
 def test_options_of_windows_without_effect_are_remarked(
     options: dict[str, Any], purpose: dict[str, Any], remark: str
 ) -> None:
-    (found,) = DataOptions(name="sine", **options).remarks(**purpose)
+    (found,) = remarks(DataOptions(name="sine", **options), **purpose)
     assert found.startswith(remark)
 
 
 def test_what_has_an_effect_on_windows_is_not_remarked() -> None:
-    assert DataOptions(valid_portion=0.2).remarks(horizon=4) == []
-    assert DataOptions(stride=2, padding_method="edge").remarks(horizon=4) == []
-    assert DataOptions(variable_sequence_length_limit=4).remarks(variable_length=True) == []
+    assert remarks(DataOptions(valid_portion=0.2), horizon=4) == []
+    assert remarks(DataOptions(stride=2, padding_method="edge"), horizon=4) == []
+    assert remarks(DataOptions(variable_sequence_length_limit=4), variable_length=True) == []
 
 
 def test_what_makes_windows() -> None:
