@@ -162,6 +162,7 @@ def test_options_of_windows_without_effect_are_remarked(
 
 
 def test_what_has_an_effect_on_windows_is_not_remarked() -> None:
+    assert remarks(DataOptions(time="t", time_covariates=("month",))) == []
     assert remarks(DataOptions(valid_portion=0.2), horizon=4) == []
     assert remarks(DataOptions(stride=2, padding_method="edge"), horizon=4) == []
     assert remarks(DataOptions(variable_sequence_length_limit=4), variable_length=True) == []

@@ -43,6 +43,7 @@ CHANGED: dict[str, tuple[Any, Options]] = {
     "split_column": ("part", {}),
     "valid_portion": (0.3, {"split_column": "part"}),
     "scaling_by": ("instance", {}),
+    "reference": ("last", {"scaling_by": "window", "padding_method": "edge"}),
     "scaling_tag": ("in_only", {}),
     "scaling_method": ("zero-one", {}),
     "batch_sampling_mode": ("inference", {"out_components": ("rare",), "out_chunk": (1, 1)}),

@@ -139,6 +139,7 @@ ELSEWHERE |= {
         "stride",
         "split_gap",
         "scaling_by",
+        "reference",
         "batch_sampling_mode",
         "variable_sequence_length_limit",
     )
