@@ -12,6 +12,7 @@ from tagi_cli.errors import UserError, UserErrors
 if TYPE_CHECKING:
     from tagi_cli.data import Dataset
     from tagi_cli.data.options import DataOptions
+    from tagi_cli.experiment.forecast_options import ForecastOptions
     from tagi_cli.experiment.settings import Settings
 
 HELP = """
@@ -57,7 +58,7 @@ class _Check:
     """Checks command lines; data that several of them share are read once."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[DataOptions, Any], tuple[Dataset, list[str]]] = {}
+        self._read: dict[tuple[Any, ...], tuple[Dataset, list[str]]] = {}
 
     def __call__(self, arguments: Sequence[str]) -> list[str]:
         """Lines that say what was found.
@@ -82,7 +83,7 @@ class _Check:
         from tagi_cli.experiment.members import make_backend
         from tagi_cli.experiment.summary import summarise
 
-        dataset, notices = self._load(settings.data, settings.task)
+        dataset, notices = self._load(settings.data, settings.task, settings.forecast)
         encoder = dataset.encoder
         network = summarise(settings, encoder, make_backend(settings))
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
@@ -93,18 +94,22 @@ class _Check:
             f"network: {network.members} x {network.parameters:,} parameters on {network.backend}",
         ]
 
-    def _load(self, options: DataOptions, task: Any) -> tuple[Dataset, list[str]]:
+    def _load(
+        self, options: DataOptions, task: Any, forecast: ForecastOptions
+    ) -> tuple[Dataset, list[str]]:
         from tagi_cli.experiment.tasks import load
 
-        if (options, task) not in self._read:
+        key = options, task, forecast
+        if key not in self._read:
             notices: list[str] = []
-            self._read[options, task] = load(options, task, "float32", notices), notices
-        return self._read[options, task]
+            self._read[key] = load(options, task, forecast, "float32", notices), notices
+        return self._read[key]
 
     def _data_faults(self, arguments: Sequence[str]) -> list[str]:
         """What reading the data brings to light, where their own options are in order."""
         from tagi_cli import config
         from tagi_cli.data.options import DataOptions
+        from tagi_cli.experiment.forecast_options import ForecastOptions
         from tagi_cli.experiment.settings import Settings, registries
         from tagi_cli.experiment.tasks import tasks
 
@@ -114,10 +119,13 @@ class _Check:
             options = config.check(DataOptions, {}, tree.get("data") or {}, where="data")
             task = tasks.find(kind.pop("kind", "regression"), "task")
             chosen = config.check(task.options, {}, kind, where="task")
+            forecast = config.check(
+                ForecastOptions, {}, tree.get("forecast") or {}, where="forecast"
+            )
         except UserError:
             return []
         try:
-            self._load(options, chosen)
+            self._load(options, chosen, forecast)
         except UserError as error:
             return _messages(error)
         return []

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from tagi_cli import config
 from tagi_cli.data.options import DataOptions
 from tagi_cli.experiment import tasks
+from tagi_cli.experiment.forecast_options import ForecastOptions
 from tagi_cli.experiment.options import PredictorOptions, VizOptions
 from tagi_cli.options import Registry, option
 from tagi_cli.training.options import CheckpointOptions, EnsembleOptions, TrainerOptions
@@ -77,6 +78,7 @@ class Settings:
     data: DataOptions = field(default_factory=DataOptions)
     arch: Any = option(doc="The network.")
     noise: Any = option(doc="The observation noise.")
+    forecast: ForecastOptions = field(default_factory=ForecastOptions)
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
     ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)

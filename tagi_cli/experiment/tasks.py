@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tagi_cli.errors import UserError, listing
+from tagi_cli.experiment import forecast_options
+from tagi_cli.experiment.forecast_options import ForecastingOptions, ForecastOptions
 from tagi_cli.options import Registry, option
 
 if TYPE_CHECKING:
-    from tagi_cli.data import Dataset
+    from tagi_cli.data import Dataset, Encoder
     from tagi_cli.data.options import DataOptions
     from tagi_cli.experiment.settings import Settings
 
@@ -51,6 +54,7 @@ class VLRegressionOptions:
 for _name, _options in (
     ("regression", RegressionOptions),
     ("classification", ClassificationOptions),
+    ("forecasting", ForecastingOptions),
     ("vl_regression", VLRegressionOptions),
 ):
     tasks.register(_name, _options, _options)
@@ -68,25 +72,56 @@ def head_of(settings: Settings) -> str:
 
 def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
     """The data as the task wants them; see `data.load`."""
-    return load(settings.data, settings.task, settings.dtype, notices)
+    return load(settings.data, settings.task, settings.forecast, settings.dtype, notices)
 
 
 def load(
-    options: DataOptions, task: object, dtype: str, notices: list[str] | None = None
+    options: DataOptions,
+    task: object,
+    forecast: ForecastOptions,
+    dtype: str,
+    notices: list[str] | None = None,
 ) -> Dataset:
-    """The same from what it depends on: options of `data`, those of the task, and a precision."""
+    """The same from what it depends on: options of some groups, and a precision."""
     from tagi_cli import data
 
+    forecasts = isinstance(task, ForecastingOptions)
+    if forecasts:
+        options = forecast.data(options)
     dataset = data.load(
         options,
         dtype=dtype,
         notices=notices,
+        horizon=forecast.horizon if forecasts else None,
+        season=forecast.season if forecasts else None,
         classify=classifies(task),
         variable_length=isinstance(task, VLRegressionOptions),
     )
+    if forecasts:
+        check_feedback(dataset.encoder, forecast.horizon)
+    if notices is not None and forecasts:
+        notices += forecast.remarks(options.targets_chunk(forecast.horizon))
+    elif notices is not None and forecast != ForecastOptions():
+        notices.append("the group `forecast` has no effect on any task but forecasting")
     if notices is not None and isinstance(task, RegressionOptions):
         notices += _labels_taken_for_numbers(dataset)
     return dataset
+
+
+def check_feedback(encoder: Encoder, horizon: int) -> None:
+    """Make sure that predictions can be fed back where the horizon asks for it.
+
+    Raises:
+        UserError: a target is no input.
+    """
+    at_once = encoder.output_shape[0]
+    unfed = [name for name in encoder.outputs if name not in encoder.inputs]
+    if horizon > at_once and unfed:
+        raise UserError(
+            f"horizon: {horizon} rows are more than the {at_once} that are predicted at once, and "
+            f"{listing(unfed)}, which would be fed back, is no input. Allowed: at most {at_once}, "
+            "or a network trained with it among data.in_components"
+        )
 
 
 def _labels_taken_for_numbers(dataset: Dataset) -> list[str]:
@@ -116,6 +151,8 @@ def faults(settings: Settings) -> list[str]:
     from tagi_cli.training.noise import HeteroscedasticOptions
 
     found = arch.faults(settings.arch, tasks.of(settings.task).name)
+    if isinstance(settings.task, ForecastingOptions):
+        found += forecast_options.faults(settings.forecast, settings.data)
     activation = getattr(settings.arch, "output_activation", None)
     if classifies(settings.task):
         head = settings.task.head

@@ -1,4 +1,4 @@
-"""Data sets that come with the package: a real table and a generated curve."""
+"""Data sets that come with the package: a real table, and generated curves and series."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tagi_cli.data.bundled.series import (
+    hourly_table,
+    quarterly_table,
+    sensor_table,
+    wave_table,
+)
 from tagi_cli.data.sources import read_table
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest
@@ -54,10 +60,19 @@ def _yacht() -> tuple[Table, str]:
     return read_table(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _sine() -> tuple[Table, str]:
-    table = sine_table()
-    digest = hashlib.sha256(b"".join(table[name].tobytes() for name in table.columns))
-    return table, digest.hexdigest()
+def _generated(make: Callable[[], Table]) -> Callable[[], tuple[Table, str]]:
+    """The reader of a generated table; the sha256 is that of its values, column by column."""
+
+    def read() -> tuple[Table, str]:
+        table = make()
+        digest = hashlib.sha256()
+        for name in table.columns:
+            values = table[name]
+            text = values.dtype == object
+            digest.update("\n".join(values).encode() if text else values.tobytes())
+        return table, digest.hexdigest()
+
+    return read
 
 
 BUNDLED: Mapping[str, Bundled] = {
@@ -66,5 +81,17 @@ BUNDLED: Mapping[str, Bundled] = {
         ("residuary_resistance",),
         _yacht,
     ),
-    "sine": Bundled("500 points of y = sin(x) with Gaussian noise of sd 0.1", ("y",), _sine),
+    "sine": Bundled(
+        "500 points of y = sin(x) with Gaussian noise of sd 0.1", ("y",), _generated(sine_table)
+    ),
+    "wave": Bundled("one series of 900 points of a sine", ("value",), _generated(wave_table)),
+    "quarterly": Bundled(
+        "60 series of 30 to 130 quarters (generated)", ("value",), _generated(quarterly_table)
+    ),
+    "hourly": Bundled("24 series of 600 hours (generated)", ("value",), _generated(hourly_table)),
+    "sensors": Bundled(
+        "20 instances of 60 steps: 4 signals, and one that follows from them (generated)",
+        ("y1",),
+        _generated(sensor_table),
+    ),
 }
