@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training import checkpoint
 from tagi_cli.training.interface import Tensors
 from tagi_cli.training.options import CheckpointOptions
@@ -25,20 +26,23 @@ class CheckpointFolder:
     """Where the checkpoints of one run go.
 
     Args:
-        path: an existing folder.
+        path: an existing folder; None where another rank writes.
         options: how often to save, and whether as CSV too.
         model: JSON-able facts that every checkpoint carries under `model`, so that it can predict
             by itself: the encoder of the data, the architecture.
         clock: seconds.
+        ranks: the first of them writes what all have; they ask together whether to.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         options: CheckpointOptions,
         model: Mapping[str, Any],
         clock: Callable[[], float] = time.monotonic,
+        ranks: Communicator = ALONE,
     ) -> None:
+        self._ranks = ranks
         self.path = path
         self.options = options
         self._model = dict(model)
@@ -48,7 +52,8 @@ class CheckpointFolder:
 
     def is_due(self, epoch: int) -> bool:
         """Whether to save after this epoch of a phase, from 1."""
-        return epoch % self.options.every == 0 and self._clock() >= self._next_save
+        due = epoch % self.options.every == 0 and self._clock() >= self._next_save
+        return self._ranks.share(due)
 
     def save(
         self,
@@ -64,6 +69,8 @@ class CheckpointFolder:
         Raises:
             UserError: a file cannot be written; the one that was there stays as it was.
         """
+        if self.path is None:
+            return
         begun = self._clock()
         if best is not None:
             self._write(BEST, best[0], {"model": self._model, **best[1]}, "model")
@@ -73,10 +80,11 @@ class CheckpointFolder:
 
     def export_csv(self, tensors: Tensors, facts: Mapping[str, Any]) -> None:
         """Write the best networks as CSV files, if the options ask for them."""
-        if self.options.csv:
+        if self.path is not None and self.options.csv:
             checkpoint.export_csv(self.path / CSV, tensors, {"model": self._model, **facts})
 
     def _write(self, name: str, tensors: Tensors, metadata: dict[str, Any], kind: str) -> None:
+        assert self.path is not None
         known = self._digests.get(name)
         replaces = None if known is None else [known]
         self._digests[name] = checkpoint.write(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training.interface import Indices, Learner, NumericalError, Prediction, Rows, Values
 
 # Always the same: the last bits of a matrix product may depend on its shape.
@@ -21,6 +22,7 @@ def predict(
     *,
     continues: bool = False,
     var_x: Values | None = None,
+    ranks: Communicator = ALONE,
 ) -> list[Prediction] | None:
     """What each learner predicts for inputs `x (n, ...)`; None as soon as `pause` says so.
 
@@ -32,6 +34,7 @@ def predict(
         index: `(n, 3)` places in series, for networks that track their states.
         continues: as in `Learner.predict_along`.
         var_x: variances of the inputs; None where they are certain.
+        ranks: who share the rows, and all get the whole; they ask `pause` together.
 
     Raises:
         NumericalError: a predicted mean or variance is NaN or infinite, or a variance negative.
@@ -39,26 +42,41 @@ def predict(
     predictions = []
     for learner in learners:
         if learner.tracks:
-            whole = learner.predict_along(x, index, pause, continues=continues, var_x=var_x)
-            if whole is None:
+            # What goes on from row to row cannot be shared, so all ranks do all of it.
+            asked = pause if ranks.size == 1 else _never
+            whole = learner.predict_along(x, index, asked, continues=continues, var_x=var_x)
+            if whole is None or (ranks.size > 1 and pause()):
                 return None
+            whole = ranks.share(whole)
             _check(whole, 0, rows)
             predictions.append(whole)
             continue
         blocks = []
-        for begin in range(0, max(len(x), 1), _ROWS):
-            block = slice(begin, begin + _ROWS)
+        first, last = (len(x) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1))
+        for begin in range(first, first + max(-(-len(x) // ranks.size), 1), _ROWS):
+            block = slice(min(begin, last), min(begin + _ROWS, last))
             if var_x is None:
                 blocks.append(learner.predict(x[block]))
             else:
                 blocks.append(learner.predict(x[block], var_x[block]))
-            _check(blocks[-1], begin, rows)
+            if ranks.size == 1:
+                _check(blocks[-1], begin, rows)
             if pause():
                 return None
-        predictions.append(
-            Prediction(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
-        )
+        whole = _joined(blocks)
+        if ranks.size > 1:
+            whole = _joined(ranks.exchange(whole))
+            _check(whole, 0, rows)
+        predictions.append(whole)
     return predictions
+
+
+def _never() -> bool:
+    return False
+
+
+def _joined(blocks: Sequence[Prediction]) -> Prediction:
+    return Prediction(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
 
 
 def predict_part(
@@ -66,9 +84,10 @@ def predict_part(
     part: Rows,
     pause: Callable[[], bool] = lambda: False,
     rows: Indices | None = None,
+    ranks: Communicator = ALONE,
 ) -> list[Prediction] | None:
     """The same for a part of the data that were learnt: series go on from where training ended."""
-    return predict(learners, part.x, pause, rows, part.index, continues=True)
+    return predict(learners, part.x, pause, rows, part.index, continues=True, ranks=ranks)
 
 
 def _check(block: Prediction, begin: int, rows: Indices | None) -> None:

@@ -7,21 +7,27 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from tagi_cli.distributed import ALONE, Communicator
+
 
 class Interruption:
     """While entered, SIGINT and SIGTERM are noted instead of ending the process.
 
     The second signal raises KeyboardInterrupt wherever the program is. Python only lets the main
     thread handle signals; in any other one, entering does nothing.
+
+    Args:
+        ranks: a signal to any of them counts for all; they ask together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Communicator = ALONE) -> None:
+        self._ranks = ranks
         self._requested = False
         self._before: dict[signal.Signals, Any] = {}
 
     def is_requested(self) -> bool:
         """Whether a signal came."""
-        return self._requested
+        return self._ranks.any(self._requested)
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():

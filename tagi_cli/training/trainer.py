@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tagi_cli.backend import threads
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training import events, resuming
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.early_stopping import EarlyStopping
 from tagi_cli.training.ensemble import Ensemble
+from tagi_cli.training.fit_result import FitResult as FitResult
 from tagi_cli.training.history import REFIT, SEARCH, Row
 from tagi_cli.training.interface import (
     Dataset,
@@ -36,20 +37,6 @@ from tagi_cli.training.task import Task, Validation
 from tagi_cli.training.time_limit import Stopwatch
 
 
-@dataclass(frozen=True)
-class FitResult(events.TrainingEnded):
-    """How training went.
-
-    Attributes:
-        valid: what each member of the best epoch, before the refit, predicts for the validation
-            rows; empty when interrupted.
-        history: one row per epoch, of the refit too.
-    """
-
-    valid: Sequence[Prediction]
-    history: Sequence[Row]
-
-
 class Trainer:
     """Trains the members of an ensemble together and keeps the best epoch.
 
@@ -69,6 +56,7 @@ class Trainer:
         observers: told of every event.
         checkpoints: where to save; None saves nothing.
         clock: seconds.
+        ranks: who train together; all of them have a trainer with the same arguments.
 
     Raises:
         UserError: the training rows are fewer than a batch.
@@ -87,6 +75,7 @@ class Trainer:
         observers: Sequence[events.Observer] = (),
         checkpoints: CheckpointFolder | None = None,
         clock: Callable[[], float] = time.monotonic,
+        ranks: Communicator = ALONE,
     ) -> None:
         sampler.check(dataset.train)
         self.options = options
@@ -96,9 +85,10 @@ class Trainer:
         self._observers = observers
         self._checkpoints = checkpoints
         self._clock = clock
+        self._ranks = ranks
         self._stopwatch = Stopwatch(clock, options.max_seconds)
         self._interruption = Interruption()
-        self._pace = Pace(sampler.batch_size)
+        self._pace = Pace(sampler.batch_size, ranks=ranks)
         self._refits = options.refit and len(dataset.valid) > 0
         self._stage = SEARCH
         self._search: Phase | None = None
@@ -155,10 +145,12 @@ class Trainer:
                 before any epoch was through.
             UserError: a checkpoint cannot be written.
         """
-        self._stopwatch = Stopwatch(self._clock, self.options.max_seconds, self._seconds_before)
+        limit, before = self.options.max_seconds, self._seconds_before
+        self._stopwatch = Stopwatch(self._clock, limit, before, self._ranks)
+        interruption = Interruption(self._ranks)
         status, cause = events.FAILED, ""
         try:
-            with threads.limited(self.options.threads), Interruption() as self._interruption:
+            with threads.limited(self.options.threads), interruption as self._interruption:
                 self._notify(
                     events.TrainingStarted(
                         members=self._ensemble.members,
@@ -184,7 +176,7 @@ class Trainer:
         Raises:
             NumericalError: moments out of range; `rows (n,)` names the row.
         """
-        predictions = predict_part(self._final, part, rows=rows)
+        predictions = predict_part(self._final, part, rows=rows, ranks=self._ranks)
         assert predictions is not None
         return predictions
 
@@ -252,7 +244,7 @@ class Trainer:
         load(self._final, self._best)
         if len(self._dataset.valid):
             pause = self._interruption.is_requested
-            valid = predict_part(self._final, self._dataset.valid, pause)
+            valid = predict_part(self._final, self._dataset.valid, pause, ranks=self._ranks)
             if valid is None:
                 return False
             self._valid = valid
@@ -301,10 +293,13 @@ class Trainer:
 
     def _validate(self, phase: Phase) -> Validation | None:
         """Score the validation rows; None if interrupted."""
-        rows = self._dataset.valid
+        rows, pause = self._dataset.valid, self._interruption.is_requested
         try:
-            predictions = predict_part(phase.learners, rows, self._interruption.is_requested)
-            return None if predictions is None else self._task.validate(rows, predictions)
+            predictions = predict_part(phase.learners, rows, pause, ranks=self._ranks)
+            if predictions is None:
+                return None
+            # Machines may differ in the last bits, and whether an epoch is the best is for all.
+            return self._ranks.share(self._task.validate(rows, predictions))
         except NumericalError as error:
             raise NumericalError(f"epoch {phase.epoch + 1}, validation part: {error}") from None
 
