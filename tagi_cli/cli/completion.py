@@ -35,10 +35,11 @@ _tagi() {
 complete -o nosort -F _tagi tagi
 """
 
-_COMPOSING = ("train", "show", "profile", "check")
+_COMPOSING = ("train", "smooth", "show", "profile", "check")
 _KEYS = {
     "eval": ("run=", "split=", "checkpoint=", "data.path="),
     "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
+    "smooth": ("run=", "checkpoint=", "input=", "output=", "overwrite="),
     "show": ("run=",),
     "compare": ("sort=", "output="),
     "report": ("run=",),

@@ -21,6 +21,7 @@ VERBS = (
     "train",
     "eval",
     "predict",
+    "smooth",
     "show",
     "profile",
     "check",

@@ -10,7 +10,7 @@ from typing import Any
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import figures, report_classes, report_regression
+from tagi_cli.experiment import figures, report_classes, report_regression, smoothing_figures
 from tagi_cli.experiment.account import Account
 from tagi_cli.experiment.diagnostics import OUTPUTS_DRAWN
 from tagi_cli.experiment.folder import RunFolder, read_json
@@ -52,12 +52,15 @@ def write_report(folder: RunFolder) -> Path:
         ]
         for split, diagnoses in numbers["splits"].items()
     }
+    smoothed = smoothing_figures.section(folder)
     drawn = [*learning, *(f for groups in outputs.values() for group in groups for f in group)]
+    drawn += smoothed.figures
     for figure in drawn:
         atomic.write_text(folder.figures / f"{figure.name}.svg", figure.svg)
         with atomic.replacing(folder.figures / f"{figure.name}.png") as file:
             file.write(figure.png)
-    atomic.write_text(folder.report, _page(folder, account, numbers, learning, outputs))
+    page = _page(folder, account, numbers, learning, outputs, smoothed.html)
+    atomic.write_text(folder.report, page)
     return folder.report
 
 
@@ -91,6 +94,7 @@ def _page(
     numbers: Mapping[str, Any],
     learning: Sequence[figures.Figure],
     outputs: Mapping[str, Sequence[Sequence[figures.Figure]]],
+    smoothed: str,
 ) -> str:
     summary = folder.read_summary() or {"status": "running", "epochs": 0, "seconds": 0.0}
     environment = folder.read_environment()
@@ -123,6 +127,7 @@ def _page(
                 f"{OUTPUTS_DRAWN}); metrics cover all.</p>"
             )
     body += [
+        smoothed,
         _metrics_section(account, summary, names),
         _data_section(data),
         _network_section(numbers["network"], numbers["health"]),

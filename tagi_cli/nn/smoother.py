@@ -58,6 +58,9 @@ class Smoother:
     Args:
         network: a network whose layer is a `Sequential` with an `SLSTM` in it.
 
+    Attributes:
+        layers: the recurrent layers that are smoothed, from the input up.
+
     Raises:
         ValueError: there is none, or a layer behind the last one carries states, too.
     """
@@ -76,13 +79,13 @@ class Smoother:
                     "which are not smoothed: put it in front, or make it an SLSTM"
                 )
         self._network = network
-        self._layers = [each for i in places for each in layers[i].recurrences]  # type: ignore[attr-defined]
+        self.layers = [each for i in places for each in layers[i].recurrences]  # type: ignore[attr-defined]
         self._head = Sequential(*behind)
         self._window = layers[places[-1]].output_shape
         self._head.build(self._window, network.parameters, np.random.default_rng(0))  # type: ignore[arg-type]
         self._states = RecurrentStates(chain, network.parameters)
         self._initial: list[Host] = []
-        self._calls: list[list[rts.Call]] = [[] for _ in self._layers]
+        self._calls: list[list[rts.Call]] = [[] for _ in self.layers]
 
     def __len__(self) -> int:
         """Number of steps recorded."""
@@ -102,7 +105,7 @@ class Smoother:
         """
         windows = self._network.current.plan.recurrences
         host = self._network.backend.to_host
-        for layer, calls in zip(self._layers, self._calls, strict=True):
+        for layer, calls in zip(self.layers, self._calls, strict=True):
             window = windows[layer]
             assert layer.weight is not None
             assert window.initial is not None
@@ -127,7 +130,7 @@ class Smoother:
         if not len(self):
             raise ValueError("no step was recorded: nothing to smooth")
         states, initial, floored = [], [], 0
-        for layer, start, calls in zip(self._layers, self._initial, self._calls, strict=True):
+        for layer, start, calls in zip(self.layers, self._initial, self._calls, strict=True):
             backwards = rts.together if layer.cell.covariance == "full" else rts.apart
             mu, var = backwards(start, calls)
             floored += int((var < 0).sum())
