@@ -97,7 +97,7 @@ def choose(
     if not options.in_components:
         if predicts_later and not classify:
             reserved -= set(outputs)
-        inputs = _default_inputs(table, reserved, categorical, remarks)
+        inputs = _default_inputs(table, reserved, categorical, outputs, remarks)
     notices += remarks
     for name in categorical:
         if name not in inputs:
@@ -160,7 +160,11 @@ def _absent(table: Table, name: str) -> str:
 
 
 def _default_inputs(
-    table: Table, reserved: set[str], categorical: Sequence[str], notices: list[str]
+    table: Table,
+    reserved: set[str],
+    categorical: Sequence[str],
+    targets: Sequence[str],
+    notices: list[str],
 ) -> list[str]:
     """All columns without another role, less those without values and those like identifiers."""
     inputs = []
@@ -172,7 +176,8 @@ def _default_inputs(
             if name not in categorical and bool(np.isnan(column.values).all()):
                 notices.append(f"column '{name}' has no value at all; left out of the inputs")
                 continue
-            if len(table) > 2 and bool((np.diff(column.values) == 1).all()):
+            counts = len(table) > 2 and bool((np.diff(column.values) == 1).all())
+            if counts and name not in targets:
                 notices.append(
                     f"column '{name}' counts the rows and is used as an input; if it is only a "
                     "number for each row, list the others in data.in_components"

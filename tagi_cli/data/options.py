@@ -54,7 +54,7 @@ class DataOptions:
         None,
         "Time from row to row: a number, or for dates a duration such as 15min (us ms s min h d w "
         "mo q y). null: the most frequent. Where rows are missing, a series is cut into slices, "
-        "and no window reaches over the cut.",
+        "and no window reaches over the cut. rows: no time between rows is a gap (trading days).",
     )
     time_covariates: tuple[str, ...] = option(
         (),

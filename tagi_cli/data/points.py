@@ -137,10 +137,12 @@ class Chunks:
         least = self.least_rows()
         others = f" ({len(short) - 1} more series likewise)" if len(short) > 1 else ""
         out = f"; data.min_slice={least} leaves it out" if present.sum() > len(short) else ""
+        slices = int((series.slice_codes == code).sum())
+        cut = f". Gaps cut it into {slices} slices; data.time_delta=rows does not" * (slices > 1)
         raise UserError(
             f"{source}: {series.label(code)} has {longest} rows in a row, fewer than the {least} "
             f"that a window of data.in_chunk {list(self.inputs)} and data.out_chunk "
-            f"{list(self.targets)} needs{others}. Make the chunks shorter{out}"
+            f"{list(self.targets)} needs{others}. Make the chunks shorter{out}{cut}"
         )
 
     def to_json(self) -> dict[str, Any]:

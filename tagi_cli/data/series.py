@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,9 @@ from tagi_cli.data.times import TOLERANCE, Step, find_step, given_step, times
 from tagi_cli.errors import UserError
 
 Rows = NDArray[np.int64]
+
+ROWS = "rows"
+"""The `data.time_delta` that takes rows as they follow one another, whatever the time between."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +77,8 @@ class Series:
 
     @cached_property
     def ticks(self) -> NDArray[np.float64]:
-        """(N,) time in steps, the same for all series; without times, the place in the series."""
-        if self.step is None or self.times is None:
+        """(N,) time in steps, the same for all series; else the place of each row in its own."""
+        if self.step is None or self.times is None or not self.step.cuts:
             return (np.arange(len(self)) - self.starts[self.codes]).astype(np.float64)
         return self.step.ticks(self.times)
 
@@ -120,7 +123,8 @@ def arrange(
         table: any table.
         instance: column that names the series; None makes all rows one series.
         time: column of times.
-        step: time from row to row; None finds the most frequent.
+        step: time from row to row; None finds the most frequent, and so does `ROWS`, where no
+            time between rows is a gap.
         notices: collects remarks for the user: rows that had to be sorted, and gaps.
         known: names of series that keep their numbers; others follow as they appear.
 
@@ -143,7 +147,7 @@ def arrange(
     _check_distinct(table, time, names, codes, order, same & (gaps == 0))
     step = _step(step, moments, gaps[same])
     first = np.flatnonzero(np.diff(codes, prepend=-1))
-    if step is not None:
+    if step is not None and step.cuts:
         first = _cut(table, time, step, names, codes, order, step.ticks(moments), notices)
     return Series(names, order, codes, np.append(first, len(order)), step, moments)
 
@@ -206,13 +210,13 @@ def _check_distinct(
 
 
 def _step(
-    given: float | str | Step | None, moments: NDArray[Any], gaps: NDArray[Any]
+    step: float | str | Step | None, moments: NDArray[Any], gaps: NDArray[Any]
 ) -> Step | None:
-    if isinstance(given, Step):
-        return given
-    if given is not None:
-        return given_step(given, moments)
-    return find_step(moments, gaps) if len(gaps) else None
+    if isinstance(step, Step):
+        return step
+    if step is not None and step != ROWS:
+        return given_step(step, moments)
+    return replace(find_step(moments, gaps), cuts=step != ROWS) if len(gaps) else None
 
 
 def _cut(
@@ -241,8 +245,8 @@ def _cut(
         raise UserError(
             f"{table.where(two, time)}: '{_shown(table, time, two)}' comes {steps[at]:.6g} steps "
             f"of {step} after '{_shown(table, time, one)}' in row {_number(table, one)}{of}; "
-            "between rows lies a whole number of steps. Set data.time_delta to the step, or leave "
-            "data.time null to take the rows as they follow one another"
+            "between rows lies a whole number of steps. Set data.time_delta to the step, or to "
+            f"'{ROWS}' to take rows as they follow one another"
         )
     gap = same & (whole > 1)
     if gap.any():

@@ -92,11 +92,13 @@ class Step:
     """The time from one row to the next: `length` numbers, microseconds or calendar months.
 
     Rows a whole number of months apart stand at the same time of their month, which is counted
-    from its first day (`month`) or from its last (`month_end`).
+    from its first day (`month`) or from its last (`month_end`). Where a step `cuts`, a longer time
+    between two rows is a gap; else it is just what lies between them, as between trading days.
     """
 
     unit: Unit
     length: float
+    cuts: bool = True
 
     def __str__(self) -> str:
         if self.unit == "number":
@@ -128,12 +130,12 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """A dict for JSON that `from_json` turns into an equal step."""
-        return {"unit": self.unit, "length": self.length}
+        return {"unit": self.unit, "length": self.length, "cuts": self.cuts}
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Step:
         """The step that `to_json` wrote."""
-        return cls(tree["unit"], tree["length"])
+        return cls(tree["unit"], tree["length"], tree["cuts"])
 
 
 def given_step(given: float | str, times: NDArray[Any]) -> Step:

@@ -58,10 +58,10 @@ def load_windows(
             part is empty; a value is missing or does not fit.
     """
     series = arrange(table, options.instance, options.time, options.time_delta, notices)
+    _check_observed(table, components, series)
     inputs, series = without_gaps(table, series, components.inputs, options.missing, notices)
     if options.min_slice is not None:
         series = _without_short(series, options.min_slice, table, notices)
-    _check_observed(table, components, series)
     chunks = _chunks(series, options, purpose, notices)
     chunks.check(series, table.source)
     _note_targets_shown(chunks, components, notices)

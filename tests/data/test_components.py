@@ -180,6 +180,13 @@ def test_targets_that_come_later_are_inputs_unless_others_are_named() -> None:
     assert chosen(table=table, windowed=True, time="when").inputs == ("x1", "zone")
 
 
+def test_a_target_may_count() -> None:
+    table = Table.from_columns({"y": [1.0, 2, 3], "a": [1.0, 5, 2]}, "t.csv")
+    notices: list[str] = []
+    assert chosen(notices, table, windowed=True, predicts_later=True).inputs == ("y", "a")
+    assert notices == []
+
+
 def test_the_only_column_of_numbers_is_the_target_of_a_forecast() -> None:
     table = Table("t.csv", {name: TABLE.data[name] for name in ("house", "y", "when")})
     later: dict[str, Any] = {"windowed": True, "predicts_later": True, "out_components": ()}

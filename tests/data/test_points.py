@@ -127,7 +127,8 @@ def test_a_series_shorter_than_the_window_is_named_with_both_lengths() -> None:
         UserError,
         match=r"t\.csv: series 's1' has 8 rows in a row, fewer than the 9 that a window of "
         r"data\.in_chunk \[-9, 0\] and data\.out_chunk \[1, 4\] needs \(1 more series likewise\)\. "
-        r"Make the chunks shorter; data\.min_slice=9 leaves it out",
+        r"Make the chunks shorter; data\.min_slice=9 leaves it out\. Gaps cut it into 2 slices; "
+        r"data\.time_delta=rows does not$",
     ):
         chunks.check(series, "t.csv")
     alone = Series(("",), np.arange(3), np.zeros(3, np.int64), np.array([0, 3]))

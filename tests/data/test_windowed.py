@@ -496,7 +496,8 @@ def test_mistakes(tmp_path: Path, options: dict[str, Any], message: str) -> None
         loaded(write(tmp_path, days(25, 40, 31)), **options)
 
 
-def test_a_series_without_targets_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inputs", [("a",), ("a", "y")])
+def test_a_series_without_targets_is_named(tmp_path: Path, inputs: tuple[str, ...]) -> None:
     columns = days(25, 40, 31)
     columns["y"] = [
         "" if who == "s1" else value
@@ -505,7 +506,7 @@ def test_a_series_without_targets_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"t\.csv: series 's1' has no value at all of the target 'y'; leave its"
     ):
-        loaded(write(tmp_path, columns), in_components=("a",))
+        loaded(write(tmp_path, columns), in_components=inputs)
 
 
 def test_a_series_without_training_rows_has_no_scaler_of_its_own(tmp_path: Path) -> None:
