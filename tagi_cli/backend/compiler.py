@@ -3,7 +3,8 @@
 The cache is a folder that only its user can enter; a library's name is the hash of all that went
 into it (sources, compiler, flags, CPU), and it appears under that name only when complete. So
 concurrent processes may build the same kernels at once, and a changed source never meets an old
-library.
+library. Each ends in a hash of its own bytes: one that a full disk or a crash has damaged would
+otherwise end the process that loads it; it is compiled anew instead.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import os
 import platform
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +40,12 @@ FLAGS = (
     "-fopenmp",
     "-DTAGI_HOST",
 )
+
+_PATIENCE = 300.0
+"""Seconds after which a compiler is taken to hang; all kernels take one about ten."""
+
+_ABANDONED = 86400.0
+"""Seconds after which the scratch folder of a process that was killed is cleared away."""
 
 
 class CompilerError(UserError):
@@ -74,21 +84,55 @@ def _cpu() -> str:
 def cache_folder() -> Path:
     """The per-user cache, `$XDG_CACHE_HOME/tagi/kernels`, made if need be.
 
+    One that others could write to is emptied and closed to them.
+
     Raises:
-        CompilerError: it cannot be made, belongs to someone else, or others may write to it.
+        CompilerError: it cannot be made, or belongs to someone else.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(base) / "tagi" / "kernels"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
+        if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid():
+            raise CompilerError(
+                f"{folder} does not belong to you; compiled kernels are not trusted"
+            )
+        if status.st_mode & 0o077:
+            folder.chmod(0o700)
+        if status.st_mode & 0o022:
+            for library in folder.glob("*.so"):
+                library.unlink(missing_ok=True)
     except OSError as error:
         raise CompilerError(f"no cache for compiled kernels: {error}") from None
-    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid():
-        raise CompilerError(f"{folder} does not belong to you; compiled kernels are not trusted")
-    if status.st_mode & 0o077:
-        folder.chmod(0o700)
     return folder
+
+
+def _seal(library: Path) -> None:
+    """Append the hash of a library's bytes, which loading ignores."""
+    with library.open("r+b") as file:
+        file.write(hashlib.sha256(file.read()).digest())
+
+
+def _sealed(library: Path) -> bool:
+    """Whether a library is there, is the user's own file, and is as it was sealed."""
+    try:
+        status, data = library.lstat(), library.read_bytes()
+    except OSError:
+        return False
+    own = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+    size = hashlib.sha256().digest_size
+    whole = hashlib.sha256(data[:-size]).digest() == data[-size:]
+    return own and not status.st_mode & 0o022 and whole
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Remove scratch folders of processes that ended before they could."""
+    for path in folder.glob("tmp*"):
+        with suppress(FileNotFoundError):  # another process may be about to remove it
+            if path.stat().st_mtime < time.time() - _ABANDONED:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _source(unit: str, double: bool) -> str:
@@ -140,10 +184,11 @@ def _build(names: Iterable[str], double: bool) -> dict[str, Path]:
             key = hashlib.sha256("\0".join([source, path, version, *flags, _cpu()]).encode())
             library = folder / f"{unit}-{key.hexdigest()[:32]}.so"
             result[unit] = library
-            if library.is_file():
+            if _sealed(library):
                 continue
             if not running:
                 say_once("compiling kernels for this CPU (once)")
+                _clear_abandoned(folder)
             work = Path(tempfile.mkdtemp(dir=folder))
             file = work / f"{unit}.cpp"
             file.write_text(source)
@@ -152,20 +197,26 @@ def _build(names: Iterable[str], double: bool) -> dict[str, Path]:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
+                start_new_session=True,  # it is ended with all that it has started
             )
             running.append((unit, work, library, process))
+        end = time.monotonic() + _PATIENCE
         for unit, work, library, process in running:
-            _, errors = process.communicate()
+            _, errors = process.communicate(timeout=max(0.0, end - time.monotonic()))
             if process.returncode == 0:
+                _seal(work / "out.so")
                 (work / "out.so").chmod(0o500)
                 os.replace(work / "out.so", library)
             else:
                 line = next((x for x in errors.splitlines() if "error" in x), errors.strip())
                 failed = failed or f"{path} failed on kernel file {unit}: {line[:200]}"
+    except subprocess.TimeoutExpired:
+        failed = f"{path} did not finish within {_PATIENCE:.0f} s"
     finally:
         for _, work, _, process in running:
             with process:
-                process.kill()  # if it still runs: this was interrupted, or failed
+                if process.poll() is None:  # this was interrupted, or failed
+                    os.killpg(process.pid, signal.SIGKILL)
             shutil.rmtree(work, ignore_errors=True)
     if failed:
         raise CompilerError(failed)

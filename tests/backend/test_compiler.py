@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import broken_compiler
@@ -67,7 +70,7 @@ def test_processes_may_build_at_the_same_time(fresh_cache: Path) -> None:
     command = [sys.executable, "-c", code]
     running = [
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
-        for _ in range(3)
+        for _ in range(8)
     ]
     for process in running:
         _, errors = process.communicate(timeout=100)
@@ -76,10 +79,140 @@ def test_processes_may_build_at_the_same_time(fresh_cache: Path) -> None:
     assert len(list(fresh_cache.iterdir())) == 2
 
 
-def test_a_cache_open_to_others_is_closed(fresh_cache: Path) -> None:
+@pytest.mark.parametrize(("mode", "kept"), [(0o777, False), (0o720, False), (0o755, True)])
+def test_a_cache_open_to_others_is_closed_and_not_trusted(
+    fresh_cache: Path, mode: int, kept: bool
+) -> None:
     fresh_cache.mkdir(parents=True)
-    fresh_cache.chmod(0o777)
+    (fresh_cache / "rows-0.so").touch()
+    fresh_cache.chmod(mode)
     assert compiler.cache_folder().stat().st_mode & 0o777 == 0o700
+    assert (fresh_cache / "rows-0.so").exists() == kept
+
+
+def test_folders_above_the_cache_are_closed_to_others(fresh_cache: Path) -> None:
+    before = os.umask(0)
+    try:
+        compiler.cache_folder()
+    finally:
+        os.umask(before)
+    assert fresh_cache.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_that_cannot_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(compiler.CompilerError, match=r"no cache for compiled kernels: .*directory"):
+        compiler.cache_folder()
+
+
+def empty(library: Path) -> None:
+    os.truncate(library, 0)
+
+
+def cut_in_half(library: Path) -> None:
+    os.truncate(library, library.stat().st_size // 2)
+
+
+def flip_a_byte(library: Path) -> None:
+    data = bytearray(library.read_bytes())
+    data[len(data) // 2] ^= 1
+    library.write_bytes(data)
+
+
+def let_others_write(library: Path) -> None:
+    library.chmod(0o722)
+
+
+def link_elsewhere(library: Path) -> None:
+    library.rename(library.with_suffix(".kept"))
+    library.symlink_to(library.with_suffix(".kept"))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "damage", [empty, cut_in_half, flip_a_byte, let_others_write, link_elsewhere]
+)
+def test_a_library_that_is_not_as_it_was_made_is_compiled_anew(
+    fresh_cache: Path, damage: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Loading half a library would end the process, not raise."""
+    library = compiler.build(["rows"], double=False)["rows"]
+    library.chmod(0o700)
+    damage(library)
+    assert compiler.build(["rows"], double=False)["rows"] == library
+    assert capfd.readouterr().err.count("compiling kernels") == 1  # said once per process
+    assert library.lstat().st_mode == 0o100500
+    cursor = np.zeros(1, np.int32)
+    HostBackend().bind([Call("advance", (cursor, np.int32(3)))]).run(2)
+    assert cursor[0] == 6
+
+
+def hanging(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """A compiler that starts a process and waits for it for ever; the file with their numbers."""
+    script, numbers = folder / "hanging-c++", folder / "numbers"
+    script.write_text(
+        f"""#!/bin/sh
+sleep 1000 &
+echo $$ $! > "{numbers}.new"
+mv "{numbers}.new" "{numbers}"
+wait
+"""
+    )
+    script.chmod(0o700)
+    monkeypatch.setattr(compiler, "compiler", lambda: (str(script), "hanging 1.0"))
+    return numbers
+
+
+def running(numbers: Path) -> list[str]:
+    """Those of the processes that have not ended."""
+    states = {}
+    for number in numbers.read_text().split():
+        with suppress(FileNotFoundError):
+            states[number] = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    return [number for number, state in states.items() if state not in "ZX"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_compiler_that_hangs_is_ended_with_all_it_started(
+    fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    numbers = hanging(monkeypatch, tmp_path)
+    communicate = subprocess.Popen.communicate
+
+    def wait(process: subprocess.Popen[str], timeout: float) -> object:
+        while not numbers.exists():
+            time.sleep(0.01)
+        if interrupted:
+            raise KeyboardInterrupt
+        return communicate(process, timeout=0.01)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", wait)
+    with pytest.raises(KeyboardInterrupt if interrupted else compiler.CompilerError) as caught:
+        compiler.build(["rows"], double=False)
+    assert interrupted or "hanging-c++ did not finish within 300 s" in str(caught.value)
+    for _ in range(500):
+        if not running(numbers):
+            break
+        time.sleep(0.01)
+    assert running(numbers) == []
+    assert list(fresh_cache.iterdir()) == []
+
+
+@needs_compiler
+def test_what_a_killed_process_left_behind_is_cleared_away(fresh_cache: Path) -> None:
+    old, new = fresh_cache / "tmp-old", fresh_cache / "tmp-new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "rows.cpp").touch()
+    fresh_cache.chmod(0o700)
+    os.utime(old, (1e9, 1e9))
+    compiler.build(["rows"], double=False)
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_a_cache_of_someone_else_is_not_trusted(
