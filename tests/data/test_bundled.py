@@ -10,7 +10,7 @@ from tagi_cli.errors import UserError
 
 @pytest.mark.parametrize("name", sorted(BUNDLED))
 def test_every_bundled_set_loads_with_its_usual_target(name: str) -> None:
-    dataset = load(DataOptions(name=name))
+    dataset = load(DataOptions(name=name), classify=BUNDLED[name].labels)
     assert dataset.name == name
     assert dataset.encoder.outputs == BUNDLED[name].outputs
     assert len(dataset.sha256) == 64

@@ -1,4 +1,4 @@
-"""Data sets that come with the package: a real table, and generated curves and series."""
+"""Data sets that come with the package: a real table, and generated curves, series and labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tagi_cli.data.bundled.classes import moons_table, shapes_table
+from tagi_cli.data.bundled.missing import sine_missing_table
 from tagi_cli.data.bundled.series import (
     hourly_table,
     quarterly_table,
@@ -26,12 +28,13 @@ _FOLDER = Path(__file__).parent
 class Bundled:
     """A bundled set: one line about it, its usual targets, and how to get it.
 
-    `read()` gives the table and the sha256 of its bytes.
+    `read()` gives the table and the sha256 of its bytes; `labels` says that the target is a label.
     """
 
     summary: str
     outputs: tuple[str, ...]
     read: Callable[[], tuple[Table, str]]
+    labels: bool = False
 
 
 def find(name: str) -> Bundled:
@@ -93,5 +96,22 @@ BUNDLED: Mapping[str, Bundled] = {
         "20 instances of 60 steps: 4 signals, and one that follows from them (generated)",
         ("y1",),
         _generated(sensor_table),
+    ),
+    "sine_missing": Bundled(
+        "240 hours of a noisy sine, 72 of them missing (generated)",
+        ("sin",),
+        _generated(sine_missing_table),
+    ),
+    "moons": Bundled(
+        "two half circles of 600 points that reach into each other (generated)",
+        ("moon",),
+        _generated(moons_table),
+        labels=True,
+    ),
+    "shapes": Bundled(
+        "60 series of 80 steps that repeat one of three shapes (generated)",
+        ("shape",),
+        _generated(shapes_table),
+        labels=True,
     ),
 }
