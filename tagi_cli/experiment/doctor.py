@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
         _compiler(),
         *_gpu(),
         _kernels(),
+        _cache(),
         _outputs(),
     ]
 
@@ -117,9 +118,36 @@ def _cupy() -> Finding:
 
 
 def _kernels() -> Finding:
+    """The path that `device: auto`, `kernels: auto` take, and why not the compiled one."""
     from tagi_cli import backend
+    from tagi_cli.backend import threads
+    from tagi_cli.backend.compiler import CompilerError
 
-    return Finding("kernels", backend.select("auto").describe())
+    used = backend.select("auto")
+    found = used.describe()
+    if used.name == "host":
+        found += f", {max(threads.counts(), default=1)} threads"
+    elif used.name == "numpy":
+        try:
+            backend.select(kernels="host")
+        except CompilerError as error:
+            found += f", which is slower: {error}"
+    return Finding("kernels", found)
+
+
+def _cache() -> Finding:
+    """Where compiled kernels are kept, and how many there are."""
+    from tagi_cli.backend.compiler import CompilerError, cache_folder
+    from tagi_cli.experiment.summary import byte_words
+
+    try:
+        folder = cache_folder()
+    except CompilerError as error:
+        return Finding("cache", str(error), False)
+    sizes = [path.stat().st_size for path in folder.glob("*.so")]
+    if not os.access(folder, os.W_OK):
+        return Finding("cache", f"{folder} is not writable; new kernels run on NumPy", False)
+    return Finding("cache", f"{folder}, {len(sizes)} libraries, {byte_words(sum(sizes))}")
 
 
 def _outputs() -> Finding:

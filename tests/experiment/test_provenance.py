@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 from pathlib import Path
 
+import broken_compiler
 import numpy as np
 import pytest
+from kernel_harness import needs_compiler
 
 from tagi_cli.experiment import doctor, provenance
 from tagi_cli.version import __version__
@@ -52,7 +55,16 @@ def test_no_git_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_doctor_examines_every_topic() -> None:
     topics = {finding.topic: finding for finding in doctor.examine()}
-    assert {"tagi", "Python", "libraries", "processor", "BLAS", "kernels", "GPU"} <= topics.keys()
+    assert {
+        "tagi",
+        "Python",
+        "libraries",
+        "processor",
+        "BLAS",
+        "kernels",
+        "cache",
+        "GPU",
+    } <= topics.keys()
     assert all("\n" not in finding.found for finding in topics.values())
     assert f"{provenance.available_cores()} cores" in topics["processor"].found
 
@@ -63,3 +75,43 @@ def test_the_doctor_tells_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     topics = {finding.topic: finding.found for finding in doctor.examine()}
     assert "'no-such-compiler' is not installed" in topics["C++ compiler"]
     assert "no NVIDIA driver" in topics["GPU"]
+
+
+@needs_compiler
+def test_the_doctor_shows_the_cache_and_the_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_compiler.forget(monkeypatch, tmp_path)
+    topics = {finding.topic: finding for finding in doctor.examine()}
+    assert topics["kernels"].found.startswith("C++ kernels (")
+    assert topics["kernels"].found.endswith(" threads")
+    assert topics["cache"].found.startswith(f"{tmp_path / 'tagi' / 'kernels'}, 1 libraries, ")
+    assert topics["cache"].well
+
+
+def test_the_doctor_says_why_kernels_are_not_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_compiler.forget(monkeypatch, tmp_path)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    topics = {finding.topic: finding for finding in doctor.examine()}
+    assert re.match(
+        r"NumPy .*, float32, which is slower: no C\+\+ compiler: 'no-such-compiler'",
+        topics["kernels"].found,
+    )
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    topics = {finding.topic: finding for finding in doctor.examine()}
+    assert "which is slower: no cache for compiled kernels: " in topics["kernels"].found
+    assert topics["cache"].found.startswith("no cache for compiled kernels: ")
+    assert not topics["cache"].well
+
+
+def test_the_doctor_finds_a_cache_that_is_only_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_compiler.forget(monkeypatch, tmp_path)
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    topics = {finding.topic: finding for finding in doctor.examine()}
+    assert "is not writable; new kernels run on NumPy" in topics["cache"].found
+    assert not topics["cache"].well
