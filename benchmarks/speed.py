@@ -55,7 +55,8 @@ def contestants(workload: Workload) -> tuple[dict[str, Steps], list[str]]:
     if workload.stepped:
         import tagi_cli.pytagi.nn as stand_in
 
-        makers["stepped"] = lambda: stepped(workload, stand_in, 1)
+        # Its threads are those of the whole process, so of all contestants of ours.
+        makers["stepped"] = lambda: stepped(workload, stand_in, max(cores()))
     if peer.available():
         import pytagi.nn
 
