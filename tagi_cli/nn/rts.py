@@ -174,10 +174,25 @@ def together(start: Host, calls: Sequence[Call]) -> tuple[Host, Host]:
             G = gain[t]
             mu = steps.before.mu[t] + (G @ (mu - base_mu[t])[:, :, None])[:, :, 0]
             cov = before[t] + G @ (cov - base[t]) @ G.swapaxes(1, 2)
-            means.append(mu)
             # A copy, as a view would keep all of the matrix.
-            variances.append(np.diagonal(cov, axis1=1, axis2=2).copy())
+            var = np.diagonal(cov, axis1=1, axis2=2).copy()
+            if (var > steps.before.var[t]).any():
+                cov = _scaled(cov, var, steps.before.var[t])
+                var = np.minimum(var, steps.before.var[t])
+            means.append(mu)
+            variances.append(var)
     return np.stack(means[::-1]), np.stack(variances[::-1])
+
+
+def _scaled(cov: Host, var: Host, most: Host) -> Host:
+    """A covariance `(B, n, n)` whose variances `(B, n)` are not beyond `most`.
+
+    Observations take nothing away from what is known. What is not kept of correlations between
+    units could, and would do so more with each step back.
+    """
+    factor = np.sqrt(np.minimum(most / np.where(var > most, var, 1), 1))
+    factor[var <= most] = 1
+    return cov * factor[:, :, None] * factor[:, None, :]
 
 
 def _unexplained(prior: _Moments, explained: Host) -> Host:

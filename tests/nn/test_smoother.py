@@ -298,3 +298,22 @@ def test_layers_that_carry_states_stand_in_front(place: int) -> None:
         return
     x = np.ones((3, 1, 1, 1))
     assert run(net, x, None, x, 0.1, learn=False).smooth().mu.shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("T", [1, 2])
+def test_later_observations_leave_no_state_less_known(T: int) -> None:
+    rng = np.random.default_rng(0)
+    n = 24
+    x, y = rng.normal(size=(n, 1, T, 2)), rng.normal(size=(n, 1, T, 1))
+    y[: n // 2] = np.nan
+    net = network(nn.SLSTM(2, 12, T, state_var=0.5), nn.SLinear(0, 1), shape=(T, 2))
+    smoother = run(net, x, None, y, 0.01, learn=True)
+    calls = smoother._calls[0]
+    states, d_states = (
+        np.concatenate([getattr(call, name)[0] for call in calls])
+        for name in ("states", "d_states")
+    )
+    (state,) = smoother.smooth().states
+    for name, k in (("var_h", 1), ("var_c", 3)):
+        filtered = states[:, k] + states[:, k] ** 2 * d_states[:, k]
+        assert (getattr(state, name)[:, 0] <= filtered * (1 + 1e-9)).all()
