@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from tagi_cli.cli.arguments import flags
+from tagi_cli.errors import UserError
 
 HELP = """
 Train networks and write a run folder.
@@ -22,6 +23,7 @@ usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] 
 The run lands in outputs/<name>/<date>_<time>-<id>/. Ctrl-C saves where it stands, and
 trainer.resume=<run folder> goes on from there; or, with checkpoint=<file or CSV
 folder>, from an earlier copy of the run's checkpoints/last.safetensors.
+`mpiexec -n 4 tagi train ...` shares each batch among 4 processes, with the same result.
 
 examples:
   tagi train config=quickstart
@@ -41,16 +43,24 @@ def run(arguments: list[str]) -> int:
     """Train once, or sweep; 130 where the user interrupted."""
     given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
     from tagi_cli.cli.configuration import jobs_from, settings_from, take_checkpoint
+    from tagi_cli.distributed import launched, one_message
     from tagi_cli.experiment.settings import dump_settings
 
     command = shlex.join(["tagi", "train", *arguments])
-    jobs = jobs_from(rest, bool(given & set(SWEEP)))
+    with one_message():
+        jobs = jobs_from(rest, bool(given & set(SWEEP)))
+        if jobs is not None and launched() > 1:
+            raise UserError(
+                f"--multirun: a launcher has started {launched()} ranks, which share one run; "
+                "start a sweep without mpiexec"
+            )
     if jobs is not None:
         from tagi_cli.cli.sweep import run_sweep, show_sweep
 
         return show_sweep(jobs) if _SHOW in given else run_sweep(jobs, command)
-    rest, checkpoint = take_checkpoint(rest)
-    settings = settings_from(rest)
+    with one_message():
+        rest, checkpoint = take_checkpoint(rest)
+        settings = settings_from(rest)
     if _SHOW in given:
         print(dump_settings(settings), end="")
         return 0

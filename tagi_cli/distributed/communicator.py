@@ -52,6 +52,14 @@ class Communicator(ABC):
     def barrier(self) -> None:
         """Return once all ranks are here, and their devices have done what they were asked to."""
 
+    def meet_failed(self, message: str, seconds: float) -> list[str] | None:
+        """What all ranks say, if all of them come here within `seconds`; else None."""
+        return [message] if self.size == 1 else None
+
+    def abort(self, code: int) -> None:
+        """End all processes of the job with this exit code."""
+        raise SystemExit(code)
+
     def any(self, flag: bool) -> bool:
         """Whether any rank says so."""
         return any(self.exchange(flag)) if self.size > 1 else flag

@@ -55,7 +55,8 @@ def connect(
         )
     if backend == "none" or (backend == "auto" and count == 1):
         return ALONE
-    host = _mpi(timeout, f"{where}: found '{backend}', but ")
+    host = _mpi(f"{where}: found '{backend}', but ")
+    host.watch.timeout = timeout
     if host.size != count and count > 1:
         raise UserError(
             f"{where}: the launcher has started {count} ranks, but mpi4py sees {host.size}: it "
@@ -71,17 +72,22 @@ def connect(
     return _nccl(host)
 
 
-@cache
-def _mpi(timeout: float | None, lead: str) -> MpiCommunicator:
-    """One for the whole process: MPI starts once."""
+def _mpi(lead: str) -> MpiCommunicator:
     try:
-        from mpi4py import MPI
+        return _world()
     except (ImportError, RuntimeError) as error:
         why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"fails: {error}"
         raise UserError(
             f"{lead}mpi4py {why}. Install tagi-cli[mpi]. Allowed without it: none"
         ) from None
-    return MpiCommunicator(MPI, timeout)
+
+
+@cache
+def _world() -> MpiCommunicator:
+    """One for the whole process: MPI starts once."""
+    from mpi4py import MPI
+
+    return MpiCommunicator(MPI)
 
 
 def _without_nccl(host: Communicator) -> str:

@@ -18,12 +18,14 @@ class MpiCommunicator(Communicator):
 
     Args:
         mpi: the module `mpi4py.MPI`.
-        timeout: seconds that this rank waits for the others before it ends the job.
+
+    Attributes:
+        watch: ends the job where the others do not come.
     """
 
     backend = "mpi"
 
-    def __init__(self, mpi: Any, timeout: float | None = None) -> None:
+    def __init__(self, mpi: Any) -> None:
         self._mpi = mpi
         self._world = mpi.COMM_WORLD.Dup()
         # A failed rank meets the others here, whatever these are waiting for.
@@ -31,46 +33,46 @@ class MpiCommunicator(Communicator):
         here = self._world.Split_type(mpi.COMM_TYPE_SHARED)
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         self.local_rank, self.local_size = here.Get_rank(), here.Get_size()
-        self._watch = Watch(timeout, self._overdue)
+        self.watch = Watch(None, self._overdue)
 
     def all_reduce(self, array: Any) -> None:
         """See `Communicator.all_reduce`."""
-        with self._watch:
+        with self.watch:
             host = _on_host(array)
             self._world.Allreduce(self._mpi.IN_PLACE, host)
             _back(array, host)
 
     def all_gather(self, array: Any) -> None:
         """See `Communicator.all_gather`."""
-        with self._watch:
+        with self.watch:
             host = _on_host(array)
             self._world.Allgather(self._mpi.IN_PLACE, host)
             _back(array, host)
 
     def broadcast(self, array: Any) -> None:
         """See `Communicator.broadcast`."""
-        with self._watch:
+        with self.watch:
             host = _on_host(array)
             self._world.Bcast(host)
             _back(array, host)
 
     def exchange(self, value: T) -> list[T]:
         """See `Communicator.exchange`."""
-        with self._watch:
+        with self.watch:
             return self._world.allgather(value)  # type: ignore[no-any-return]
 
     def share(self, value: T) -> T:
         """See `Communicator.share`."""
-        with self._watch:
+        with self.watch:
             return self._world.bcast(value)  # type: ignore[no-any-return]
 
     def barrier(self) -> None:
         """See `Communicator.barrier`."""
-        with self._watch:
+        with self.watch:
             self._world.Barrier()
 
     def meet_failed(self, message: str, seconds: float) -> list[str] | None:
-        """What all ranks say, if all of them fail within `seconds`; else None."""
+        """See `Communicator.meet_failed`."""
         request = self._failures.Ibarrier()
         end = time.monotonic() + seconds
         while not request.Test():
@@ -80,11 +82,11 @@ class MpiCommunicator(Communicator):
         return self._failures.allgather(message)  # type: ignore[no-any-return]
 
     def abort(self, code: int) -> None:
-        """End all processes of the job; does not return."""
+        """See `Communicator.abort`; does not return."""
         self._world.Abort(code)
 
     def _overdue(self, seconds: float) -> str:
-        """End the job, as the others do not come."""
+        """Why the job ends where the others do not come."""
         return (
             f"rank {self.rank} of {self.size}: has waited {seconds:.0f} s for the other ranks; one "
             "of them has stopped or is far slower. distributed.timeout sets how long to wait"

@@ -81,6 +81,14 @@ class NcclCommunicator(Communicator):
         """See `Communicator.share`."""
         return self._host.share(value)
 
+    def meet_failed(self, message: str, seconds: float) -> list[str] | None:
+        """See `Communicator.meet_failed`."""
+        return self._host.meet_failed(message, seconds)
+
+    def abort(self, code: int) -> None:
+        """See `Communicator.abort`."""
+        self._host.abort(code)
+
     def barrier(self) -> None:
         """See `Communicator.barrier`."""
         self._cupy.cuda.get_current_stream().synchronize()

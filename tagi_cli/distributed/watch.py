@@ -30,7 +30,7 @@ class Watch:
         describe: Callable[[float], str],
         leave: Callable[[int], object] = os._exit,
     ) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self._describe = describe
         self._leave = leave
         self._since: float | None = None
@@ -38,19 +38,20 @@ class Watch:
 
     def __enter__(self) -> None:
         self._since = time.monotonic()
-        if self._thread is None and self._timeout is not None:
-            self._thread = threading.Thread(target=self._look, args=(self._timeout,), daemon=True)
+        if self._thread is None and self.timeout is not None:
+            self._thread = threading.Thread(target=self._look, daemon=True)
             self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._since = None
 
-    def _look(self, timeout: float) -> None:
-        while True:
+    def _look(self) -> None:
+        while (timeout := self.timeout) is not None:
             time.sleep(min(_PERIOD, timeout / 4))
             since = self._since
             if since is not None and time.monotonic() - since > timeout:
                 print(f"tagi: {self._describe(time.monotonic() - since)}", file=sys.stderr)
                 sys.stderr.flush()
                 self._leave(1)
-                return
+                break
+        self._thread = None

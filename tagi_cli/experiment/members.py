@@ -11,6 +11,7 @@ from tagi_cli.backend import Backend, select
 from tagi_cli.backend.compiler import CompilerError
 from tagi_cli.backend.notes import say_once
 from tagi_cli.data import Encoder
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import tasks
 from tagi_cli.training import noise
@@ -65,9 +66,17 @@ class MakeMember:
         settings: the run's settings.
         encoder: shapes of inputs and outputs.
         backend: where the members run.
+        ranks: who share each batch.
     """
 
-    def __init__(self, settings: Settings, encoder: Encoder, backend: Backend) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        encoder: Encoder,
+        backend: Backend,
+        ranks: Communicator = ALONE,
+    ) -> None:
+        self._ranks = ranks
         self._settings = settings
         self._encoder = encoder
         self._backend = backend
@@ -95,6 +104,8 @@ class MakeMember:
             rng=rng,
             backend=self._backend,
             stride=places_apart(settings, self._encoder),
+            ranks=self._ranks,
+            sync_batchnorm=settings.distributed.sync_batchnorm,
         )
         if learner.tracks:
             mode, shuffle = settings.data.batch_sampling_mode, settings.data.shuffle_train

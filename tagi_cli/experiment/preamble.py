@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli.data import Dataset
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.experiment.folder import RunFolder, from_here
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import Summary
@@ -26,6 +27,7 @@ def opening(
     summary: Summary,
     folder: RunFolder,
     notices: Sequence[str],
+    ranks: Communicator = ALONE,
 ) -> None:
     """Say what was read, how it is split, which network learns it, where, and where results lie."""
     facts = dataset.summary
@@ -45,6 +47,8 @@ def opening(
         "runs on": summary.backend,
         "results": from_here(folder.path),
     }
+    if ranks.size > 1:
+        lines["runs on"] += f", {ranks.size} ranks ({ranks.backend})"
     _panel(console, f"tagi train {settings.name or ''}".strip(), lines)
     for notice in notices:
         # Off a terminal a note is one line; on one it is broken between words.

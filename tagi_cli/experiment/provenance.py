@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numpy", "scipy", "hydra-core", "omegaconf", "safetensors", "matplotlib", "cupy")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "hydra-core",
+    "omegaconf",
+    "safetensors",
+    "matplotlib",
+    "cupy",
+    "mpi4py",
+)
 _GIT_SECONDS = 5
 
 

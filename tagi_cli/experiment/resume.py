@@ -14,6 +14,9 @@ from tagi_cli.training import checkpoint
 CHANGEABLE = ("trainer.max_epochs", "trainer.max_seconds")
 """Options that may differ from those of the run that is continued."""
 
+WHERE = ("distributed.backend", "distributed.timeout")
+"""So may these, as any number of ranks goes on from where any other stopped."""
+
 
 def arguments(run: str, given: list[str]) -> list[str]:
     """The arguments that compose the settings of a resumed run: its config, then what was given.
@@ -38,12 +41,17 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
         f"{path}: cannot change while a run is continued (found {now.get(path)}, the run has "
         f"{before.get(path)}). Allowed: {', '.join(CHANGEABLE)}"
         for path in {**before, **now}
-        if path not in (*CHANGEABLE, "trainer.resume") and before.get(path) != now.get(path)
+        if path not in (*CHANGEABLE, *WHERE, "trainer.resume") and before.get(path) != now.get(path)
     ]
     if faults:
         raise UserErrors(faults)
     limits = {path.rpartition(".")[2]: now[path] for path in CHANGEABLE}
-    return dataclasses.replace(own, trainer=dataclasses.replace(own.trainer, **limits))
+    ranks = {path.rpartition(".")[2]: now[path] for path in WHERE}
+    return dataclasses.replace(
+        own,
+        trainer=dataclasses.replace(own.trainer, **limits),
+        distributed=dataclasses.replace(own.distributed, **ranks),
+    )
 
 
 def check(settings: Settings, run: str, which: str = "last") -> None:

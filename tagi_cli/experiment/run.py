@@ -6,18 +6,21 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli import atomic, config
 from tagi_cli.backend import threads
+from tagi_cli.distributed import Communicator, connect, together
+from tagi_cli.distributed.partition import rows_per_rank
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import laws, preamble, provenance, report, resume, tasks
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
 from tagi_cli.experiment.places import Places
+from tagi_cli.experiment.ranks import check_alike, device_of, threads_of
 from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
@@ -49,6 +52,8 @@ def train(
 ) -> Path:
     """Train as `settings` say, and leave a run folder behind.
 
+    Ranks of one job all call this alike; the first of them writes and shows what happens.
+
     Args:
         settings: of the run; with `trainer.resume` an earlier run is continued instead, in its
             own folder.
@@ -66,25 +71,31 @@ def train(
         UserError: a mistake in the settings or data, or a file cannot be written. Once the folder
             is there, its summary says `failed`.
     """
-    if settings.trainer.resume is not None:
-        folder = RunFolder.open(settings.trainer.resume)
+    ranks = connect(settings.distributed.backend, settings.distributed.timeout)
+    with together(ranks):
+        if settings.trainer.resume is not None:
+            folder = RunFolder.open(settings.trainer.resume)
+            with folder.locked() if ranks.leads else nullcontext():
+                if announce is not None and ranks.leads:
+                    announce(folder.path)
+                run = _Run(resume.continued(settings, folder), command, console, ranks)
+                return run.into(folder, folder.checkpoint(checkpoint))
+        run = _Run(settings, command, console, ranks)
+        if not ranks.leads:
+            return run.take_part(None)
+        folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
         with folder.locked():
             if announce is not None:
                 announce(folder.path)
-            settings = resume.continued(settings, folder)
-            return _Run(settings, command, console).into(folder, folder.checkpoint(checkpoint))
-    run = _Run(settings, command, console)
-    folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
-    with folder.locked():
-        if announce is not None:
-            announce(folder.path)
-        return run.into(folder, None)
+            return run.into(folder, None)
 
 
 class _Run:
     """One run: everything that can fail by the user's mistake is made before its folder is."""
 
-    def __init__(self, settings: Settings, command: str, console: Console | None) -> None:
+    def __init__(
+        self, settings: Settings, command: str, console: Console | None, ranks: Communicator
+    ) -> None:
         self.notices = settings.trainer.remarks()
         self.dataset = tasks.load_data(settings, self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
@@ -94,17 +105,33 @@ class _Run:
             name=self.name,
             data=dataclasses.replace(settings.data, batch_size=self.batch_size),
         )
+        check_alike(ranks, settings, self.dataset.sha256)
+        self.ranks = ranks
+        self.threads = threads_of(ranks, settings)
         self.settings = settings
         self.command = command
         self.console = console
-        self.backend = make_backend(settings)
+        device = device_of(ranks, settings)
+        self.backend = make_backend(dataclasses.replace(settings, device=device))
         self.network: Summary = summarise(settings, self.dataset.encoder, self.backend)
         self._summary: dict[str, Any] = {}
 
     def into(self, folder: RunFolder, last: Path | None) -> Path:
         """Train into `folder`, which is locked; on from the checkpoint `last` if there is one."""
-        with threads.limited(self.settings.trainer.threads):
-            return self._into(folder, last)
+        if not self.ranks.leads:
+            return self.take_part(last)
+        with threads.limited(self.threads):
+            return self.ranks.share(self._into(folder, last))
+
+    def take_part(self, last: Path | None) -> Path:
+        """Train with the rank that writes, whose folder is returned once it has written all."""
+        with threads.limited(self.threads):
+            trainer = self._trainer(None, [])
+            if last is not None:
+                trainer.restore(*checkpoint_file.read(last, "training"))
+            self._predictions(trainer, trainer.fit())
+            folder: Path | None = None
+            return self.ranks.share(folder)  # type: ignore[return-value]
 
     def _into(self, folder: RunFolder, last: Path | None) -> Path:
         started = time.monotonic()
@@ -122,8 +149,9 @@ class _Run:
             log.write("\n".join(f"note: {notice}" for notice in self.notices))
             if self.console is not None:
                 preamble.opening(
-                    self.console, self.settings, self.dataset, self.network, folder, self.notices
-                )
+                    self.console, self.settings, self.dataset, self.network, folder, self.notices,
+                    self.ranks,
+                )  # fmt: skip
             summary = self._train(trainer, folder, log, health)
         except BaseException as error:
             self._record_failure(folder, log, error, time.monotonic() - started)
@@ -132,12 +160,12 @@ class _Run:
             preamble.closing(self.console, folder, summary)
         return folder.path
 
-    def _trainer(self, folder: RunFolder, observers: list[Observer]) -> Trainer:
-        settings, encoder = self.settings, self.dataset.encoder
-        if self.console is not None:
+    def _trainer(self, folder: RunFolder | None, observers: list[Observer]) -> Trainer:
+        settings, encoder, ranks = self.settings, self.dataset.encoder, self.ranks
+        if self.console is not None and ranks.leads:
             observers = [*observers, progress_observer(self.console)]
         return Trainer(
-            MakeMember(settings, encoder, self.backend),
+            MakeMember(settings, encoder, self.backend, ranks),
             self.dataset,
             ClassificationTask() if tasks.classifies(settings.task) else RegressionTask(),
             settings.trainer,
@@ -151,8 +179,12 @@ class _Run:
             ),
             observers=observers,
             checkpoints=CheckpointFolder(
-                folder.checkpoints, settings.checkpoint, {"encoder": encoder.to_json()}
+                None if folder is None else folder.checkpoints,
+                settings.checkpoint,
+                {"encoder": encoder.to_json()},
+                ranks=ranks,
             ),
+            ranks=ranks,
         )
 
     def _origin(self) -> dict[str, Any]:
@@ -164,8 +196,10 @@ class _Run:
             **provenance.environment(),
             "device": self.network.backend,
             "threads": max(threads.counts(), default=1),
-            "world_size": 1,
-            "rows_per_rank": [len(self.dataset.train)],
+            "world_size": self.ranks.size,
+            "rows_per_rank": rows_per_rank(
+                len(self.dataset.train), self.batch_size, self.ranks.size
+            ),
             "seed": self.settings.seed,
             "data_sha256": self.dataset.sha256,
             "data": self.dataset.summary,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from tagi_cli import config
 from tagi_cli.data.options import DataOptions
+from tagi_cli.distributed import DistributedOptions
 from tagi_cli.experiment import tasks
 from tagi_cli.experiment.forecast_options import ForecastOptions
 from tagi_cli.experiment.options import PredictorOptions, VizOptions
@@ -84,6 +85,7 @@ class Settings:
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     predictor: PredictorOptions = field(default_factory=PredictorOptions)
     viz: VizOptions = field(default_factory=VizOptions)
+    distributed: DistributedOptions = field(default_factory=DistributedOptions)
 
     @property
     def dtype(self) -> str:

@@ -102,6 +102,9 @@ ELSEWHERE = {
     "trainer.threads": "tests/training/test_trainer.py",
     "checkpoint.every": "tests/training/test_checkpoint.py",
     "viz.enabled": "tests/experiment/test_run_options.py",
+    "distributed.backend": "tests/distributed/test_connect.py",
+    "distributed.sync_batchnorm": "tests/training/test_learner_ranks.py",
+    "distributed.timeout": "tests/distributed/test_connect.py",
 }
 
 
