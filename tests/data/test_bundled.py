@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tagi_cli.data import BUNDLED, DataOptions, load
 from tagi_cli.data.bundled import sine_table
+from tagi_cli.data.bundled.missing import sine_missing_table
 from tagi_cli.errors import UserError
 
 
 @pytest.mark.parametrize("name", sorted(BUNDLED))
 def test_every_bundled_set_loads_with_its_usual_target(name: str) -> None:
-    dataset = load(DataOptions(name=name), classify=BUNDLED[name].labels)
+    # One of them has nothing besides its target but times.
+    options: dict[str, Any] = {}
+    if name == "sine_missing":
+        options = {"time": "date_time", "time_covariates": ("hour_of_day",)}
+    dataset = load(DataOptions(name=name, **options), classify=BUNDLED[name].labels)
     assert dataset.name == name
     assert dataset.encoder.outputs == BUNDLED[name].outputs
     assert len(dataset.sha256) == 64
@@ -46,6 +53,15 @@ def test_sine_is_a_noisy_sine() -> None:
     # Standard errors of a standard deviation and a mean of 500 normal values.
     assert residual.std() == pytest.approx(0.1, abs=5 * 0.1 / np.sqrt(2 * 500))
     assert residual.mean() == pytest.approx(0, abs=5 * 0.1 / np.sqrt(500))
+
+
+def test_the_series_with_missing_stretches() -> None:
+    table = sine_missing_table()
+    missing = np.isnan(table["sin"])
+    assert np.flatnonzero(missing).tolist() == [*range(48), *range(150, 174)]
+    residual = (table["sin"] + np.sin(2 * np.pi * np.arange(240) / 24))[~missing]
+    assert residual.std() == pytest.approx(0.05, abs=5 * 0.05 / np.sqrt(2 * 168))
+    assert table["date_time"][[0, 239]].tolist() == ["2024-01-01T00:00:00", "2024-01-10T23:00:00"]
 
 
 def test_another_target_may_be_chosen() -> None:
