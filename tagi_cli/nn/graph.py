@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from tagi_cli.errors import listing, nearest
-from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameters
+from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError, not_taken
+from tagi_cli.nn.parameters import Host, Parameters
 from tagi_cli.nn.plan import Plan, Value
+
+_T = TypeVar("_T")
 
 INPUT = "input"
 """The name by which nodes refer to what the graph is given."""
@@ -63,12 +65,13 @@ class Node(NamedTuple):
         name: how later nodes refer to it; parameters carry it, too.
         layer: what it does.
         inputs: what it is given: `input`, names of earlier nodes, or `<name>.<k>` for the k-th
-            output of a node, from 0; by default the node before.
+            output of a node with several, from 0; one name may stand alone; by default the node
+            before.
     """
 
     name: str
     layer: Layer
-    inputs: tuple[str, ...] = ()
+    inputs: Sequence[str] = ()
 
 
 def faults(names: Sequence[str], inputs: Sequence[Sequence[str]]) -> list[str]:
@@ -116,15 +119,16 @@ class Graph(Layer):
     def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__()
         self.nodes = list(nodes)
-        wrong = faults([n.name for n in self.nodes], [n.inputs for n in self.nodes])
+        taken = [(n.inputs,) if isinstance(n.inputs, str) else n.inputs for n in self.nodes]
+        wrong = faults([n.name for n in self.nodes], taken)
         if wrong:
             raise ValueError("; ".join(wrong))
-        self._references: list[list[tuple[str, int]]] = []
+        self._references: list[list[tuple[str, int | None]]] = []
         before = INPUT
-        for node in self.nodes:
-            parts = [name.partition(".") for name in node.inputs or (before,)]
-            references = [(name, int(k) if k else 0) for name, _, k in parts]
-            twice = next((n for i, n in enumerate(node.inputs) if n in node.inputs[:i]), None)
+        for node, inputs in zip(self.nodes, taken, strict=True):
+            parts = [name.partition(".") for name in inputs or (before,)]
+            references = [(name, int(k) if k else None) for name, _, k in parts]
+            twice = next((n for i, n in enumerate(inputs) if n in inputs[:i]), None)
             if twice is not None and isinstance(node.layer, Junction) and node.layer.independent:
                 raise ValueError(
                     f"node '{node.name}': takes '{twice}' twice, and a value is not independent of "
@@ -140,27 +144,27 @@ class Graph(Layer):
     def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         shapes: dict[str, list[Shape]] = {INPUT: [shape]}
         for node, references in zip(self.nodes, self._references, strict=True):
-            inputs = []
-            for name, k in references:
-                if k >= len(shapes[name]):
-                    raise ShapeError(
-                        f"node '{node.name}': '{name}' has {len(shapes[name])} outputs, "
-                        f"'{name}.{k}' is none of them"
-                    )
-                inputs.append(shapes[name][k])
+            inputs = [_part(name, k, shapes[name], node.name) for name, k in references]
             with parameters.scope(node.name):
                 try:
                     shapes[node.name] = _build_node(node.layer, inputs, parameters, rng)
                 except ShapeError as error:
-                    sources = ", ".join(f"{name} {shapes[name][k]}" for name, k in references)
-                    raise ShapeError(f"node '{node.name}': {error} from {sources}") from None
-        return shapes[self.nodes[-1].name][0]
+                    pairs = zip(references, inputs, strict=True)
+                    sources = ", ".join(f"{name} {given}" for (name, _), given in pairs)
+                    raise not_taken(f"node '{node.name}'", error, sources) from None
+        last = self.nodes[-1].name
+        if len(shapes[last]) > 1:
+            raise ShapeError(
+                f"node '{last}' is the last one and has {len(shapes[last])} outputs; the output of "
+                "a graph is one"
+            )
+        return shapes[last][0]
 
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
         values: dict[str, list[Value]] = {INPUT: [x]}
         for node, references in zip(self.nodes, self._references, strict=True):
-            inputs = [values[name][k] for name, k in references]
+            inputs = [values[name][k or 0] for name, k in references]
             layer = node.layer
             with plan.inside(node.name):
                 values[node.name] = (
@@ -171,6 +175,26 @@ class Graph(Layer):
         plan.nodes[self] = values
         return values[self.nodes[-1].name][0]
 
+    def input_check(self) -> Callable[[Host], None] | None:
+        """Those of all layers that see the input itself, or parts of it."""
+        views: dict[str, Callable[[Host], list[Host]]] = {INPUT: lambda x: [x]}
+        checks: list[Callable[[Host], None]] = []
+        for node, references in zip(self.nodes, self._references, strict=True):
+            name, k = references[0]
+            if len(references) > 1 or name not in views:
+                continue
+            check, moved = node.layer.input_check(), node.layer.moved()
+            if check is not None:
+                checks.append(_behind(views[name], k, check))
+            elif moved is not None:
+                views[node.name] = _behind(views[name], k, moved)
+
+        def checked(x: Host) -> None:
+            for check in checks:
+                check(x)
+
+        return checked if checks else None
+
     def children(self) -> list[tuple[str, Layer]]:
         """The layers of the nodes, by the nodes' names."""
         return [(node.name, node.layer) for node in self.nodes]
@@ -178,6 +202,22 @@ class Graph(Layer):
     def costs(self) -> list[Cost]:
         """Entries of all nodes."""
         return [cost for node in self.nodes for cost in node.layer.costs()]
+
+
+def _behind(
+    view: Callable[[Host], list[Host]], k: int | None, follow: Callable[[Host], _T]
+) -> Callable[[Host], _T]:
+    """What `follow` makes of the k-th value of a view of the input."""
+    return lambda x: follow(view(x)[k or 0])
+
+
+def _part(name: str, k: int | None, shapes: list[Shape], where: str) -> Shape:
+    """Shape of the k-th output of a node, which goes without saying where it is the only one."""
+    if (len(shapes) == 1 and not k) or (k is not None and k < len(shapes)):
+        return shapes[k or 0]
+    names = [f"{name}.{i}" for i in range(len(shapes))] if len(shapes) > 1 else [name]
+    found = f"'{name}', which has {len(shapes)} outputs" if k is None else f"'{name}.{k}'"
+    raise ShapeError(f"node '{where}': takes {found}. Allowed: {listing(names)}")
 
 
 def _build_node(

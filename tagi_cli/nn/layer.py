@@ -18,6 +18,18 @@ class ShapeError(ValueError):
     """A layer cannot take what the layer before it gives; the text names both with their sizes."""
 
 
+def not_taken(layer: str, error: ShapeError, source: str) -> ShapeError:
+    """The error of a layer inside others, with its place and what it is given.
+
+    Args:
+        layer: the layer's place.
+        error: what the layer says.
+        source: what comes before it.
+    """
+    joint = " from" if " gets " in str(error) else "; it comes after"
+    return ShapeError(f"{layer}: {error}{joint} {source}")
+
+
 class Cost(NamedTuple):
     """What a layer does per row of a training step, for `tagi show`."""
 
@@ -51,6 +63,9 @@ class Layer(ABC):
     def describe(self) -> str:
         """Name and sizes, for listings and error messages."""
         return f"{self.name}()"
+
+    def __repr__(self) -> str:
+        return self.describe()
 
     def build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
         """Infer sizes from the input shape and register parameters, once.
@@ -92,6 +107,13 @@ class Layer(ABC):
         """A check of the host data that a network feeds to this layer; None where all will do.
 
         It raises ValueError where the layer cannot take a value, as opposed to a shape.
+        """
+        return None
+
+    def moved(self) -> Callable[[Host], list[Host]] | None:
+        """Where the layer only moves values: what it makes of host data, output by output.
+
+        So the check of a layer behind it can be brought to the data. None where it computes.
         """
         return None
 

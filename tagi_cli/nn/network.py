@@ -11,7 +11,7 @@ from tagi_cli.backend import Array, Backend, Call, Segment, select
 from tagi_cli.nn.layer import Layer, Shape
 from tagi_cli.nn.parameters import Host, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
-from tagi_cli.nn.rules import default_cap, emit_step
+from tagi_cli.nn.rules import checked, default_cap, emit_step
 
 
 def output_shape(layer: Layer, input_shape: Shape) -> Shape:
@@ -110,6 +110,7 @@ class Network:
 
     Raises:
         ShapeError: layers do not fit together.
+        ValueError: unknown rule.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class Network:
         )
         self.parameters.allocate()
         self._check = layer.input_check()
-        self.rule = rule
+        self.rule = checked(rule)
         self.cap = cap
         self.preactivation = preactivation
         self.direct = self.backend.xp is np

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tagi_cli.nn.graph import INPUT, Graph, Node
-from tagi_cli.nn.layer import Layer
+from tagi_cli.nn.layer import Layer, Shape, ShapeError
+from tagi_cli.nn.parameters import Parameters
 from tagi_cli.nn.structure import Add
 
 
@@ -28,6 +31,20 @@ class ResNetBlock(Graph):
             branches.append(Node("shortcut", shortcut, (INPUT,)))
         other = INPUT if shortcut is None else "shortcut"
         super().__init__([*branches, Node("add", Add(), ("main", other))])
+
+    def _build(self, shape: Shape, parameters: Parameters, rng: np.random.Generator) -> Shape:
+        try:
+            return super()._build(shape, parameters, rng)
+        except ShapeError:
+            made = self.main.output_shape
+            other = shape if self.shortcut is None else self.shortcut.output_shape
+            if made is None or other is None or made == other:
+                raise
+        added = "without a shortcut its input" if self.shortcut is None else "its shortcut"
+        raise ShapeError(
+            f"{self.describe()} adds its main branch, {made}, and {added}, {other}, which must "
+            "have one shape"
+        )
 
     def describe(self) -> str:
         """Name and number of layers in the main branch."""

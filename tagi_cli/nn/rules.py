@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tagi_cli.backend import Array
+from tagi_cli.errors import nearest
 from tagi_cli.nn.parameters import Parameters
 from tagi_cli.nn.plan import Plan
 
@@ -12,6 +13,17 @@ RULES = ("sum", "capped", "information", "information_capped", "site")
 def default_cap(batch_size: int) -> float:
     """Divisor of the standard deviation limiting a step: 0.1 for one row, 2 below 256, else 3."""
     return 0.1 if batch_size == 1 else 2.0 if batch_size < 256 else 3.0
+
+
+def checked(rule: str) -> str:
+    """The rule.
+
+    Raises:
+        ValueError: it is none of `RULES`.
+    """
+    if rule not in RULES:
+        raise ValueError(f"update rule '{rule}'.{nearest(rule, RULES)} Allowed: {', '.join(RULES)}")
+    return rule
 
 
 def emit_step(plan: Plan, parameters: Parameters, rule: str, cap: float, rows: Array) -> None:
@@ -24,10 +36,8 @@ def emit_step(plan: Plan, parameters: Parameters, rule: str, cap: float, rows: A
         cap: divisor of the capped rules.
         rows: one-element array with the number of rows that `G, L` sum over.
     """
-    if rule not in RULES:
-        raise ValueError(f"update rule '{rule}': allowed are {', '.join(RULES)}")
     plan.call(
-        f"step_{rule}", parameters.mu, parameters.var, parameters.G, parameters.L,
+        f"step_{checked(rule)}", parameters.mu, parameters.var, parameters.G, parameters.L,
         parameters.floored, parameters.ends, rows, float(cap), len(parameters.tensors),
         parameters.size,
     )  # fmt: skip

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tagi_cli.nn.layer import Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameters, flat_size
+from tagi_cli.nn.parameters import Host, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 
@@ -63,6 +63,12 @@ class Select(Layer):
 
         plan.on_backward(backward)
         return z
+
+    def moved(self) -> Callable[[Host], list[Host]]:
+        """The units that are listed."""
+        assert self.input_shape is not None
+        width, indices = flat_size(self.input_shape), list(self.indices)
+        return lambda x: [x.reshape(-1, width)[:, indices]]
 
 
 def _runs(indices: Sequence[int]) -> list[tuple[int, int, int]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
+from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError, not_taken
 from tagi_cli.nn.parameters import Host, Parameters
 from tagi_cli.nn.plan import Plan, Value
 
@@ -16,6 +16,9 @@ class Sequential(Layer):
 
     Args:
         layers: at least one layer.
+
+    Raises:
+        TypeError: something that is no layer.
     """
 
     kind = "sequential"
@@ -23,6 +26,16 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer) -> None:
         super().__init__()
         self.layers = list(layers)
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(
+                    f"layer {i}: found a {type(layer).__name__}. Allowed: layers, one by one as in "
+                    "Sequential(Linear(0, 50), ReLU())"
+                )
+
+    def describe(self) -> str:
+        """Name and number of layers."""
+        return f"{self.name}({len(self.layers)})"
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -40,7 +53,7 @@ class Sequential(Layer):
                 try:
                     shape = layer.build(shape, parameters, rng)
                 except ShapeError as error:
-                    raise ShapeError(f"layer {i}: {error} from {before}") from None
+                    raise not_taken(f"layer {i}", error, before) from None
             before = f"layer {i}, {layer.describe()}"
         return shape
 
@@ -52,8 +65,16 @@ class Sequential(Layer):
         return x
 
     def input_check(self) -> Callable[[Host], None] | None:
-        """That of the first layer."""
-        return self.layers[0].input_check() if self.layers else None
+        """That of the first layer that does more than move values."""
+        views: list[Callable[[Host], list[Host]]] = []
+        for layer in self.layers:
+            check, moved = layer.input_check(), layer.moved()
+            if check is not None:
+                return _behind(views, check)
+            if moved is None:
+                break
+            views.append(moved)
+        return None
 
     def children(self) -> list[tuple[str, Layer]]:
         """The layers, each named by its kind and position."""
@@ -62,3 +83,16 @@ class Sequential(Layer):
     def costs(self) -> list[Cost]:
         """Entries of all layers."""
         return [cost for layer in self.layers for cost in layer.costs()]
+
+
+def _behind(
+    views: Sequence[Callable[[Host], list[Host]]], check: Callable[[Host], None]
+) -> Callable[[Host], None]:
+    """The check of what layers before have moved."""
+
+    def checked(x: Host) -> None:
+        for view in views:
+            (x,) = view(x)
+        check(x)
+
+    return checked

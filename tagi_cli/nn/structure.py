@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tagi_cli.nn.graph import Junction
 from tagi_cli.nn.layer import Cost, Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameters, flat_size
+from tagi_cli.nn.parameters import Host, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 
@@ -24,6 +24,10 @@ class Flatten(Layer):
     def trace(self, plan: Plan, x: Value) -> Value:
         """See `Layer.trace`."""
         return x.reshape((flat_size(x.shape),))
+
+    def moved(self) -> Callable[[Host], list[Host]]:
+        """All values stay."""
+        return lambda x: [x]
 
 
 class Reshape(Layer):
@@ -56,6 +60,10 @@ class Reshape(Layer):
         """See `Layer.trace`."""
         assert self.output_shape is not None
         return x.reshape(self.output_shape)
+
+    def moved(self) -> Callable[[Host], list[Host]]:
+        """All values stay."""
+        return lambda x: [x]
 
 
 class Add(Junction):
@@ -227,3 +235,10 @@ class Split(Junction):
 
         plan.on_backward(backward)
         return [part for part, _, _ in parts]
+
+    def moved(self) -> Callable[[Host], list[Host]]:
+        """The parts."""
+        shape, ends = self.input_shape, np.cumsum(self.sizes)[:-1]
+        assert shape is not None
+        axis = 1 + self.axis % len(shape)
+        return lambda x: np.split(x.reshape(-1, *shape), ends, axis)

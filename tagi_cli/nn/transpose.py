@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tagi_cli.nn.layer import Layer, Shape, ShapeError
-from tagi_cli.nn.parameters import Parameters, flat_size
+from tagi_cli.nn.parameters import Host, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
 
 _MOST = 4
@@ -62,6 +62,12 @@ class Transpose(Layer):
 
         plan.on_backward(backward)
         return z
+
+    def moved(self) -> Callable[[Host], list[Host]]:
+        """The axes in their new order."""
+        shape, axes = self.input_shape, [0, *(axis + 1 for axis in self.axes)]
+        assert shape is not None
+        return lambda x: [x.reshape(-1, *shape).transpose(axes)]
 
 
 def _steps(shape: Shape, axes: Sequence[int]) -> list[tuple[int, int]]:

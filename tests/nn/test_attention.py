@@ -342,5 +342,5 @@ def test_wrong_options_are_told() -> None:
     ],
 )
 def test_wrong_inputs_are_told(embed_dim: int, shape: tuple[int, ...], message: str) -> None:
-    with pytest.raises(nn.ShapeError, match="layer 0: .*" + message + r".* from the input"):
+    with pytest.raises(nn.ShapeError, match="layer 0: .*" + message + r".* (from|after) the input"):
         network(nn.Sequential(nn.MultiheadAttention(embed_dim, 2)), shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,47 @@ def test_ids_outside_the_table_are_refused(wrong: float, kernels: str) -> None:
     chain = nn.Sequential(nn.Embedding(5, 4), nn.Linear(0, 2))
     with pytest.raises(ValueError, match=r"Embedding\(5,4\): id .*whole numbers from 0 to 4"):
         network(chain, kernels=kernels)(ids)
+
+
+def _graph(*nodes: tuple[str, nn.Layer] | tuple[str, nn.Layer, str]) -> nn.Graph:
+    return nn.Graph([nn.Node(*node) for node in nodes])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda table: nn.Sequential(nn.Reshape((3, 1)), nn.Flatten(), table),
+        lambda table: nn.Sequential(nn.Select((1, 0)), nn.Sequential(nn.Flatten(), table)),
+        lambda table: nn.Sequential(nn.Reshape((1, 3)), nn.Transpose((1, 0)), table),
+        lambda table: _graph(("table", table)),
+        lambda table: nn.ResNetBlock(nn.Sequential(table, nn.Flatten()), nn.Linear(0, 12)),
+        lambda table: _graph(
+            ("cut", nn.Split((1, 2))),
+            ("ids", table, "cut.1"),
+            ("flat", nn.Flatten()),
+            ("rest", nn.Linear(0, 2), "cut.0"),
+            ("all", nn.Concat(), ("flat", "rest")),
+        ),
+    ],
+)  # fmt: skip
+def test_ids_are_checked_behind_layers_that_only_move_them(
+    make: Callable[[nn.Layer], nn.Layer],
+) -> None:
+    net = network(make(nn.Embedding(5, 4)))
+    for shape in ((2, 3), (6,)):
+        net(np.array([[0.0, 4.0, 1.0], [2.0, 3.0, 2.0]]).reshape(shape))
+        with pytest.raises(ValueError, match=r"Embedding\(5,4\): id 5: ids are whole"):
+            net(np.array([[0.0, 4.0, 1.0], [2.0, 5.0, 2.0]]).reshape(shape))
+
+
+def test_values_that_are_no_ids_are_not_checked() -> None:
+    graph = _graph(
+        ("cut", nn.Split((1, 2))),
+        ("ids", nn.Embedding(5, 4), "cut.0"),
+        ("flat", nn.Flatten()),
+        ("all", nn.Concat(), ("flat", "cut.1")),
+    )
+    assert np.isfinite(network(graph)(np.array([[4.0, 5.0, -0.5]])).mu).all()
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])

@@ -219,5 +219,47 @@ def test_wrong_shapes_name_node_and_sizes(backend: Backend) -> None:
     with pytest.raises(nn.ShapeError, match=r"node 'a': .* takes one input but gets 2"):
         network(graph, (3,), backend)
     graph = nn.Graph([nn.Node("a", nn.ReLU()), nn.Node("b", nn.ReLU(), ("a.1",))])
-    with pytest.raises(nn.ShapeError, match=r"'a' has 1 outputs, 'a\.1' is none of them"):
+    with pytest.raises(nn.ShapeError, match=r"node 'b': takes 'a\.1'\. Allowed: a$"):
         network(graph, (3,), backend)
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("cut", r"node 'end': takes 'cut', which has 2 outputs\. Allowed: cut\.0, cut\.1$"),
+        ("cut.2", r"node 'end': takes 'cut\.2'\. Allowed: cut\.0, cut\.1$"),
+    ],
+)
+def test_parts_of_a_split_are_named(reference: str, found: str, backend: Backend) -> None:
+    nodes = [nn.Node("cut", nn.Split((1, 2))), nn.Node("end", nn.ReLU(), (reference,))]
+    with pytest.raises(nn.ShapeError, match=found):
+        network(nn.Graph(nodes), (3,), backend)
+
+
+def test_a_graph_has_one_output(backend: Backend) -> None:
+    with pytest.raises(nn.ShapeError, match="node 'cut' is the last one and has 2 outputs"):
+        network(nn.Graph([nn.Node("cut", nn.Split((1, 2)))]), (3,), backend)
+
+
+def test_one_input_needs_no_tuple(backend: Backend) -> None:
+    nodes = [nn.Node("first", nn.ReLU()), nn.Node("end", nn.Tanh(), "first")]
+    assert network(nn.Graph(nodes), (3,), backend).output_shape == (3,)
+
+
+def test_branches_of_a_residual_block_need_one_shape(backend: Backend) -> None:
+    main = nn.Sequential(nn.Linear(0, 2), nn.ReLU())
+    block = nn.Sequential(nn.Linear(0, 3), nn.ResNetBlock(main))
+    found = (
+        r"^layer 1: ResNetBlock\(Sequential\(2\)\) adds its main branch, \(2,\), and without a "
+        r"shortcut its input, \(3,\), which must have one shape; it comes after layer 0, "
+    )
+    with pytest.raises(nn.ShapeError, match=found):
+        network(block, (4,), backend)
+    with pytest.raises(nn.ShapeError, match=r"and its shortcut, \(5,\)"):
+        network(nn.ResNetBlock(nn.Linear(0, 2), nn.Linear(0, 5)), (4,), backend)
+
+
+def test_a_fault_inside_a_branch_is_told_as_it_is(backend: Backend) -> None:
+    block = nn.ResNetBlock(nn.Sequential(nn.Linear(0, 2), nn.Linear(5, 3)), nn.Linear(0, 4))
+    with pytest.raises(nn.ShapeError, match=r"node 'main': layer 1: Linear\(5,3\) takes 5 units"):
+        network(block, (3,), backend)

@@ -203,6 +203,19 @@ def test_a_network_moves_to_another_backend_with_all_it_learnt() -> None:
         np.testing.assert_allclose(moved[name], array, rtol=2e-4, atol=1e-5, err_msg=name)
 
 
+def test_what_is_no_network_is_told() -> None:
+    with pytest.raises(ValueError, match=r"update rule 'caped'\. Did you mean 'capped'\? Allowed"):
+        nn.Network(nn.Linear(0, 1), (3,), rule="caped")
+    with pytest.raises(TypeError, match=r"layer 0: found a list\. Allowed: layers, one by one"):
+        nn.Sequential([nn.Linear(0, 1)])  # type: ignore[arg-type]
+
+
+def test_layers_show_what_they_are() -> None:
+    layer = nn.Sequential(nn.Linear(0, 2), nn.ReLU())
+    nn.Network(layer, (3,))
+    assert repr(list(layer)) == "[Linear(3,2), ReLU()]"
+
+
 def test_updates_that_do_not_fit(backend: Backend) -> None:
     net = network(backend)
     net(rows(2))
