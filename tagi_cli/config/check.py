@@ -176,7 +176,9 @@ class _Checker:
         name = found.get("kind")
         if not isinstance(name, str) or name == "???":
             message = "must be set" if name in (None, "???") else f"found {shown(name)}"
-            self.faults.append(f"{where}.kind: {message}. Allowed: {listing(sorted(registry), 60)}")
+            meant = next((key for key in found if name is None and key in registry), None)
+            message += f". Did you mean {{kind: {meant}, ...}}?" if meant else "."
+            self.faults.append(f"{where}.kind: {message} Allowed: {listing(sorted(registry), 60)}")
             return _BAD
         try:
             kind: Kind = registry.find(name, where)
@@ -212,8 +214,10 @@ class _Checker:
         )
 
     def _elsewhere(self, path: str, key: str) -> str:
-        names = {known.rpartition(".")[2]: known for known in reversed(self.paths)}
-        close = difflib.get_close_matches(path, self.paths, n=1, cutoff=0.8)
+        # What the key already stands in is no other place for it.
+        paths = [known for known in self.paths if not path.startswith(f"{known}.")]
+        names = {known.rpartition(".")[2]: known for known in reversed(paths)}
+        close = difflib.get_close_matches(path, paths, n=1, cutoff=0.8)
         close = close or difflib.get_close_matches(key, names, n=1, cutoff=0.7)
         close = [names[key]] if key in names else [names.get(name, name) for name in close]
         return f" Did you mean '{close[0]}'?" if close else ""

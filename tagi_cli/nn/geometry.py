@@ -190,8 +190,8 @@ def image_shape(what: str, shape: Shape, channels: int, height: int, width: int)
         raise ShapeError(f"{what} takes images (channels, height, width) but gets {shape}")
     if not (height and width):
         raise ShapeError(
-            f"{what} takes images, or rows of units with in_height and in_width given, but gets "
-            f"{shape[0]} units"
+            f"{what} takes images, as reshape makes them, or rows of units with in_height and "
+            f"in_width given, but gets {shape[0]} units"
         )
     channels = channels or shape[0] // (height * width)
     if channels * height * width != shape[0]:

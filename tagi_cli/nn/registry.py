@@ -49,7 +49,7 @@ _RANGES: dict[str, dict[str, Any]] = {
     "in_width": {"minimum": 0},
     "in_height": {"minimum": 0},
     "kernel_size": {"minimum": 1},
-    "stride": {"minimum": -1},
+    "stride": {"minimum": 1},
     "dilation": {"minimum": 1},
     "groups": {"minimum": 1},
     "padding_type": {"choices": (0, 1, 2)},
@@ -94,6 +94,10 @@ _RANGES: dict[str, dict[str, Any]] = {
 }
 
 
+# Of a pool it may be that of the kernel.
+_POOL_RANGES = {**_RANGES, "stride": {"minimum": -1}}
+
+
 def _documents(layer: type[Layer]) -> dict[str, str]:
     """The `Args:` entries of a layer's docstring."""
     text = inspect.getdoc(layer) or ""
@@ -109,12 +113,13 @@ def options_of(layer: type[Layer]) -> type[Any]:
     the layer before.
     """
     documents, hints = _documents(layer), typing.get_type_hints(layer.__init__)
+    ranges = _POOL_RANGES if layer in (pooling.AvgPool2d, pooling.MaxPool2d) else _RANGES
     required: list[Any] = []
     optional: list[Any] = []
     for name, argument in inspect.signature(layer).parameters.items():
         default = 0 if name in ("input_size", "in_channels", "embed_dim") else argument.default
         known: dict[str, Any] = {} if default is inspect.Parameter.empty else {"default": default}
-        field = option(doc=documents[name], **known, **_RANGES.get(name, {}))
+        field = option(doc=documents[name], **known, **ranges.get(name, {}))
         (optional if known else required).append((name, hints[name], field))
     made = dataclasses.make_dataclass(
         f"{layer.__name__}Options",

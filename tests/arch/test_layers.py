@@ -33,8 +33,26 @@ def checked(*layers: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ({**CONV, "stride": 0}, "arch.layers.1: Conv2d(0,8): stride 0: give a whole number"),
-        ({**CONV, "stride": -1}, "arch.layers.1: Conv2d(0,8): stride -1: give a whole number"),
+        (
+            {**CONV, "stride": 0},
+            "arch.layers.1.stride: found 0. Allowed: whole number or list of 2",
+        ),
+        (
+            {**CONV, "stride": -1},
+            "arch.layers.1.stride: found -1. Allowed: whole number or list of",
+        ),
+        (
+            {"kind": "avg_pool2d", "kernel_size": 2, "stride": 0},
+            "arch.layers.1: AvgPool2d(2,0): str",
+        ),
+        (
+            {"linear": {"output_size": 1}},
+            "arch.layers.1.kind: must be set. Did you mean {kind: line",
+        ),
+        (
+            {"kind": "dropout", "keep": 0.5, "p": 0.5},
+            "of layer kind 'dropout'. Allowed: keep, mode",
+        ),
         ({**CONV, "groups": 3}, "arch.layers.1: Conv2d(0,8): groups 3: must divide 8 channels"),
         ({**CONV, "kernel_size": [3, 3, 3]}, "kernel_size: found [3, 3, 3]. It has 3 items."),
         ({**CONV, "padding": "sam"}, "arch.layers.1.padding: found 'sam'. Did you mean 'same'?"),
@@ -78,7 +96,7 @@ def test_all_mistakes_are_told_at_once_however_deep() -> None:
         )
     assert [fault.partition(": ")[0] for fault in raised.value.faults] == [
         "arch.layers.0",
-        "arch.layers.1",
+        "arch.layers.1.stride",
         "arch.layers.2.main.0.nodes.0",
         "arch.layers.3.main",
         "arch.init",
@@ -90,14 +108,15 @@ def test_all_mistakes_are_told_at_once_however_deep() -> None:
     [
         ([OUT, {**OUT, "input_size": 9}], "layer 1: Linear(9,1) takes 9 units but gets 1 (1,) from "
          "layer 0, Linear(16,1)"),
-        ([CONV, OUT], "layer 0: Conv2d(0,8,3) takes images, or rows of units with in_height and "
-         "in_width given, but gets 16 units from the input (16,)"),
+        ([CONV, OUT], "layer 0: Conv2d(0,8,3) takes images, as reshape makes them, or rows of "
+         "units with in_height and in_width given, but gets 16 units from the input (16,)"),
         ([IMAGE, {**CONV, "kernel_size": 7}, OUT], "layer 1: Conv2d(1,8,7) needs 7 x 7 pixels but "
          "its padded image has 4 x 4, and gets (1, 4, 4) from layer 0, Reshape(1,4,4)"),
         ([{"kind": "layer_norm", "normalized_shape": 5}, OUT], "layer 0: LayerNorm([5]) takes 5 "
          "units, or rows of them, but gets 16 (16,) from the input (16,)"),
-        ([{"kind": "resnet_block", "main": [{**OUT, "output_size": 8}]}, OUT], "layer 0: node "
-         "'add': Add() takes inputs of one shape but gets (8,), (16,) from main (8,), input (16,)"),
+        ([{"kind": "resnet_block", "main": [{**OUT, "output_size": 8}]}, OUT], "layer 0: "
+         "ResNetBlock(Linear(16,8)) adds its main branch, (8,), and without a shortcut its input, "
+         "(16,), which must have one shape; it comes after the input (16,)"),
         ([{**OUT, "output_size": 8}], "the last layer gives 8 units, the task needs 1"),
     ],
 )  # fmt: skip

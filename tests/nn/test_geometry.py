@@ -129,7 +129,8 @@ def test_a_flat_row_is_read_as_the_image_of_the_given_size() -> None:
         (
             nn.Conv2d(1, 4, 3),
             (784,),
-            "Conv2d(1,4,3) takes images, or rows of units with in_height and in_width given, but "
+            "Conv2d(1,4,3) takes images, as reshape makes them, or rows of units with in_height "
+            "and in_width given, but "
             "gets 784 units",
         ),
         (
