@@ -30,6 +30,7 @@ def fitting(
     if units != outputs:
         raise UserError(
             f"{where}: the last layer gives {units} units, the task needs {outputs} "
-            "(one per target; two per target with noise: heteroscedastic)"
+            "(one per target, two with noise: heteroscedastic; in classification one per class, "
+            "with task.head: hrc one per node of the tree)"
         )
     return make()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tagi_cli import nn
 from tagi_cli.arch.output import BOUNDED, CLASS_PROBABILITIES, OutputOptions
 
 PER_STEP = ("vl_regression",)
@@ -13,6 +14,8 @@ PER_STEP = ("vl_regression",)
 
 def faults(options: Any, task: str) -> list[str]:
     """What stands between the options of an architecture and a task, one message each."""
+    if task == "classification" and isinstance(options, nn.SequentialOptions | nn.GraphOptions):
+        return _second_heads(options)
     if not isinstance(options, OutputOptions):
         return []
     found = options.step_faults() if task in PER_STEP else []
@@ -28,6 +31,18 @@ def faults(options: Any, task: str) -> list[str]:
             f"the task is {task}. Allowed: null, {', '.join(BOUNDED)}, or task=classification"
         )
     return found
+
+
+def _second_heads(options: nn.SequentialOptions | nn.GraphOptions) -> list[str]:
+    """Probabilities that a network given layer by layer ends in, as if there were no head."""
+    kinds = nn.kinds_of(options)
+    if not kinds or kinds[-1] not in CLASS_PROBABILITIES:
+        return []
+    group = "layers" if isinstance(options, nn.SequentialOptions) else "nodes"
+    return [
+        f"arch.{group}.{len(kinds) - 1}: found '{kinds[-1]}' at the end, but task.head makes "
+        f"probabilities of what the last layer gives. Leave it out, and set task.head={kinds[-1]}"
+    ]
 
 
 def for_task(options: Any, task: str) -> Any:

@@ -24,6 +24,7 @@ from tagi_cli.nn.composites import GraphOptions as GraphOptions
 from tagi_cli.nn.composites import SequentialOptions as SequentialOptions
 from tagi_cli.nn.composites import build_graph as build_graph
 from tagi_cli.nn.composites import build_sequential as build_sequential
+from tagi_cli.nn.composites import kinds_of as kinds_of
 from tagi_cli.nn.conv import Conv2d as Conv2d
 from tagi_cli.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from tagi_cli.nn.dropout import Dropout as Dropout

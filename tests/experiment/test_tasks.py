@@ -14,6 +14,7 @@ from tagi_cli.experiment import tasks
 from tagi_cli.experiment.settings import Settings
 
 CLASSES = {"task": {"kind": "classification"}, "data.out_components": ["kind"]}
+LAST = {"kind": "linear", "output_size": 2}
 ZERO_ONE = {"data.scaling_method": "zero-one"}
 
 
@@ -51,6 +52,17 @@ def test_the_head_is_that_of_the_task_or_of_the_network(
         (
             {"arch.output_activation": "tanh", "noise": {"kind": "heteroscedastic"}} | ZERO_ONE,
             "beside noise 'heteroscedastic'",
+        ),
+        (
+            CLASSES | {"arch": {"kind": "sequential", "layers": [LAST, "remax"]}},
+            "arch.layers.1: found 'remax' at the end, but task.head makes probabilities of what "
+            "the last layer gives. Leave it out, and set task.head=remax",
+        ),
+        (
+            CLASSES
+            | {"task.head": "hrc"}
+            | {"arch": {"kind": "graph", "nodes": [{"name": "end", "kind": "softmax"}]}},
+            "arch.nodes.0: found 'softmax' at the end",
         ),
         ({"task": {"kind": "vl_regression"}}, "'mlp' sees all steps of a window at once"),
         ({"task": {"kind": "clasification"}}, "Did you mean 'classification'"),
