@@ -115,7 +115,7 @@ def choose(
         )
     for name in outputs:
         if not classify:
-            table.numbers(name, " (a target must be)")
+            table.numbers(name, " (a target must be)", " For labels set task=classification.")
     for name in inputs:
         if name not in categorical and _has_number(table, name):
             table.numbers(

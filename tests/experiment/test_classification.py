@@ -228,3 +228,11 @@ def test_windows_of_series_are_classified(
 def test_data_json_says_what_the_task_is(grown: Path) -> None:
     numbers = json.loads((grown / "figures" / "data.json").read_text(encoding="utf-8"))
     assert numbers["task"] == "classification"
+
+
+def test_labels_that_are_words_are_no_numbers(
+    trees: Path, make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings = make_settings(**{"data.path": str(trees), "data.out_components": ["tree"]})
+    with pytest.raises(UserError, match=r"is not a number \(a target must be\)\..*classification"):
+        run.train(settings, "tagi train", tmp_path)
