@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tagi_cli.errors import UserError
 
@@ -57,6 +57,19 @@ def jobs_from(arguments: Sequence[str], multirun: bool) -> list[Job] | None:
     if any(_run_to_resume(job.arguments) for job in jobs or []):
         raise UserError(f"{RESUME}: a sweep begins new runs; continue its runs one by one")
     return jobs
+
+
+def launcher_from(arguments: Sequence[str]) -> Any:
+    """The options of what runs the jobs of a sweep.
+
+    Raises:
+        UserError: there is no such launcher, or it does not take an option.
+    """
+    from tagi_cli import config
+    from tagi_cli.experiment.launchers import launchers
+    from tagi_cli.experiment.settings import registries
+
+    return config.launcher(registries(), launchers, arguments)
 
 
 def take_checkpoint(arguments: Sequence[str]) -> tuple[list[str], str]:

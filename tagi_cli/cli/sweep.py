@@ -1,56 +1,52 @@
-"""Sweeps: one run folder per job inside a sweep folder, and `sweep.csv` over them."""
+"""Sweeps as `tagi train -m` runs them and tells of them."""
 
 from __future__ import annotations
 
-import csv
-import io
 import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagi_cli import atomic
 from tagi_cli.cli.configuration import settings_from
 from tagi_cli.cli.table import show_table
 from tagi_cli.cli.train import was_interrupted
 from tagi_cli.config import Job
 from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.experiment.launchers import BasicOptions
+from tagi_cli.experiment.sweep import FAILURES, TABLE, Outcome, run_jobs, write_table
 from tagi_cli.training.progress_text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tagi_cli.cli.console import TrainingConsole
     from tagi_cli.experiment.settings import Settings
 
-TABLE = "sweep.csv"
 
+def run_sweep(jobs: Sequence[Job], launcher: Any, command: str) -> int:
+    """Run the jobs; one that fails is listed, and the others go on.
 
-@dataclass
-class _Outcome:
-    """What became of one job: `waiting`, `completed`, `failed`, `error` (a bug), `interrupted`."""
-
-    job: Job
-    status: str = "waiting"
-    run: str = ""
-    message: str = ""
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-
-def run_sweep(jobs: Sequence[Job], command: str) -> int:
-    """Run the jobs one after another; one that fails is listed, and the others go on.
+    Args:
+        jobs: of the sweep.
+        launcher: options of what runs them.
+        command: the command line, for the record.
 
     Returns:
-        0, or 2 where a job failed by the user's mistake, 1 where one failed by a bug, 130 where
+        0, or 2 where a job failed by the user's mistake, 1 where one failed otherwise, 130 where
         the user interrupted.
 
     Raises:
-        UserErrors: every job is mistaken; nothing is written.
+        UserErrors: every job is mistaken, or the launcher cannot work here; nothing is written.
     """
-    outcomes = [_Outcome(job) for job in jobs]
-    settings = [_prepare(outcome) for outcome in outcomes]
+    from tagi_cli.experiment.sweep_engines import required
+
+    required(launcher)
+    outcomes = [Outcome(job.overrides) for job in jobs]
+    settings = [
+        _prepare(job.arguments, outcome) for job, outcome in zip(jobs, outcomes, strict=True)
+    ]
     first = next((one for one in settings if one is not None), None)
     if first is None:
         raise UserErrors(dict.fromkeys(outcome.message for outcome in outcomes))
@@ -59,22 +55,23 @@ def run_sweep(jobs: Sequence[Job], command: str) -> int:
 
     folder, console = fresh_folder(Path("outputs") / str(first.name)), TrainingConsole()
     console.say(f"{counted(len(jobs), 'job')} in {folder}")
-    for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
-        words = " ".join(f"{key}={value}" for key, value in outcome.job.overrides.items())
-        console.say(f"\n[{number}/{len(jobs)}] {words}")
-        if one is None:
-            print(f"{outcome.status}: {outcome.message}", file=sys.stderr)
-        else:
-            _run(outcome, one, command, folder, console)
-        _write(folder, outcomes)
-        if outcome.status == "interrupted":
-            break
+    if isinstance(launcher, BasicOptions):
+        interrupted = _one_by_one(outcomes, settings, command, folder, console)
+    else:
+        interrupted = _launch(outcomes, settings, command, folder, console, launcher)
     print()
-    _show(outcomes)
+    show_outcomes(outcomes)
+    failed = [number for number, one in enumerate(outcomes) if one.status in FAILURES]
+    if failed:
+        print(f"\n{counted(len(failed), 'job')} failed:", file=sys.stderr)
+        for number in failed:
+            one = outcomes[number]
+            print(f"  {number} {one.status}: {one.message}", file=sys.stderr)
     print(f"\n{folder / TABLE}\ntagi compare {folder}")
-    codes = {"interrupted": 130, "error": 1, "failed": 2}
     ends = {outcome.status for outcome in outcomes}
-    return next((code for status, code in codes.items() if status in ends), 0)
+    if interrupted:
+        return 130
+    return 1 if ends & {"error", "killed"} else 2 if "failed" in ends else 0
 
 
 def show_sweep(jobs: Sequence[Job]) -> int:
@@ -84,18 +81,69 @@ def show_sweep(jobs: Sequence[Job]) -> int:
     return 0
 
 
-def _prepare(outcome: _Outcome) -> Settings | None:
+def show_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print what became of the jobs as a table."""
+    keys = list(dict.fromkeys(key for one in outcomes for key in one.overrides))
+    names = ("valid_nll", "test_nll", "test_rmse", "test_error_rate", "epochs", "seconds")
+    metrics = [name for name in names if any(name in one.metrics for one in outcomes)]
+    show_table(
+        ["job", *keys, "status", *metrics],
+        [
+            [i, *(one.overrides.get(key) for key in keys), one.status]
+            + [one.metrics.get(name) for name in metrics]
+            for i, one in enumerate(outcomes)
+        ],
+    )
+
+
+def words_of(outcome: Outcome) -> str:
+    """What a job has of its own, as on a command line."""
+    return " ".join(f"{key}={value}" for key, value in outcome.overrides.items())
+
+
+def result_of(outcome: Outcome) -> str:
+    """How a job ended, in a few words."""
+    if outcome.status in FAILURES:
+        return f"{outcome.status}: {outcome.message}"
+    found = [
+        f"{name} {outcome.metrics[name]:.4g}"
+        for name in ("valid_nll", "seconds")
+        if name in outcome.metrics
+    ]
+    return ", ".join([outcome.status, *found])
+
+
+def _prepare(arguments: Sequence[str], outcome: Outcome) -> Settings | None:
     try:
-        return settings_from(outcome.job.arguments)
+        return settings_from(arguments)
     except UserError as error:
         outcome.status, outcome.message = "failed", str(error)
         return None
 
 
+def _one_by_one(
+    outcomes: Sequence[Outcome],
+    settings: Sequence[Settings | None],
+    command: str,
+    folder: Path,
+    console: TrainingConsole,
+) -> bool:
+    """Run the jobs in this process; returns whether the user interrupted."""
+    for number, (outcome, one) in enumerate(zip(outcomes, settings, strict=True), start=1):
+        console.say(f"\n[{number}/{len(outcomes)}] {words_of(outcome)}")
+        if one is None:
+            print(f"{outcome.status}: {outcome.message}", file=sys.stderr)
+        else:
+            _run(outcome, one, command, folder, console)
+        write_table(folder, outcomes)
+        if outcome.status == "interrupted":
+            return True
+    return False
+
+
 def _run(
-    outcome: _Outcome, settings: Settings, command: str, folder: Path, console: Console
+    outcome: Outcome, settings: Settings, command: str, folder: Path, console: Console
 ) -> None:
-    from tagi_cli.experiment.folder import RunFolder
     from tagi_cli.experiment.run import train
 
     before = set(folder.iterdir())
@@ -112,32 +160,36 @@ def _run(
         traceback.print_exc()
         outcome.status, outcome.message = "error", f"{type(error).__name__}: {error}"
     for path in set(folder.iterdir()) - before:
-        outcome.run, outcome.metrics = path.name, RunFolder(path).results()
-        del outcome.metrics["status"]
+        outcome.run = path.name
+    outcome.read_metrics(folder)
 
 
-def _write(folder: Path, outcomes: Sequence[_Outcome]) -> None:
-    keys = list(dict.fromkeys(key for one in outcomes for key in one.job.overrides))
-    metrics = list(dict.fromkeys(key for one in outcomes for key in one.metrics))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["job", *keys, "status", "run", *metrics, "message"])
-    for number, one in enumerate(outcomes):
-        overrides = [one.job.overrides.get(key, "") for key in keys]
-        values = [one.metrics.get(key, "") for key in metrics]
-        writer.writerow([number, *overrides, one.status, one.run, *values, one.message])
-    atomic.write_text(folder / TABLE, out.getvalue())
+def _launch(
+    outcomes: Sequence[Outcome],
+    settings: Sequence[Settings | None],
+    command: str,
+    folder: Path,
+    console: TrainingConsole,
+    launcher: Any,
+) -> bool:
+    """Have a launcher run the jobs; returns whether the user interrupted."""
+    from tagi_cli.experiment.settings import dump_settings
+    from tagi_cli.experiment.sweep_engines import engine
+    from tagi_cli.experiment.sweep_job import write_jobs
+    from tagi_cli.training.signals import Interruption
 
+    texts = {i: dump_settings(one) for i, one in enumerate(settings) if one is not None}
+    write_jobs(folder, command, texts)
+    ended = len(outcomes) - len(texts)
 
-def _show(outcomes: Sequence[_Outcome]) -> None:
-    keys = list(dict.fromkeys(key for one in outcomes for key in one.job.overrides))
-    names = ("valid_nll", "test_nll", "test_rmse", "epochs", "seconds")
-    metrics = [name for name in names if any(name in one.metrics for one in outcomes)]
-    show_table(
-        ["job", *keys, "status", *metrics],
-        [
-            [i, *(one.job.overrides.get(key) for key in keys), one.status]
-            + [one.metrics.get(name) for name in metrics]
-            for i, one in enumerate(outcomes)
-        ],
-    )
+    def tell(number: int) -> None:
+        nonlocal ended
+        ended += 1
+        outcome = outcomes[number]
+        if outcome.status != "waiting":
+            console.say(f"[{ended}/{len(outcomes)}] {words_of(outcome)}: {result_of(outcome)}")
+
+    with Interruption() as interruption:
+        run = engine(launcher, folder.absolute(), len(texts))
+        run_jobs(folder, outcomes, run, interruption.is_requested, tell)
+        return interruption.is_requested()

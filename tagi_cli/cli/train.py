@@ -18,6 +18,8 @@ usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] 
   group=option     choose a kind, e.g. arch=mlp noise=learned (`tagi ls`)
   key=value        set an option, e.g. trainer.max_epochs=50 (`tagi ls trainer`)
   -m, --multirun   run every combination of values: a=1,2  seed=range(0,3)  b=choice(x,y)
+  hydra/launcher=  what runs the jobs of -m: joblib, submitit_local, submitit_slurm, ray; else one
+                   after another. hydra.launcher.<option>=... as in Hydra (docs/sweeps.md)
   --cfg job        print the composed config and stop
 
 The run lands in outputs/<name>/<date>_<time>-<id>/. Ctrl-C saves where it stands, and
@@ -30,6 +32,7 @@ examples:
   tagi train data.path=houses.csv data.out_components=price
   tagi train config=my.yaml arch.width=200 trainer.max_epochs=50
   tagi train -m config=quickstart arch.width=16,50 seed='range(0,3)'
+  tagi train -m config=sweep hydra/launcher=joblib hydra.launcher.n_jobs=4
   tagi train trainer.resume=outputs/quickstart/2026-01-31_12-00-00-1f3a
 """
 
@@ -42,7 +45,12 @@ _SHOW = "--cfg=job"
 def run(arguments: list[str]) -> int:
     """Train once, or sweep; 130 where the user interrupted."""
     given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
-    from tagi_cli.cli.configuration import jobs_from, settings_from, take_checkpoint
+    from tagi_cli.cli.configuration import (
+        jobs_from,
+        launcher_from,
+        settings_from,
+        take_checkpoint,
+    )
     from tagi_cli.distributed import launched, one_message
     from tagi_cli.experiment.settings import dump_settings
 
@@ -57,7 +65,8 @@ def run(arguments: list[str]) -> int:
     if jobs is not None:
         from tagi_cli.cli.sweep import run_sweep, show_sweep
 
-        return show_sweep(jobs) if _SHOW in given else run_sweep(jobs, command)
+        launcher = launcher_from(rest)
+        return show_sweep(jobs) if _SHOW in given else run_sweep(jobs, launcher, command)
     with one_message():
         rest, checkpoint = take_checkpoint(rest)
         settings = settings_from(rest)

@@ -12,3 +12,4 @@ from tagi_cli.config.own import own_copy as own_copy
 from tagi_cli.config.reference import reference as reference
 from tagi_cli.config.sweep import Job as Job
 from tagi_cli.config.sweep import jobs as jobs
+from tagi_cli.config.sweep import launcher as launcher

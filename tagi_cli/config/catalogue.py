@@ -13,6 +13,9 @@ from tagi_cli.paths import resource_dir, user_path
 PRESETS = "config"
 """The group of presets."""
 
+HYDRA = "hydra"
+"""The folder of what concerns sweeps and not a single run."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -27,9 +30,10 @@ class Catalogue:
         return cls(registries, resource_dir("configs"))
 
     def groups(self) -> list[str]:
-        """Names of all groups that have options to choose from, without that of the presets."""
+        """Names of all groups of a run that have options to choose from, without the presets."""
         folders = [p.name for p in sorted(self.directory.iterdir()) if p.is_dir()]
-        return [name for name in dict.fromkeys([*self.registries, *folders]) if name != PRESETS]
+        names = dict.fromkeys([*self.registries, *folders])
+        return [name for name in names if name not in (PRESETS, HYDRA)]
 
     def files(self, group: str) -> dict[str, Path]:
         """The files of a group by option name (`forecast/sine` in a sub-folder)."""

@@ -72,7 +72,7 @@ def compose(
     tree = _layer(catalogue, [*sources, line], faults)
     for edit in edits:
         try:
-            _set(tree, edit)
+            assign(tree, edit)
         except UserError as error:
             faults.append(str(error))
     tree, unresolved = resolve(root, registries, tree)
@@ -214,7 +214,7 @@ def merge(into: dict[str, Any], extra: Mapping[str, Any]) -> None:
             into[key] = copy.deepcopy(value)
 
 
-def _set(tree: dict[str, Any], argument: Argument) -> None:
+def assign(tree: dict[str, Any], argument: Argument) -> None:
     """Apply one argument to the tree.
 
     Raises:

@@ -15,6 +15,9 @@ from tagi_cli.config.catalogue import PRESETS, Catalogue
 from tagi_cli.config.convert import shown
 from tagi_cli.errors import UserError, nearest
 
+TUNE = "tune"
+"""The key of a file that describes a search."""
+
 _REFUSED = (
     "is not taken from a config file. Allowed: hydra.mode, hydra.sweeper.params, and plain numbers "
     "in hydra.launcher"
@@ -24,7 +27,13 @@ _CODE = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_", "()")
 
 @dataclass
 class Sweep:
-    """The `hydra:` keys of a file: whether it sweeps by itself, and over what."""
+    """The `hydra:` keys of a file.
+
+    Attributes:
+        multirun: whether it sweeps by itself.
+        params: texts of the values to sweep over, by option.
+        launcher: numbers for the launcher, by dotted name.
+    """
 
     multirun: bool = False
     params: dict[str, str] = field(default_factory=dict)
@@ -38,11 +47,14 @@ class Source:
     Attributes:
         choices: by group, the option chosen.
         values: nested mapping of what is set; in a group of kinds without `kind`.
+        sweep: its `hydra:` keys.
+        tune: what it holds under `tune`, which is for the search and not for a run.
     """
 
     choices: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     sweep: Sweep = field(default_factory=Sweep)
+    tune: Any = None
     faults: list[str] = field(default_factory=list)
 
     def choose(self, catalogue: Catalogue, group: str, name: str) -> None:
@@ -66,6 +78,7 @@ def read_sources(catalogue: Catalogue, name: str, outer: tuple[Path, ...] = ()) 
     source, bases = Source(), []
     source.faults += [f"{path}: {fault}" for fault in _take_code(tree, "")]
     source.sweep = _sweep(tree.pop("hydra", None), path, source.faults)
+    source.tune = tree.pop(TUNE, None)
     for group, option in choices(tree.pop("defaults", None), path, source.faults):
         if group == PRESETS:
             bases.append(option)
@@ -182,14 +195,23 @@ def _sweep(found: Any, path: Path, faults: list[str]) -> Sweep:
         elif key == "sweeper" and isinstance(value, Mapping) and set(value) <= {"params"}:
             _params(value.get("params"), path, sweep, faults)
         elif key == "launcher" and isinstance(value, Mapping):
-            for name, number in value.items():
-                if isinstance(number, int | float) and not isinstance(number, bool):
-                    sweep.launcher[str(name)] = number
-                else:
-                    faults.append(f"{path}: hydra.launcher.{name} {_REFUSED}")
+            _numbers(value, "", path, sweep, faults)
         else:
             faults.append(f"{path}: hydra.{key} {_REFUSED}")
     return sweep
+
+
+def _numbers(
+    found: Mapping[Any, Any], prefix: str, path: Path, sweep: Sweep, faults: list[str]
+) -> None:
+    for key, value in found.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            _numbers(value, f"{name}.", path, sweep, faults)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            sweep.launcher[name] = value
+        else:
+            faults.append(f"{path}: hydra.launcher.{name} {_REFUSED}")
 
 
 def _params(found: Any, path: Path, sweep: Sweep, faults: list[str]) -> None:

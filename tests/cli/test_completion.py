@@ -42,7 +42,7 @@ from tagi_cli.cli.completion import candidates
         ("tagi eval checkpoint=b", ["checkpoint=best"]),
         ("tagi predict o", ["output=", "overwrite="]),
         ("tagi ls lay", ["layer"]),
-        ("tagi cp s", ["sine"]),
+        ("tagi cp si", ["sine"]),
         ("tagi cp sine m", ["mine.yaml", "my.csv"]),
         ("tagi compare ou", ["output=", "outputs/"]),
         ("tagi convert outputs/", ["outputs/my/"]),

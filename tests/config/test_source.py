@@ -127,6 +127,7 @@ def test_a_number_like_1e_minus_3_is_a_number(configs: Path, here: Path) -> None
 
 def test_a_file_that_only_describes_a_sweep_composes(configs: Path, here: Path) -> None:
     Path("my.yaml").write_text(
-        "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}, launcher: {n_jobs: 2}}"
+        "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}, launcher: {a: {n_jobs: 2}}}\n"
+        "tune: {trials: 3}"
     )
     assert settings(configs, "config=my.yaml").seed == 0

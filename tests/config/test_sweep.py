@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from small_schema import REGISTRIES, faults, settings
 
 from tagi_cli import config
+from tagi_cli.errors import UserErrors
+from tagi_cli.options import Registry, option
 
 
 def jobs(configs: Path, *arguments: str, multirun: bool = True) -> list[config.Job] | None:
@@ -97,11 +100,6 @@ def test_presets_can_be_swept(configs: Path) -> None:
     [
         ("seed: 1", ["seed=[1"], "seed: found [1, where a bracket is not closed"),
         (
-            "hydra: {launcher: {n_jobs: 2}}",
-            [],
-            "hydra.launcher.n_jobs: jobs run one after another; there is no launcher that takes it",
-        ),
-        (
             "hydra: {sweeper: {params: {seed: '(1'}}}",
             [],
             "hydra.sweeper.params.seed: found (1, which cannot be read.",
@@ -116,3 +114,101 @@ def test_faults(configs: Path, here: Path, text: str, arguments: list[str], mess
 
 def test_an_unreadable_file_is_left_to_composing(configs: Path, here: Path) -> None:
     assert jobs(configs, "config=none.yaml") == [config.Job(("config=none.yaml",), {})]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One after another."""
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What a job needs."""
+
+    cores: int = option(1, "Cores.", minimum=1)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Several at a time."""
+
+    n_jobs: int = option(-1, "Jobs at a time.")
+    queue: str | None = option(None, "Queue.")
+    remote: Inner = field(default_factory=Inner)
+
+
+LAUNCHERS = Registry("launcher")
+LAUNCHERS.register("basic", Alone, Alone)
+LAUNCHERS.register("pool", Pool, Pool)
+
+
+def launcher(configs: Path, *arguments: str) -> object:
+    return config.launcher(REGISTRIES, LAUNCHERS, arguments, configs)
+
+
+def test_a_launcher_takes_its_preset_then_numbers_of_files_then_arguments(
+    configs: Path, here: Path
+) -> None:
+    (configs / "hydra/launcher").mkdir(parents=True)
+    (configs / "hydra/launcher/pool.yaml").write_text(
+        "{n_jobs: 2, queue: slow, remote: {cores: 3}}"
+    )
+    Path("my.yaml").write_text("hydra: {launcher: {n_jobs: 4, remote: {cores: 5}}}")
+    words = ("config=my.yaml",)
+    assert launcher(configs, "seed=1,2") == Alone()
+    assert launcher(configs, "hydra/launcher=pool") == Pool(2, "slow", Inner(3))
+    assert launcher(configs, *words, "hydra/launcher=pool") == Pool(4, "slow", Inner(5))
+    given = ("hydra/launcher=pool", "hydra.launcher.queue=fast", "hydra.launcher.remote.cores=6")
+    assert launcher(configs, *words, *given) == Pool(4, "fast", Inner(6))
+    assert "hydra" not in config.Catalogue(REGISTRIES, configs).groups()
+
+
+def test_jobs_know_nothing_of_their_launcher(configs: Path) -> None:
+    found = jobs(configs, "hydra/launcher=pool", "hydra.launcher.n_jobs=2", "seed=1,2") or []
+    assert [job.arguments for job in found] == [("seed=1",), ("seed=2",)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["hydra/launcher=pol"],
+            "hydra/launcher: unknown launcher 'pol'. Did you mean 'pool'? Allowed: basic, pool",
+        ),
+        (["hydra/launcher=[pool]"], "hydra/launcher: unknown launcher ['pool']."),
+        (["hydra/launcher=basic,pool"], "hydra/launcher: takes one value for the whole sweep"),
+        (
+            ["hydra.launcher.n_jobs=2"],
+            "hydra.launcher.n_jobs: jobs run one after another, and no launcher takes it. "
+            "Choose one by hydra/launcher=<name>: pool",
+        ),
+        (
+            ["hydra/launcher=pool", "hydra.launcher.jobs=2"],
+            "hydra.launcher.jobs: unknown option. Did you mean 'n_jobs'? Allowed: n_jobs, queue",
+        ),
+        (
+            ["hydra/launcher=pool", "hydra.launcher.n_jobs=few"],
+            "hydra.launcher.n_jobs: found 'few'. Allowed: whole number",
+        ),
+        (
+            ["hydra/launcher=pool", "hydra.launcher.remote.cores=0"],
+            "hydra.launcher.remote.cores: found 0. Allowed: whole number, at least 1",
+        ),
+        (
+            ["hydra/launcher=pool", "hydra.launcher.n_jobs=1", "hydra.launcher.n_jobs.x=0"],
+            "hydra.launcher.n_jobs.x: n_jobs is 1, which has no options",
+        ),
+    ],
+)
+def test_faults_of_launchers(configs: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(UserErrors) as caught:
+        launcher(configs, *arguments)
+    assert caught.value.faults[0].startswith(message)
+
+
+def test_a_launcher_without_a_sweep_is_a_mistake(configs: Path) -> None:
+    words = ["hydra/launcher=pool", "hydra.launcher.n_jobs=2"]
+    assert faults(config.jobs, REGISTRIES, words, False, configs) == [
+        "hydra/launcher: a launcher runs the jobs of a sweep. Add -m (--multirun)",
+        "hydra.launcher.n_jobs: a launcher runs the jobs of a sweep. Add -m (--multirun)",
+    ]
