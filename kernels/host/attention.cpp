@@ -34,18 +34,13 @@ static inline void sum_tile(int m, int n, int tail, Range range, int k0, bool ad
                   add);
 }
 
-static Panels &own_panels() {
-    static thread_local Panels panels;
-    return panels;
-}
-
 // For m < M, n < N: sums over the k in range(m, rows, n) of term(m, k, right, right, own, s1, s2), where
 // pack(panels, n, columns, k, ks) prepares what is on the right, and own is what start(m, n, columns)
 // gave. store(m, n, columns, s1, s2, add) takes them, in parts to be added where K is long.
 template <typename Pack, typename Limits, typename Start, typename Term, typename Store>
 static void sums(int M, int N, int K, const Pack &pack, const Limits &range, const Start &start,
                  const Term &term, const Store &store) {
-    Panels &panels = own_panels();
+    Panels &panels = own<Panels>();
     for (int n = 0; n < N; n += WIDTH) {
         int count = N - n < WIDTH ? N - n : (int)WIDTH;
         for (int k0 = 0; k0 < K; k0 += DEPTH) {

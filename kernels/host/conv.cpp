@@ -6,7 +6,7 @@
 
 #include "unfold.hpp"
 
-// MAPS: maps that one packed panel serves at a time. TAPS: rows of a panel; one is left free, as rows are
+// MAPS: maps that one packed panel serves at a time, or taps that are folded at a time. TAPS: rows of a panel; one is left free, as rows are
 // written in whole vectors. PLACEMENTS, STRIDE: rows that are unfolded to be transposed into a panel.
 enum { MAPS = 96, TAPS = DEPTH - 1, PLACEMENTS = 128, STRIDE = PLACEMENTS + LANES };
 
@@ -16,11 +16,6 @@ struct Workspace {
     Run runs[PLACEMENTS];
     real rows[2][WIDTH * STRIDE];
 };
-
-static Workspace &workspace() {
-    static thread_local Workspace of_this_thread;
-    return of_this_thread;
-}
 
 // Into how many parts to cut each of `tasks` tasks so that no thread is idle.
 static int parts_of(int tasks, int most) {
@@ -55,7 +50,7 @@ static void correlate(const Window &w, int B, const Operands &weights, const Ope
     const long N = (long)B * PQ;
     const int strips = (int)((N + WIDTH - 1) / WIDTH);
     parallel(strips * w.groups, (double)N * K * w.O, [&](int task) {
-        Workspace &work = workspace();
+        Workspace &work = own<Workspace>();
         Panels &panels = work.panels;
         const int group = task / strips;
         const long first = (long)(task % strips) * WIDTH;
@@ -111,7 +106,7 @@ static void spread(const Window &w, int B, const Operands &weights, const Operan
     const int images = least(B, (256 + PQ - 1) / PQ), batches = (B + images - 1) / images;
     const int parts = parts_of(batches * w.groups, channels);
     parallel(batches * w.groups * parts, (double)B * PQ * K * w.O, [&](int task) {
-        Workspace &work = workspace();
+        Workspace &work = own<Workspace>();
         Panels &panels = work.panels;
         const int b = task / (w.groups * parts) * images, group = task / parts % w.groups;
         const int part = task % parts, from = channels * part / parts;
@@ -139,12 +134,16 @@ static void spread(const Window &w, int B, const Operands &weights, const Operan
                 else
                     squares(panels.p[1], panels.p[0], THIRD ? panels.p[2] : nullptr,
                             (long)depth * WIDTH);
-                for (int k = from * w.kh * w.kw; k < to * w.kh * w.kw; k += HEIGHT) {
-                    const int rows = least(HEIGHT, to * w.kh * w.kw - k);
-                    const long at = (long)(group * maps + o) * K + k;
-                    product_strip<THIRD>(rows, depth, weights.first + at, weights.second + at,
-                                        THIRD ? weights.third + at : nullptr, 1, K, panels, work.c1,
-                                        work.c2, WIDTH, count, false);
+                for (int k = from * w.kh * w.kw; k < to * w.kh * w.kw; k += MAPS) {
+                    const int rows = least(MAPS, to * w.kh * w.kw - k);
+                    for (int t = 0; t < rows; t += HEIGHT) {
+                        const long at = (long)(group * maps + o) * K + k + t;
+                        product_strip<THIRD>(least(HEIGHT, rows - t), depth, weights.first + at,
+                                            weights.second + at,
+                                            THIRD ? weights.third + at : nullptr, 1, K, panels,
+                                            work.c1 + t * WIDTH, work.c2 + t * WIDTH, WIDTH, count,
+                                            false);
+                    }
                     fold(w, x1, x2, work.c1, work.c2, group, work.runs, runs, k, rows);
                 }
             }
@@ -163,7 +162,7 @@ static void weigh(const Window &w, int B, const real *z1, const real *z2, const 
     const int blocks = (maps + HEIGHT - 1) / HEIGHT;
     const int parts = parts_of(whole, blocks);
     parallel(whole * parts, (double)B * PQ * K * w.O, [&](int task) {
-        Workspace &work = workspace();
+        Workspace &work = own<Workspace>();
         Panels &panels = work.panels;
         const int group = task / parts % w.groups, part = task % parts;
         const int k = task / (parts * w.groups) * WIDTH, count = least(WIDTH, K - k);

@@ -51,15 +51,29 @@ static inline void along(int W, int Q, int kw, int sw, int left, const Body &bod
     else if (kw == 3 && sw == 1) call<3, 1>(__VA_ARGS__);    \
     else call<0, 0>(__VA_ARGS__);
 
+// Rows of pixels up to this long are summed before windows are: across rows vectorises, along them hardly does.
+enum { LINE = 2048 };
+
 template <int KW, int SW>
 static void average(real *__restrict__ out, const real *__restrict__ in, real share, WINDOW) {
+    real sums[LINE];
     for (int p = 0; p < P; ++p, out += Q) {
         const Span y(p * sh - top, kh, H);
-        for (int i = y.first; i < y.last; ++i) {
-            const real *row = in + (long)i * W;
+        const int rows = W <= LINE ? y.last - y.first : 1;
+        for (int i = y.first; i < y.last; i += rows) {
+            const real *line = in + (long)i * W;
+            if (rows > 1) {
+                const real *next = line + W;
+                SIMD for (int x = 0; x < W; ++x) sums[x] = line[x] + next[x];
+                for (int r = 2; r < rows; ++r) {
+                    next += W;
+                    SIMD for (int x = 0; x < W; ++x) sums[x] += next[x];
+                }
+                line = sums;
+            }
             along<KW, SW>(W, Q, kw, sw, left, [=](int q, int first, int last) {
                 real sum = 0;
-                for (int x = first; x < last; ++x) sum += row[x];
+                for (int x = first; x < last; ++x) sum += line[x];
                 out[q] = i == y.first ? share * sum : out[q] + share * sum;
             });
         }
@@ -69,13 +83,26 @@ static void average(real *__restrict__ out, const real *__restrict__ in, real sh
 template <int KW, int SW>
 static void distribute(real *__restrict__ pixels, const real *__restrict__ entries, real share,
                        WINDOW) {
+    real sums[LINE];
     for (int p = 0; p < P; ++p, entries += Q) {
-        const Span y(p * sh - top, kh, H);
-        for (int i = y.first; i < y.last; ++i) {
-            real *row = pixels + (long)i * W;
+        const auto send = [=](real *__restrict__ line) {
             along<KW, SW>(W, Q, kw, sw, left, [=](int q, int first, int last) {
-                for (int x = first; x < last; ++x) row[x] += share * entries[q];
+                for (int x = first; x < last; ++x) line[x] += share * entries[q];
             });
+        };
+        const Span y(p * sh - top, kh, H);
+        const bool together = W <= LINE && y.last - y.first > 1;
+        if (together) {
+            SIMD for (int x = 0; x < W; ++x) sums[x] = 0;
+            send(sums);
+        }
+        for (int i = y.first; i < y.last; ++i) {
+            real *__restrict__ row = pixels + (long)i * W;
+            if (!together) {
+                send(row);
+            } else {
+                SIMD for (int x = 0; x < W; ++x) row[x] += sums[x];
+            }
         }
     }
 }

@@ -60,6 +60,27 @@ static inline vec load_part(const real *from, int n) {
 #endif
 }
 
+// The elements of a vector whose bit is set, zero elsewhere; nothing else is touched.
+static inline vec load_lanes(const real *from, unsigned long long bits) {
+#if defined(__AVX512F__) && defined(TAGI_DOUBLE)
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)bits, from);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)bits, from);
+#elif defined(__AVX__)
+    const index_vec lanes = ((index)bits >> numbers(typename Count<LANES>::type()) & 1) != 0;
+#if defined(TAGI_DOUBLE)
+    return (vec)_mm256_maskload_pd(from, (__m256i)lanes);
+#else
+    return (vec)_mm256_maskload_ps(from, (__m256i)lanes);
+#endif
+#else
+    vec x = {};
+    for (int i = 0; i < LANES; ++i)
+        if (bits >> i & 1) x[i] = from[i];
+    return x;
+#endif
+}
+
 static inline void store_part(real *to, vec x, int n) {
     if (n >= LANES) {
         *(vec_anywhere *)to = x;
@@ -82,6 +103,15 @@ static inline void store_part(real *to, vec x, int n) {
 struct Panels {
     alignas(64) real p[3][DEPTH * WIDTH];
 };
+
+// This thread's `Of`. Its address goes through an `asm`, else compilers look it up anew in inner loops, by a call.
+template <typename Of>
+static inline Of &own() {
+    static thread_local Of of_this_thread;
+    Of *found = &of_this_thread;
+    asm("" : "+r"(found));
+    return *found;
+}
 
 // ROWS x COLUMNS vectors of both results; the last vector has `tail` columns.
 template <int ROWS, int COLUMNS, bool THIRD>
@@ -154,7 +184,7 @@ static void products(int M, int N, int K, const real *A1, const real *A2, const 
     if (K == 0 && !accumulate)
         for (long i = 0; i < (long)M * N; ++i) C1[i] = C2[i] = 0;
     parallel(strips, (double)M * N * K, [&](int strip) {
-        static thread_local Panels panels;
+        Panels &panels = own<Panels>();
         int first = strip * WIDTH, count = N - first < WIDTH ? N - first : WIDTH;
         for (int k = 0; k < K; k += DEPTH) {
             int depth = K - k < DEPTH ? K - k : DEPTH;

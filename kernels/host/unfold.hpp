@@ -69,18 +69,6 @@ static inline void read_row(real *__restrict__ to, const real *from, int step, i
     }
 }
 
-// row[x + j step] += from[j], nothing outside.
-static inline void add_row(real *to, const real *__restrict__ from, int step, int low, int high) {
-    if (step == 1) {
-        for (int v = low; v < high; v += LANES) {
-            const int n = least(high - v, LANES);
-            store_part(to + v, load_part(to + v, n) + load_part(from + v, n), n);
-        }
-    } else {
-        for (int j = low; j < high; ++j) to[j * step] += from[j];
-    }
-}
-
 // A tap of a group: channel and place in the kernel, counted up one by one.
 struct Tap {
     int c, i, j;
@@ -119,16 +107,60 @@ static void unfold(const Window &w, real *to1, real *to2, int stride, const real
     }
 }
 
+// row[x] += from[j] for the pixels x = j step; none outside.
+static inline void add_row(real *to, const real *__restrict__ from, int step, int low, int high) {
+    for (int j = low; j < high; ++j) to[j * step] += from[j];
+}
+
+// row[x] += sum over taps u < taps of from[u WIDTH + x - u dw], for the pixels x from `low` on and before `high`
+// of a row, for two images; `count` <= WIDTH placements exist. The sums stay in registers: to load what was
+// stored a moment ago, a lane further, would have to wait for it.
+static inline void add_taps(real *to1, real *to2, const real *from1, const real *from2, int taps,
+                            int dw, int count, int low, int high) {
+    const unsigned long long all = (1ull << count) - 1;
+    for (int x = low; x < high; x += LANES) {
+        const int n = least(high - x, LANES);
+        vec sum1 = load_part(to1 + x, n), sum2 = load_part(to2 + x, n);
+        for (int u = 0; u < taps; ++u) {
+            const int shift = u * dw - x;
+            if (shift <= -count || shift >= LANES) continue;
+            const unsigned long long bits = shift < 0 ? all >> -shift : all << shift;
+            sum1 += load_lanes(from1 + u * WIDTH - shift, bits);
+            sum2 += load_lanes(from2 + u * WIDTH - shift, bits);
+        }
+        store_part(to1 + x, sum1, n);
+        store_part(to2 + x, sum2, n);
+    }
+}
+
 // The adjoint: add rows of WIDTH placements to the pixels that they come from.
 static void fold(const Window &w, real *image1, real *image2, const real *from1, const real *from2,
                  int group, const Run *runs, int n, int k, int rows) {
     Tap tap(w, k);
-    for (int t = 0; t < rows; ++t, tap.next(w)) {
-        along(w, tap, group, runs, n, [&](const Run &run, long pixel, int low, int high) {
-            const int at = t * WIDTH + run.at;
-            add_row(image1 + pixel, from1 + at, w.sw, low, high);
-            add_row(image2 + pixel, from2 + at, w.sw, low, high);
-        });
+    for (int t = 0; t < rows;) {
+        const int taps = w.sw == 1 ? least(w.kw - tap.j, rows - t) : 1;
+        if (taps > 1) {
+            const long plane = (long)(group * w.channels() + tap.c) * w.pixels();
+            for (int r = 0; r < n; ++r) {
+                const Run &run = runs[r];
+                const int y = run.y + tap.i * w.dh, x = run.x + tap.j * w.dw;
+                if (y < 0 || y >= w.H) continue;
+                const int low = x < 0 ? -x : 0;
+                const int high = least(w.W - x, (taps - 1) * w.dw + run.count);
+                const long pixel = run.b * w.C * w.pixels() + plane + (long)y * w.W + x;
+                const int at = t * WIDTH + run.at;
+                add_taps(image1 + pixel, image2 + pixel, from1 + at, from2 + at, taps, w.dw,
+                         run.count, low, high);
+            }
+        } else {
+            along(w, tap, group, runs, n, [&](const Run &run, long pixel, int low, int high) {
+                const int at = t * WIDTH + run.at;
+                add_row(image1 + pixel, from1 + at, w.sw, low, high);
+                add_row(image2 + pixel, from2 + at, w.sw, low, high);
+            });
+        }
+        t += taps;
+        for (int u = 0; u < taps; ++u) tap.next(w);
     }
 }
 
