@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagi_cli.cli.arguments import flags
 from tagi_cli.cli.train import SWEEP
-from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.errors import UserError, UserErrors, listing
 
 if TYPE_CHECKING:
     from tagi_cli.data import Dataset
@@ -89,8 +89,8 @@ class _Check:
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
         return [
             *(f"note: {notice}" for notice in (*settings.trainer.remarks(), *notices)),
-            f"data: {dataset.name}, {', '.join(parts)} rows; {', '.join(encoder.inputs)} -> "
-            f"{', '.join(encoder.outputs)}",
+            f"data: {dataset.name}, {', '.join(parts)} rows; {listing(encoder.inputs)} -> "
+            f"{listing(encoder.outputs)}",
             f"network: {network.members} x {network.parameters:,} parameters on {network.backend}",
         ]
 

@@ -63,9 +63,9 @@ def run(arguments: list[str]) -> int:
         _options(plain[group], f"{group}.")
     else:
         known = ["config", *kinds, *plain, *nested]
-        raise UserError(
-            f"unknown group '{group}'.{nearest(group, known)} Allowed: {listing(known)}"
-        )
+        inside = [f"{one}.{group}" for one, of in {**kinds, **nested}.items() if group in of]
+        hint = f" Did you mean '{inside[0]}'?" if inside else nearest(group, known)
+        raise UserError(f"unknown group '{group}'.{hint} Allowed: {listing(known, 40)}")
     return 0
 
 

@@ -36,7 +36,7 @@ def opening(
         for part in ("train", "valid", "test")
         if len(getattr(dataset, part))
     )
-    layers = " - ".join(str(size) for size in _widths(dataset, summary))
+    layers = " - ".join(_widths(dataset, summary))
     plural = "s" if summary.members > 1 else ""
     lines = {
         "data": f"{dataset.name}: {facts['rows']:,} rows, {_names(dataset.encoder.inputs)} -> "
@@ -118,11 +118,13 @@ def _names(names: Sequence[str]) -> str:
     return shown if len(names) <= _LISTED else f"{len(names)} columns"
 
 
-def _widths(dataset: Dataset, summary: Summary) -> list[int]:
-    """Units from layer to layer, where the number changes."""
-    widths = [int(dataset.encoder.input_shape[-1])]
-    widths += [int(layer.output[-1]) for layer in summary.layers if layer.parameters]
-    return widths
+def _widths(dataset: Dataset, summary: Summary) -> list[str]:
+    """Units of a step, or sizes of an image: of the input, and of each layer with parameters."""
+    shapes = [layer.output for layer in summary.layers if layer.parameters]
+    return [
+        "x".join(map(str, shape)) if len(shape) > 2 else str(shape[-1])
+        for shape in (dataset.encoder.input_shape, *shapes)
+    ]
 
 
 def _time(summary: Mapping[str, Any]) -> str:

@@ -61,6 +61,10 @@ class Module:
         """Whether an input is a single row, without the axis of the batch."""
         return False
 
+    def __repr__(self) -> str:
+        own = [(name, var) for name, var in vars(self).items() if isinstance(var, BaseVar)]
+        return f"{type(self).__name__}({', '.join(f'{name}={var.shape}' for name, var in own)})"
+
     def vars(self, scope: str = "") -> VarCollection:
         """All variables, those of modules among the attributes included.
 

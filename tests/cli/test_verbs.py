@@ -122,6 +122,14 @@ def test_check_goes_through_the_jobs_of_a_sweep(tagi: Tagi) -> None:
     assert "data.limit=1: " in tagi(*words, "data.limit=1,9").err
 
 
+def test_check_names_a_few_of_many_columns(tagi: Tagi) -> None:
+    names = [f"c{i}" for i in range(20)]
+    rows = [names, *([str(i * j) for j in range(20)] for i in range(30))]
+    Path("wide.csv").write_text("\n".join(",".join(row) for row in rows), encoding="utf-8")
+    answer = tagi("check", "data.path=wide.csv", "data.out_components=c19", "kernels=numpy")
+    assert "; c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, ... (7 more) -> c19" in answer.out
+
+
 def test_check_fits_layers_together(tagi: Tagi) -> None:
     layers = "arch.layers=[{kind: linear, output_size: 4}]"
     answer = tagi("check", "data=yacht", "arch=sequential", layers, "kernels=numpy")
@@ -227,6 +235,10 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ("show run=nowhere", "run folder 'nowhere' does not exist"),
         ("show run=nowhere seed=1", "seed: unknown. Allowed: run=..."),
         ("ls archs", "unknown group 'archs'. Did you mean 'arch'? Allowed: config, task, "),
+        (
+            "ls conv2d",
+            "unknown group 'conv2d'. Did you mean 'layer.conv2d'? Allowed: config, task, ",
+        ),
         ("ls arch.mpl", "arch: unknown kind 'mpl'. Did you mean 'mlp'? Allowed: "),
         ("ls data.yacht", "'data' has no kinds. Allowed: task, arch, noise"),
         ("ls a b", "found 2 words. Allowed: [group]"),

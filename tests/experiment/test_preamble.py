@@ -54,6 +54,22 @@ def test_only_a_run_that_is_not_complete_can_go_on(tmp_path: Path) -> None:
     assert said(tmp_path, {"status": "interrupted"})[1].startswith("continue: tagi train trainer.")
 
 
+def test_images_are_shown_with_all_their_sizes(
+    trained: Path, make_settings: Callable[..., Settings]
+) -> None:
+    layers = [
+        {"kind": "linear", "output_size": 12},
+        {"kind": "reshape", "shape": [1, 3, 4]},
+        {"kind": "conv2d", "out_channels": 2, "kernel_size": 2},
+        {"kind": "linear", "output_size": 1},
+    ]
+    settings = make_settings(arch={"kind": "sequential", "layers": layers})
+    dataset, out = data.load(settings.data), StringIO()
+    summary = summarise(settings, dataset.encoder, make_backend(settings))
+    preamble.opening(Console(file=out), settings, dataset, summary, RunFolder(trained), [])
+    assert " 3 - 12 - 2x2x3 - 1, " in out.getvalue()
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_notes_are_broken_between_words_on_a_terminal_alone(
     trained: Path, make_settings: Callable[..., Settings], terminal: bool

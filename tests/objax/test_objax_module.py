@@ -37,6 +37,11 @@ def test_a_module_of_ones_own_runs_as_one_network() -> None:
     assert list(module.vars().keys()) == ["(Residual).main(Linear).b", "(Residual).main(Linear).w"]
 
 
+def test_modules_show_the_shapes_of_their_variables() -> None:
+    chain = objax.nn.Sequential([objax.nn.Linear(3, 2), Residual(2)])
+    assert repr(chain) == "[Linear(b=(2,), w=(3, 2)), Residual()]"
+
+
 def test_it_is_trained_as_one_network() -> None:
     """The same as the residual block of `tagi_cli.nn` with the same prior."""
     module, layer = Residual(3), nn.Linear(3, 3)

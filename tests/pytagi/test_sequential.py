@@ -32,6 +32,10 @@ def rows(count: int, seed: int = 1, width: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
 
 
+def test_a_network_shows_its_layers() -> None:
+    assert repr(regression()) == "Sequential(Linear(3,8), ReLU(), Linear(8,2))"
+
+
 def test_a_seed_makes_the_prior_repeatable() -> None:
     x = rows(4)
     found = []

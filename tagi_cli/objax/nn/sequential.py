@@ -32,6 +32,9 @@ class Sequential(Module, list[Item]):
     def __init__(self, iterable: Iterable[Item] = ()) -> None:
         list.__init__(self, iterable)
 
+    def __repr__(self) -> str:
+        return list.__repr__(self)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The items applied to the first argument; without items the arguments as they are."""
         for i, item in enumerate(self):

@@ -117,6 +117,9 @@ class BaseLayer:
         """Name and sizes, e.g. `Linear(2,3)`."""
         return type(self).__name__ + "()" if self._layer is None else interop.info(self._layer)
 
+    def __repr__(self) -> str:
+        return self.get_layer_info()
+
     def get_layer_name(self) -> str:
         """Name of the layer, e.g. `Linear`."""
         return type(self).__name__

@@ -335,6 +335,9 @@ class Sequential(Recurrent):
         """One line per layer."""
         return "".join(f"{layer.get_layer_info()}\n" for layer in self._layers)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self._layers))})"
+
     def preinit_layer(self) -> None:
         """Draw the prior of all layers now; it is done already where the input's size is known.
 
