@@ -10,11 +10,11 @@ class Pace:
 
     Args:
         batch_size: rows of a batch.
-        seconds: of a slice.
+        seconds: of a slice. Half of the 0.1 s that may pass between two looks, as speed varies.
         ranks: they choose together, by what the first of them has seen.
     """
 
-    def __init__(self, batch_size: int, seconds: float = 0.1, ranks: Communicator = ALONE) -> None:
+    def __init__(self, batch_size: int, seconds: float = 0.05, ranks: Communicator = ALONE) -> None:
         self._ranks = ranks
         self.batch_size = batch_size
         self.seconds = seconds

@@ -150,8 +150,8 @@ def test_slices_do_not_matter(step: float) -> None:
     assert max(slices) == (4 if step == 10 else 37)
 
 
-def test_slices_take_a_tenth_of_a_second() -> None:
-    """At 1 ms per batch that is a hundred batches, once the speed is known."""
+def test_slices_take_half_of_a_tenth_of_a_second() -> None:
+    """At 1 ms per batch that is fifty batches, once the speed is known."""
     clock = FakeClock()
 
     def work(learner: LinearLearner, row: int) -> None:
@@ -163,7 +163,7 @@ def test_slices_take_a_tenth_of_a_second() -> None:
     ).fit()
     slices = [end - begin for begin, end in made[0].calls]
     assert slices[0] == 4
-    assert all(390 <= rows <= 400 for rows in slices[4:-1])
+    assert all(195 <= rows <= 200 for rows in slices[4:-1])
 
 
 def test_more_than_a_batch_of_rows_is_needed() -> None:
