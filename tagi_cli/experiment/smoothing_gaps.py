@@ -103,11 +103,8 @@ def _taken(column: Column, rows: Rows, missing: Mask) -> Column:
 
 
 def _at(column: Column, rows: Rows, absent: Mask, times: NDArray[Any]) -> Column:
-    """Some rows of the column of times; those absent have `times`, as `data.times` gives them."""
-    if isinstance(column, NumberColumn):
-        values = column.values[rows]
-        values[absent] = times
-        return NumberColumn(values)
+    """Some rows of a column of dates; those absent have `times`, in microseconds since 1970."""
+    assert isinstance(column, TextColumn)
     zoned = datetime.fromisoformat(column.labels[0]).tzinfo is not None
     moments = np.datetime_as_string(times.astype("datetime64[us]"))
     codes = column.codes[rows]
