@@ -8,39 +8,64 @@ from tagi_cli.cli.arguments import keyed
 from tagi_cli.errors import UserError
 
 HELP = """
-Predict new rows: means, standard deviations and intervals.
+Predict new rows, or what comes after the end of series: means, standard deviations and intervals.
 
 usage: tagi predict run=<run folder> input=<file> output=<file.csv>
+       tagi predict run=<run folder> horizon=<steps> [input=<file>] [output=<file.csv>]
                     [checkpoint=best|last|<file or CSV folder>] [overwrite=true]
 
   input=...        a table with the run's input columns, in any order
-  output=...       one line per row and output: row, component, mu, sd_epistemic, sd_noise, sd,
-                   lo_90, hi_90, in the units of the data
+  output=...       one line per row and output: row (of series: instance, slice, time, step),
+                   component, mu, sd_epistemic, sd_noise, sd, lo_90, hi_90, in the units of the data
+  horizon=48       go on so many steps after the end of each series: those of the run's data, or of
+                   input=... . With it output=... may be left out (predictions/forecast.csv of the
+                   run); beside the table stand fan charts of some series (.svg, .png, .json)
   checkpoint=best  which networks (default best)
   overwrite=true   replace the output file if it is there
 
 examples:
   tagi predict run=outputs/houses/2026-01-31_12-00-00-1f3a input=new.csv output=predicted.csv
+  tagi predict run=outputs/sales/2026-01-31_12-00-00-77b0 horizon=12 output=next_year.csv
 """
 
 
 def run(arguments: list[str]) -> int:
     """Write the predictions and say where."""
-    given = keyed(arguments, ["run", "input", "output"], ["checkpoint", "overwrite"])
+    ahead = any(argument.startswith("horizon=") for argument in arguments)
+    needed = ["run", "horizon"] if ahead else ["run", "input", "output"]
+    free = ["input", "output"] if ahead else []
+    given = keyed(arguments, needed, [*free, "checkpoint", "overwrite"])
     overwrite = given.get("overwrite", "false")
     if overwrite not in ("true", "false"):
         raise UserError(f"overwrite: found '{overwrite}'. Allowed: true or false")
-    from tagi_cli.experiment.evaluation import predict
-
     notices: list[str] = []
-    path = predict(
-        given["run"],
-        given["input"],
-        given["output"],
-        given.get("checkpoint", "best"),
-        overwrite=overwrite == "true",
-        notices=notices,
-    )
+    checkpoint = given.get("checkpoint", "best")
+    if ahead:
+        from tagi_cli.experiment.continuing import predict_ahead
+
+        steps = given["horizon"]
+        if not (steps.isascii() and steps.isdigit() and int(steps) > 0):
+            raise UserError(f"horizon: found '{steps}'. Allowed: a number of steps, at least 1")
+        path = predict_ahead(
+            given["run"],
+            int(steps),
+            given.get("input"),
+            given.get("output"),
+            checkpoint,
+            overwrite=overwrite == "true",
+            notices=notices,
+        )
+    else:
+        from tagi_cli.experiment.evaluation import predict
+
+        path = predict(
+            given["run"],
+            given["input"],
+            given["output"],
+            checkpoint,
+            overwrite=overwrite == "true",
+            notices=notices,
+        )
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
     print(path)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tagi_cli.data.bundled import BUNDLED as BUNDLED
     from tagi_cli.data.dataset import Dataset as Dataset
     from tagi_cli.data.dataset import load as load
+    from tagi_cli.data.dataset import source_table as source_table
     from tagi_cli.data.encoder import Encoder as Encoder
     from tagi_cli.data.options import DataOptions as DataOptions
     from tagi_cli.data.parts import Part as Part
@@ -29,6 +30,7 @@ _HOMES = {
     "Windows": "windows",
     "load": "dataset",
     "read_table": "sources",
+    "source_table": "dataset",
 }
 
 __all__ = list(_HOMES)

@@ -142,6 +142,15 @@ def _check_roles(options: DataOptions) -> None:
         raise UserErrors(faults)
 
 
+def source_table(options: DataOptions, notices: list[str]) -> Table:
+    """The whole table that the options name.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    return _source(options, notices)[0]
+
+
 def _source(options: DataOptions, notices: list[str]) -> tuple[Table, str, str, tuple[str, ...]]:
     """The table, its name, the sha256 of its source, and its usual targets."""
     if options.path is None:

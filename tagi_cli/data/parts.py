@@ -76,6 +76,21 @@ class Part:
         """How often the scalers of the components repeat."""
         return int(math.prod(self.y.shape[1:]) // max(self.center_y.shape[1], 1))
 
+    def take(self, index: Rows) -> Part:
+        """Some of these examples."""
+        return Part(
+            self.x[index],
+            self.y[index],
+            self.raw[index],
+            self.rows[index],
+            self.center_y if len(self.center_y) == 1 else self.center_y[index],
+            self.scale_y if len(self.scale_y) == 1 else self.scale_y[index],
+            None if self.index is None else self.index[index],
+            None if self.time is None else self.time[index],
+            self.series,
+            None if self.lengths is None else self.lengths[index],
+        )
+
     def followed_by(self, other: Part) -> Part:
         """These examples and then those of `other`, a part of the same data."""
         return Part(

@@ -62,6 +62,7 @@ def load_windows(
     inputs, series = without_gaps(table, series, components.inputs, options.missing, notices)
     if options.min_slice is not None:
         series = _without_short(series, options.min_slice, table, notices)
+    _check_lengths(series, purpose, table.source)
     chunks = _chunks(series, options, purpose, notices)
     chunks.check(series, table.source)
     _note_targets_shown(chunks, components, notices)
@@ -134,6 +135,32 @@ def _check_observed(table: Table, components: Components, series: Series) -> Non
             f"{table.source}: {series.label(int(empty[0]))} has no value at all of the target "
             f"'{targets}'{more}; leave its rows out"
         )
+
+
+def _check_lengths(series: Series, purpose: Purpose, source: str) -> None:
+    """Make sure that series are longer than what is tested, and the rest than a season.
+
+    Raises:
+        UserError: one is not.
+    """
+    if purpose.horizon is None:
+        return
+    longest = np.zeros(len(series.names), dtype=np.int64)
+    np.maximum.at(longest, series.slice_codes, series.lengths)
+    left = longest - purpose.horizon
+    for name, rows, found, what in (
+        ("horizon", purpose.horizon, longest, "of"),
+        ("season", purpose.season or 1, left, "that"),
+    ):
+        short = np.flatnonzero((longest > 0) & (found <= rows))
+        if len(short):
+            code = int(short[0])
+            more = f" ({len(short) - 1} more series likewise)" if len(short) > 1 else ""
+            after = "" if what == "of" else " has before the tested ones"
+            raise UserError(
+                f"{source}: forecast.{name}: {rows} rows are no fewer than the {found[code]} "
+                f"{what} {series.label(code)}{after}{more}"
+            )
 
 
 def _chunks(series: Series, options: DataOptions, purpose: Purpose, notices: list[str]) -> Chunks:

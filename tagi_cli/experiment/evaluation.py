@@ -12,12 +12,9 @@ from tagi_cli.experiment import laws, tasks
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.model import Model
-from tagi_cli.paths import user_path
+from tagi_cli.experiment.new_file import new_file
 
 SPLITS = ("train", "valid", "test")
-
-_CSV = (".csv", ".txt", "")
-"""Endings of the file that `predict` writes."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,8 @@ def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str
         raise UserError(f"split: the {split} part of this run is empty")
     if split == "train" or (split == "valid" and model.settings.trainer.refit):
         notices.append(f"the {split} rows were learnt; only unseen rows show how good a model is")
-    return model.predict_part(part, continues=True)
+    law = model.predict_part(part, continues=True)
+    return model.compared(law, part, tested=split == "test")
 
 
 def _predict_file(model: Model, path: str, notices: list[str]) -> Law:
@@ -137,20 +135,7 @@ def predict(
     Raises:
         UserError: a file is missing or does not fit, or `output` is there already.
     """
-    path = user_path(output)
-    if path.suffix.lower() not in _CSV:
-        raise UserError(
-            f"output: {path} ends in {path.suffix}, but what is written is CSV. Allowed: a name "
-            f"that ends in {_CSV[0]}"
-        )
-    if not path.parent.is_dir():
-        raise UserError(f"output: there is no folder {path.parent}; make it, or name another")
-    if path.exists() and not path.is_file():
-        raise UserError(f"output: {path} is there and is not a plain file; name another")
-    if path.exists() and not overwrite:
-        raise UserError(
-            f"output: {path} is there already; name another file, or set overwrite=true"
-        )
+    path = new_file(output, overwrite=overwrite)
     model = Model.load(run, checkpoint)
     try:
         law = model.predict_table(data.read_table(input, notices), notices, targets=False)

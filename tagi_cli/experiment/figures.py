@@ -63,10 +63,32 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Axes], None]) -> 
         axes.set_title(title, loc="left", pad=11)
         paint(axes)
         _make_room(axes)
-        svg, png = io.StringIO(), io.BytesIO()
-        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
-    return Figure(name, title, caption, svg.getvalue(), png.getvalue())
+        svg, png = _rendered(canvas)
+    return Figure(name, title, caption, svg, png)
+
+
+def draw_panels(
+    name: str, title: str, caption: str, paints: Sequence[Callable[[Axes], None]]
+) -> Figure:
+    """A figure with a pair of axes for each of `paints`, two side by side."""
+    from matplotlib.figure import Figure as Canvas
+
+    columns = min(2, len(paints))
+    rows = -(-len(paints) // columns)
+    with _style(name):
+        canvas = Canvas(figsize=(_SIZE[0] * columns, _SIZE[1] * rows), layout="constrained")
+        for place, paint in enumerate(paints, 1):
+            paint(canvas.add_subplot(rows, columns, place))
+        svg, png = _rendered(canvas)
+    return Figure(name, title, caption, svg, png)
+
+
+def _rendered(canvas: Any) -> tuple[str, bytes]:
+    """As SVG and PNG, the same each time."""
+    svg, png = io.StringIO(), io.BytesIO()
+    canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    canvas.savefig(png, format="png", dpi=160, metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()
 
 
 def _make_room(axes: Axes) -> None:

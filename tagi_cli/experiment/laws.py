@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tagi_cli.data import Encoder
-from tagi_cli.experiment import class_diagnostics, class_predictions, diagnostics, predictions
+from tagi_cli.experiment import (
+    class_diagnostics,
+    class_predictions,
+    diagnostics,
+    forecast_diagnostics,
+    predictions,
+)
 from tagi_cli.experiment.class_predictions import ClassPredictions
+from tagi_cli.experiment.forecasting import Forecasts
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Floats, Predictions
 from tagi_cli.training.classification import classification_metrics
@@ -50,6 +58,7 @@ def in_original_units(
     if encoder.windowing is not None:
         first, last = encoder.windowing.chunks.targets
         steps = tuple(range(first, last + 1))
+        places = replace(places, clock=encoder.windowing.step)
     return Predictions(
         encoder.outputs, places, y, mu * scale + center, epistemic * scale**2, noise * scale**2,
         steps, lengths,
@@ -70,7 +79,11 @@ def metrics(law: Law) -> dict[str, Any]:
         return classification_metrics(law.label, law.mean)
     apart = law.by_component
     assert apart.y is not None
-    return regression_metrics(apart.y, apart.mu, apart.var, apart.names)
+    found = regression_metrics(apart.y, apart.mu, apart.var, apart.names)
+    if isinstance(law, Forecasts):
+        components = found.pop("components")
+        found |= law.metrics() | {"components": components}
+    return found
 
 
 def write_csv(path: Path, law: Law) -> None:
@@ -89,4 +102,6 @@ def diagnose(law: Law) -> list[dict[str, Any]]:
     """JSON-able numbers for the figures, one mapping for each group of them."""
     if isinstance(law, ClassPredictions):
         return class_diagnostics.diagnose(law)
+    if isinstance(law, Forecasts):
+        return forecast_diagnostics.diagnose(law)
     return diagnostics.diagnose(law.by_component)

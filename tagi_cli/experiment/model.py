@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,16 +14,19 @@ from tagi_cli.data import Encoder, Table
 from tagi_cli.data.inputs import filled_notice
 from tagi_cli.data.parts import Part
 from tagi_cli.errors import UserError, listing
-from tagi_cli.experiment import laws
+from tagi_cli.experiment import forecasting, laws, tasks
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, backend_to_open
 from tagi_cli.experiment.places import Places
-from tagi_cli.experiment.predictions import Floats
+from tagi_cli.experiment.predictions import Floats, Predictions
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint, prediction
 from tagi_cli.training.interface import Learner, Values
+
+if TYPE_CHECKING:
+    from tagi_cli.experiment.continuing import Forecast
 
 MEMBER = "member."
 """What the names of the tensors of a network begin with, before its number in the ensemble."""
@@ -191,14 +194,54 @@ class Model:
         """
         encoder = self.encoder
         if encoder.windowing is not None:
-            law = self.predict_part(encoder.windows(table, notices))
-            has = targets and any(name in table.columns for name in self.outputs)
-            return law if has else law.without_targets()
+            part = encoder.windows(table, notices)
+            law = self.predict_part(part)
+            if not targets or not any(name in table.columns for name in self.outputs):
+                return law.without_targets()
+            return self.compared(law, part)
         x, filled = encoder.encode_counting(table)
         if filled and notices is not None:
             notices.append(filled_notice(filled))
         y = encoder.raw_targets(table) if targets else None
         return self._predict(x, Places(np.arange(len(table))), y, *self._scaler())
+
+    def forecast(
+        self, horizon: int | None = None, table: Table | Mapping[str, ArrayLike] | None = None
+    ) -> Forecast:
+        """What comes after the end of each series, of a model that forecasts.
+
+        Args:
+            horizon: rows to forecast; None those of the run. Beyond the rows that the network
+                predicts at once, its predictions are fed back, as the group `forecast` says.
+            table: with the past of each series, as a mapping of columns; None takes the data of
+                the run.
+
+        Raises:
+            UserError: the model is of another task; a column is missing, a series unknown or too
+                short, or inputs of rows to come are needed and not given.
+        """
+        from tagi_cli.experiment.continuing import Forecast, continued
+
+        horizon = self.settings.forecast.horizon if horizon is None else horizon
+        given = Table.from_columns(table, "input") if isinstance(table, Mapping) else table
+        return Forecast.of(continued(self, horizon, given, []))
+
+    def compared(self, law: Law, part: Part, *, tested: bool = False) -> Law:
+        """Predictions of a part, of a forecast beside the naive one; others as they are.
+
+        Args:
+            law: for the windows of `part`.
+            part: with targets.
+            tested: whether it is the test part, of which all steps of the horizon are forecast.
+        """
+        settings = self.settings
+        if not tasks.forecasts(settings.task) or not isinstance(law, Predictions):
+            return law
+        if not tested:
+            return forecasting.compared(law, self.encoder, part)
+        return forecasting.of_test_part(
+            law, self.learners, self.encoder, part, settings.forecast, settings.seed
+        )
 
     def predict_part(self, part: Part, *, continues: bool = False) -> Law:
         """Predictions for examples that are encoded.

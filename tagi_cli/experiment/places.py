@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tagi_cli.data.parts import Part
+    from tagi_cli.data.times import Step
 
 Rows = NDArray[np.int64]
 Index = slice | Rows
@@ -25,12 +26,14 @@ class Places:
             a plain table.
         time: `(n,)` times of prediction points, numbers or datetime64; None where there are none.
         series: names of the series by their number.
+        clock: time from row to row; None where that is not known.
     """
 
     rows: Rows
     index: Rows | None = None
     time: NDArray[Any] | None = None
     series: tuple[str, ...] = ("",)
+    clock: Step | None = None
 
     @classmethod
     def of(cls, part: Part) -> Places:
@@ -47,6 +50,7 @@ class Places:
             None if self.index is None else self.index[index],
             None if self.time is None else self.time[index],
             self.series,
+            self.clock,
         )
 
     @property
@@ -54,15 +58,35 @@ class Places:
         """Names of the columns that tell a place: `row`; or `instance`, `slice` and `time`."""
         return ("row",) if self.index is None else ("instance", "slice", "time")
 
-    def cells(self) -> list[str]:
-        """`(n,)` the cells of these columns as CSV, joined by commas.
+    def times(self, ahead: int = 0) -> NDArray[Any]:
+        """`(n,)` times of the rows so many steps after the prediction points.
 
         Without times the place in the slice stands for the time.
+
+        Raises:
+            ValueError: these are no places in series.
+        """
+        if self.index is None:
+            raise ValueError("rows of a plain table have no times")
+        if self.time is None:
+            return self.index[:, 2] + ahead
+        if self.clock is None or ahead == 0:
+            return self.time
+        if self.time.dtype.kind == "M":
+            moments = self.time.astype("datetime64[us]").astype(np.int64)
+            return self.clock.after(moments, ahead).astype("datetime64[us]")
+        return self.clock.after(self.time, ahead)
+
+    def cells(self, ahead: int = 0) -> list[str]:
+        """`(n,)` the cells of these columns as CSV, joined by commas; times as `times` gives them.
+
+        Args:
+            ahead: how many steps after the prediction points.
         """
         if self.index is None:
             return [str(row) for row in self.rows.tolist()]
         names = [cell(name) for name in self.series]
-        times = self.index[:, 2] if self.time is None else self.time
+        times = self.times(ahead)
         shown = times.astype(str) if times.dtype.kind == "M" else times.tolist()
         return [
             f"{names[code]},{part},{_time(time)}"

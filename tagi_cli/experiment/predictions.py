@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 COLUMNS = ("component", "y", "mu", "sd_epistemic", "sd_noise", "sd", "lo_90", "hi_90")
 """Columns of predictions/<split>.csv behind those of the place, and `step` where there are series.
 
+The time is that of the row predicted, `step` rows after the prediction point.
+
 The interval is the central 90 % one of the mixture.
 """
 
@@ -182,10 +184,11 @@ def _lines(part: Predictions) -> str:
     series, there = part.places.index is not None, part._there
     steps, labels = part.steps, [cell(name) for name in part.names]
     # What stands before the numbers of a line; of a step that is not there, nothing.
+    cells = [part.places.cells(step) for step in steps]
     heads = [
-        f"{place},{f'{step},' if series else ''}{label},"
-        for place, shown in zip(part.places.cells(), there.tolist(), strict=True)
-        for step, real in zip(steps, shown, strict=True)
+        f"{own[i]},{f'{step},' if series else ''}{label},"
+        for i, shown in enumerate(there.tolist())
+        for own, step, real in zip(cells, steps, shown, strict=True)
         if real
         for label in labels
     ]

@@ -10,7 +10,13 @@ from typing import Any
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import figures, report_classes, report_regression, smoothing_figures
+from tagi_cli.experiment import (
+    figures,
+    report_classes,
+    report_forecast,
+    report_regression,
+    smoothing_figures,
+)
 from tagi_cli.experiment.account import Account
 from tagi_cli.experiment.diagnostics import OUTPUTS_DRAWN
 from tagi_cli.experiment.folder import RunFolder, read_json
@@ -66,8 +72,11 @@ def write_report(folder: RunFolder) -> Path:
 
 def _account(numbers: Mapping[str, Any]) -> Account:
     """How to tell of the task."""
-    classes = numbers.get("task") == "classification"
-    return report_classes.ACCOUNT if classes else report_regression.ACCOUNT
+    own = {
+        "classification": report_classes.ACCOUNT,
+        "forecasting": report_forecast.ACCOUNT,
+    }
+    return own.get(str(numbers.get("task")), report_regression.ACCOUNT)
 
 
 def _read_metrics(path: Path) -> list[dict[str, float | str | None]]:

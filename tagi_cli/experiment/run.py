@@ -15,11 +15,12 @@ from tagi_cli.backend import threads
 from tagi_cli.distributed import Communicator, connect, together
 from tagi_cli.distributed.partition import rows_per_rank
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import laws, preamble, provenance, report, resume, tasks
+from tagi_cli.experiment import forecasting, laws, preamble, provenance, report, resume, tasks
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
 from tagi_cli.experiment.places import Places
+from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.ranks import check_alike, device_of, threads_of
 from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
 from tagi_cli.experiment.settings import Settings, registries
@@ -268,7 +269,7 @@ class _Run:
             part = getattr(dataset, split)
             if len(part):
                 members = self._predict(trainer, split) if members is None else members
-                found[split] = laws.in_original_units(
+                law = laws.in_original_units(
                     dataset.encoder,
                     members,
                     Places.of(part),
@@ -277,7 +278,19 @@ class _Run:
                     part.scale,
                     part.lengths,
                 )
+                found[split] = self._compared(law, trainer, split)
         return found
+
+    def _compared(self, law: Law, trainer: Trainer, split: str) -> Law:
+        """A forecast beside the naive one; of the test part with all its steps."""
+        settings, encoder, part = self.settings, self.dataset.encoder, getattr(self.dataset, split)
+        if not tasks.forecasts(settings.task) or not isinstance(law, Predictions):
+            return law
+        if split != "test":
+            return forecasting.compared(law, encoder, part)
+        return forecasting.of_test_part(
+            law, trainer.learners, encoder, part, settings.forecast, settings.seed
+        )
 
     def _predict(self, trainer: Trainer, split: str) -> list[Prediction]:
         part = getattr(self.dataset, split)

@@ -25,7 +25,7 @@ HEADS = ("softmax", "remax", "closed_form_softmax", "hrc")
 DEFAULT_HEAD = "softmax"
 
 # A target of at most so many whole numbers, with so many rows each, may be a label.
-_CLASSES_REMARKED, _ROWS_PER_CLASS, _ROWS_LOOKED_AT = 12, 5, 100_000
+_CLASSES_REMARKED, _ROWS_PER_CLASS, _ROWS_LOOKED_AT = 10, 5, 100_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ def classifies(task: object) -> bool:
     return isinstance(task, ClassificationOptions)
 
 
+def forecasts(task: object) -> bool:
+    """Whether targets are values to come."""
+    return isinstance(task, ForecastingOptions)
+
+
 def head_of(settings: Settings) -> str:
     """The head of a classification in force."""
     return settings.task.head or getattr(settings.arch, "output_activation", None) or DEFAULT_HEAD
@@ -85,21 +90,21 @@ def load(
     """The same from what it depends on: options of some groups, and a precision."""
     from tagi_cli import data
 
-    forecasts = isinstance(task, ForecastingOptions)
-    if forecasts:
+    ahead = forecasts(task)
+    if ahead:
         options = forecast.data(options)
     dataset = data.load(
         options,
         dtype=dtype,
         notices=notices,
-        horizon=forecast.horizon if forecasts else None,
-        season=forecast.season if forecasts else None,
+        horizon=forecast.horizon if ahead else None,
+        season=forecast.season if ahead else None,
         classify=classifies(task),
         variable_length=isinstance(task, VLRegressionOptions),
     )
-    if forecasts:
+    if ahead:
         check_feedback(dataset.encoder, forecast.horizon)
-    if notices is not None and forecasts:
+    if notices is not None and ahead:
         notices += forecast.remarks(options.targets_chunk(forecast.horizon))
     elif notices is not None and forecast != ForecastOptions():
         notices.append("the group `forecast` has no effect on any task but forecasting")
@@ -151,7 +156,7 @@ def faults(settings: Settings) -> list[str]:
     from tagi_cli.training.noise import HeteroscedasticOptions
 
     found = arch.faults(settings.arch, tasks.of(settings.task).name)
-    if isinstance(settings.task, ForecastingOptions):
+    if forecasts(settings.task):
         found += forecast_options.faults(settings.forecast, settings.data)
     activation = getattr(settings.arch, "output_activation", None)
     if classifies(settings.task):

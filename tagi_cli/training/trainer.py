@@ -180,6 +180,11 @@ class Trainer:
         assert predictions is not None
         return predictions
 
+    @property
+    def learners(self) -> list[Learner]:
+        """The members of `best`, after `fit`."""
+        return self._final
+
     def _run(self) -> bool:
         """All that is left to do; False if interrupted."""
         if self._stage == SEARCH and not self._run_search():

@@ -174,8 +174,20 @@ def test_a_season_longer_than_the_window_is_a_mistake(table: Path) -> None:
 
 
 def test_a_season_longer_than_a_series_is_a_mistake(table: Path) -> None:
-    with pytest.raises(UserError, match="'b' has 31 rows in a row, fewer than the 33 that"):
-        loaded(table, 56)
+    with pytest.raises(UserError) as error:
+        loaded(table, 30)
+    assert str(error.value) == (
+        "long.csv: forecast.season: 30 rows are no fewer than the 27 that series 'b' has before the "
+        "tested ones"
+    )
+
+
+def test_a_horizon_longer_than_a_series_is_a_mistake(table: Path) -> None:
+    with pytest.raises(UserError) as error:
+        loaded(table, M, 31)
+    assert str(error.value) == (
+        "long.csv: forecast.horizon: 31 rows are no fewer than the 31 of series 'b'"
+    )
 
 
 @pytest.mark.parametrize(

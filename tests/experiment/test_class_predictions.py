@@ -156,7 +156,7 @@ def test_windows_have_a_line_per_step_that_there_is(tmp_path: Path, lengths: Any
     ]
     assert len(written) == len(expected)
     for line, (i, t, k) in zip(written, expected, strict=True):
-        assert (line["instance"], line["time"]) == ("ab"[INDEX[i, 0]], str(INDEX[i, 2]))
+        assert (line["instance"], line["time"]) == ("ab"[INDEX[i, 0]], str(INDEX[i, 2] + t))
         assert (line["step"], line["component"]) == (str(t), "uv"[k])
         assert float(line["mu"]) == pytest.approx(made.mu[:, i, 2 * t + k].mean())
         assert made.y is not None

@@ -147,6 +147,10 @@ ELSEWHERE |= {
         "variable_sequence_length_limit",
     )
 }
+ELSEWHERE |= {
+    f"forecast.{name}": "tests/experiment/test_forecasting.py"
+    for name in ("horizon", "season", "mode", "feedback", "samples")
+}
 ELSEWHERE["data.slide_stride"] = "tests/training/test_sampling.py"
 
 
