@@ -13,8 +13,12 @@ from typing import Any
 from tagi_cli import atomic
 from tagi_cli.config.source import read_yaml
 from tagi_cli.errors import UserError, listing, nearest
+from tagi_cli.experiment.figures import Figure
 from tagi_cli.experiment.folder import RunFolder, is_sweep, runs_below
+from tagi_cli.experiment.parallel_coordinates import parallel_coordinates
+from tagi_cli.experiment.sweep import FAILURES, read_table
 from tagi_cli.paths import user_path
+from tagi_cli.training.events import COMPLETED
 
 METRICS = (
     "valid_nll",
@@ -42,11 +46,55 @@ class Comparison:
         header: column names: `run`, `status`, the differing options, then metrics.
         rows: one list of cells per run, best first.
         sorted_by: the column of the order.
+        options: names of the options in which runs differ.
+        runs: the folders behind the rows.
+        failed: what sweeps say of jobs that failed, with and without a run folder.
     """
 
     header: list[str]
     rows: list[list[Cell]]
     sorted_by: str
+    options: list[str]
+    runs: list[RunFolder]
+    failed: list[str]
+
+    @property
+    def ranked(self) -> int:
+        """Completed runs with a value of the metric of the order; they are the first rows.
+
+        None are, where runs are sorted by something else than a metric.
+        """
+        place = self.header.index(self.sorted_by)
+        if place < 2 + len(self.options):
+            return 0
+        return sum(
+            row[1] == COMPLETED and _sort_key(row[place], False)[0] == 0 for row in self.rows
+        )
+
+    def best(self) -> RunFolder:
+        """The run that ranks first.
+
+        Raises:
+            UserError: no run has the metric.
+        """
+        if not self.ranked:
+            raise UserError(
+                f"sorted by {self.sorted_by}, no completed run is the best. Choose a metric that "
+                "they have by sort=..."
+            )
+        return self.runs[0]
+
+    def best_options(self) -> dict[str, Cell]:
+        """What the best run has of its own, by option."""
+        return dict(zip(self.options, self.rows[0][2:], strict=False))
+
+    def figure(self) -> Figure | None:
+        """Parallel coordinates of the ranked runs; None where there are none to tell apart."""
+        place = self.header.index(self.sorted_by)
+        if self.ranked < 2 or not self.options:
+            return None
+        rows = [[*row[2 : 2 + len(self.options)], row[place]] for row in self.rows[: self.ranked]]
+        return parallel_coordinates(self.options, rows, self.sorted_by)
 
     def to_csv(self) -> str:
         """The table as CSV, numbers at full precision."""
@@ -79,7 +127,8 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
     folders = _find_runs(paths)
     options = [_flatten(read_yaml(folder.config)) for folder in folders]
     differing = _differing(options)
-    results = [folder.results() for folder in folders]
+    sweeps = {folder.path.parent: read_table(folder.path.parent) for folder in folders}
+    results = [_result(folder, sweeps[folder.path.parent]) for folder in folders]
     metrics = [name for name in METRICS if any(row.get(name) is not None for row in results)]
     if sort is not None and sort not in metrics:
         found = {name for row in results for name in row}
@@ -100,8 +149,38 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
     column = sort or next((name for name in ("valid_nll", *metrics) if name in metrics), "run")
     place = header.index(column)
     descending = column.split("_", 1)[-1] in _HIGHER_IS_BETTER
-    rows.sort(key=lambda row: (*_sort_key(row[place], descending), str(row[0])))
-    return Comparison(header, rows, column)
+    is_metric = place >= 2 + len(differing)
+
+    def rank(item: tuple[list[Cell], RunFolder]) -> tuple[bool, int, float, str, str]:
+        row = item[0]
+        return is_metric and row[1] != COMPLETED, *_sort_key(row[place], descending), str(row[0])
+
+    ordered = sorted(zip(rows, folders, strict=True), key=rank)
+    return Comparison(
+        header,
+        [row for row, _ in ordered],
+        column,
+        differing,
+        [folder for _, folder in ordered],
+        [line for table in sweeps.values() for line in _failures(table)],
+    )
+
+
+def _result(folder: RunFolder, sweep: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The scalars of a run; what its sweep says of its end is more than it knows itself."""
+    result = folder.results()
+    row = next((row for row in sweep if row.get("run") == folder.path.name), None)
+    if row is not None and result["status"] != COMPLETED:
+        result["status"] = row.get("status") or result["status"]
+    return result
+
+
+def _failures(sweep: Sequence[Mapping[str, str]]) -> list[str]:
+    return [
+        f"job {row['job']} {row['status']}: {row.get('message', '')}"
+        for row in sweep
+        if row.get("status") in FAILURES
+    ]
 
 
 def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
@@ -110,14 +189,10 @@ def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
         path = user_path(given).resolve()
         if not path.is_dir():
             raise UserError(f"folder '{given}' does not exist")
-        inside = [RunFolder(path)] if (path / "config.yaml").is_file() else runs_below(path)
-        if not inside:
-            inside = [
-                run
-                for child in sorted(path.iterdir())
-                if is_sweep(child)
-                for run in runs_below(child)
-            ]
+        inside = [RunFolder(path)]
+        if not (path / "config.yaml").is_file():
+            sweeps = [child for child in sorted(path.iterdir()) if is_sweep(child)]
+            inside = [run for folder in (path, *sweeps) for run in runs_below(folder)]
         if not inside:
             raise UserError(f"no run folder in '{given}' (none holds a config.yaml)")
         found |= {run.path: run for run in inside}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tagi_cli import atomic
+from tagi_cli.errors import UserError
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.sweep_engines import Run, Stop
 from tagi_cli.experiment.sweep_job import KILLED, RUNNING, JobFiles
@@ -112,3 +113,21 @@ def write_table(sweep: Path, outcomes: Sequence[Outcome]) -> None:
         values = [one.metrics.get(key, "") for key in metrics]
         writer.writerow([number, *overrides, one.status, one.run, *values, one.message])
     atomic.write_text(sweep / TABLE, out.getvalue())
+
+
+def read_table(sweep: Path) -> list[dict[str, str]]:
+    """The rows of `sweep.csv`; none where a folder has no such table.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    path = sweep / TABLE
+    if not path.is_file():
+        return []
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    if any("job" not in row or None in row for row in rows):
+        raise UserError(f"{path}: is no table of a sweep; its first column must be 'job'")
+    return rows

@@ -253,7 +253,7 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ),
         ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]"),
         ("compare nowhere", "folder 'nowhere' does not exist"),
-        ("compare --all", "--all: unknown option. Allowed: sort=..., output=..., --help"),
+        ("compare --all", "--all: unknown option. Allowed: sort=..., output=..., figure=..., --select best, to="),
         ("compare . output=old.yaml", "output: old.yaml is there already; nothing is overwritten"),
         ("report run=nowhere", "run folder 'nowhere' does not exist"),
         ("convert a", "found 1 word. Allowed: <source> <target>"),

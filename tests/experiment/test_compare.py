@@ -12,7 +12,8 @@ import pytest
 
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.compare import compare
-from tagi_cli.experiment.folder import FORMAT
+from tagi_cli.experiment.folder import FORMAT, RunFolder
+from tagi_cli.experiment.selection import copy_run, place_for
 
 
 def make_run(path: Path, config: str, **summary: Any) -> Path:
@@ -120,3 +121,73 @@ def test_mistakes(tmp_path: Path) -> None:
     (run / "summary.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"summary\.json: cannot be read"):
         compare([run])
+
+
+def sweep(path: Path) -> Path:
+    for place, nll in enumerate((0.5, -1.0, 2.0)):
+        make_run(path / f"run-{place}", config(10 * place), **done(nll))
+    make_run(path / "run-3", config(30), **done(-9.0) | {"status": "interrupted"})
+    rows = ["0,10,completed,run-0,", "1,20,completed,run-1,", "2,30,completed,run-2,"]
+    rows += ["3,40,killed,run-3,killed by SIGKILL", "4,-1,failed,,arch.width: found -1"]
+    lines = "\n".join(["job,arch.width,status,run,message", *rows])
+    (path / "sweep.csv").write_text(lines, encoding="utf-8")
+    return path
+
+
+def test_only_completed_runs_rank_and_the_table_of_the_sweep_tells_of_the_others(
+    tmp_path: Path,
+) -> None:
+    found = compare([sweep(tmp_path)])
+    assert [row[:2] for row in found.rows] == [
+        ["run-1", "completed"],
+        ["run-0", "completed"],
+        ["run-2", "completed"],
+        ["run-3", "killed"],
+    ]
+    assert found.failed == [
+        "job 3 killed: killed by SIGKILL",
+        "job 4 failed: arch.width: found -1",
+    ]
+    assert found.ranked == 3
+    assert found.best().path == tmp_path / "run-1"
+    assert found.best_options() == {"arch.width": 10}
+    figure = found.figure()
+    assert figure is not None
+    assert figure.title.startswith("3 runs")
+
+
+def test_without_a_metric_no_run_is_the_best(tmp_path: Path) -> None:
+    found = compare([sweep(tmp_path)], "arch.width")
+    assert found.figure() is None
+    with pytest.raises(UserError, match=r"sorted by arch\.width, no completed run is the best"):
+        found.best()
+
+
+def test_a_single_run_is_no_figure(tmp_path: Path) -> None:
+    assert compare([make_run(tmp_path / "one", config(1), **done(1.0))]).figure() is None
+
+
+@pytest.mark.parametrize("text", ["run,status\n", "job,status\n1,2,3\n", "\udcff"])
+def test_a_damaged_table_of_a_sweep_is_named(tmp_path: Path, text: str) -> None:
+    make_run(tmp_path / "one", config(1), **done(1.0))
+    (tmp_path / "sweep.csv").write_text(text + "x\n", encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(UserError, match=r"sweep\.csv: "):
+        compare([tmp_path])
+
+
+def test_the_best_run_is_copied_whole_and_never_over_another(tmp_path: Path) -> None:
+    folder = sweep(tmp_path / "outputs/mine/2026")
+    best = compare([folder]).best()
+    (best.path / ".lock").touch()
+    target = place_for(best)
+    assert target == tmp_path / "outputs/mine-best/run-1"
+    assert place_for(RunFolder(tmp_path / "outputs/mine/x")).parent.name == "mine-best"
+    copy = copy_run(best, target)
+    assert copy.config.read_text() == best.config.read_text()
+    assert not (copy.path / ".lock").exists()
+    assert list(target.parent.iterdir()) == [target]
+    with pytest.raises(UserError, match="is there already; nothing is overwritten"):
+        copy_run(best, target)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        copy_run(best, tmp_path / "file/inside")
