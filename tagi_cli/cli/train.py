@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tagi_cli.cli.arguments import flags
 from tagi_cli.errors import UserError
+from tagi_cli.launcher import place, supervise
 
 HELP = """
 Train networks and write a run folder.
@@ -44,6 +45,9 @@ _SHOW = "--cfg=job"
 
 def run(arguments: list[str]) -> int:
     """Train once, or sweep; 130 where the user interrupted."""
+    own = place()
+    if own.size > 1:
+        supervise(own)
     given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
     from tagi_cli.cli.configuration import (
         jobs_from,
@@ -51,15 +55,15 @@ def run(arguments: list[str]) -> int:
         settings_from,
         take_checkpoint,
     )
-    from tagi_cli.distributed import launched, one_message
+    from tagi_cli.distributed import one_message
     from tagi_cli.experiment.settings import dump_settings
 
     command = shlex.join(["tagi", "train", *arguments])
     with one_message():
         jobs = jobs_from(rest, bool(given & set(SWEEP)))
-        if jobs is not None and launched() > 1:
+        if jobs is not None and own.size > 1:
             raise UserError(
-                f"--multirun: a launcher has started {launched()} ranks, which share one run; "
+                f"--multirun: a launcher has started {own.size} ranks, which share one run; "
                 "start a sweep without mpiexec"
             )
     if jobs is not None:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from functools import cache
 
 from tagi_cli.distributed.communicator import ALONE, Communicator
 from tagi_cli.distributed.mpi import MpiCommunicator
 from tagi_cli.distributed.nccl import NcclCommunicator
 from tagi_cli.errors import UserError, nearest
+from tagi_cli.launcher import place
 
 BACKENDS = ("auto", "none", "mpi", "nccl")
 
 TIMEOUT = 600.0
 """Seconds to wait for other ranks, unless told otherwise."""
-
-_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-"""What the launchers of Open MPI, MPICH (and its kin) and MVAPICH set for the ranks they start."""
-
-
-def launched(environment: Mapping[str, str] | None = None) -> int:
-    """How many ranks the launcher of this process says it has started; 1 without one."""
-    found = os.environ if environment is None else environment
-    return max((int(found[name]) for name in _SIZES if found.get(name, "").isdecimal()), default=1)
 
 
 def connect(
@@ -47,7 +37,7 @@ def connect(
             f"{where}: found '{backend}'. Allowed: {', '.join(BACKENDS)}."
             f"{nearest(backend, BACKENDS)}"
         )
-    count = launched()
+    count = place().size
     if backend == "none" and count > 1:
         raise UserError(
             f"{where}: found 'none', but a launcher has started {count} ranks, each of which would "

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tagi_cli.distributed.communicator import Communicator
-from tagi_cli.distributed.connect import connect, launched
+from tagi_cli.distributed.connect import connect
 from tagi_cli.errors import UserError
+from tagi_cli.launcher import place
 
 # Seconds in which ranks that make the same mistake all notice it.
 _SECONDS = 2.0
@@ -49,7 +50,7 @@ def one_message() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if launched() == 1:
+        if place().size == 1:
             raise
         try:
             ranks = connect("mpi")

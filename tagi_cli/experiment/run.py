@@ -108,6 +108,7 @@ class _Run:
         )
         check_alike(ranks, settings, self.dataset.sha256)
         self.ranks = ranks
+        self.rows_per_rank = rows_per_rank(len(self.dataset.train), self.batch_size, ranks.size)
         self.threads = threads_of(ranks, settings)
         self.settings = settings
         self.command = command
@@ -198,9 +199,7 @@ class _Run:
             "device": self.network.backend,
             "threads": max(threads.counts(), default=1),
             "world_size": self.ranks.size,
-            "rows_per_rank": rows_per_rank(
-                len(self.dataset.train), self.batch_size, self.ranks.size
-            ),
+            "rows_per_rank": self.rows_per_rank,
             "seed": self.settings.seed,
             "data_sha256": self.dataset.sha256,
             "data": self.dataset.summary,

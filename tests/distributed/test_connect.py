@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tagi_cli.distributed import ALONE, BACKENDS, DistributedOptions, connect, launched
+from tagi_cli.distributed import ALONE, BACKENDS, DistributedOptions, connect
 from tagi_cli.distributed.mpi import MpiCommunicator
 from tagi_cli.distributed.nccl import NcclCommunicator
 from tagi_cli.errors import UserError
@@ -47,6 +47,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     connecting._nccl.cache_clear()
 
 
+def launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv("PMI_SIZE", "2")
+
+
 def install(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     package, module = ModuleType("mpi4py"), ModuleType("mpi4py.MPI")
     module.COMM_WORLD, module.COMM_TYPE_SHARED = FakeRanks(size), 1  # type: ignore[attr-defined]
@@ -70,20 +75,6 @@ def missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, name, None)
 
 
-@pytest.mark.parametrize(
-    ("environment", "size"),
-    [
-        ({}, 1),
-        ({"PMI_SIZE": "4", "PMI_RANK": "0"}, 4),
-        ({"OMPI_COMM_WORLD_SIZE": "2"}, 2),
-        ({"PMI_SIZE": "not a number"}, 1),
-        ({"SLURM_NTASKS": "8"}, 1),
-    ],
-)
-def test_what_launchers_say(environment: dict[str, str], size: int) -> None:
-    assert launched(environment) == size
-
-
 def test_alone_without_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """MPI is not even imported."""
     missing(monkeypatch, "mpi4py")
@@ -99,7 +90,7 @@ def test_unknown_word() -> None:
 
 
 def test_alone_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PMI_SIZE", "2")
+    launch(monkeypatch)
     with pytest.raises(UserError, match=r"found 'none', but a launcher has started 2 ranks"):
         connect("none")
 
@@ -113,7 +104,7 @@ def test_without_mpi4py(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
 
 def test_mpiexec_of_another_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, 1)
-    monkeypatch.setenv("PMI_SIZE", "2")
+    launch(monkeypatch)
     with pytest.raises(UserError, match=r"has started 2 ranks, but mpi4py sees 1"):
         connect("auto")
 
@@ -121,7 +112,7 @@ def test_mpiexec_of_another_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, 2)
     missing(monkeypatch, "cupy")
-    monkeypatch.setenv("PMI_SIZE", "2")
+    launch(monkeypatch)
     found = connect("mpi", timeout=30)
     assert isinstance(found, MpiCommunicator)
     assert found.watch.timeout == 30
@@ -138,7 +129,7 @@ def test_one_rank_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nccl(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, 2)
     install_cupy(monkeypatch, 2)
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    launch(monkeypatch)
     for backend in ("nccl", "auto"):
         found = connect(backend)
         assert isinstance(found, NcclCommunicator)
@@ -160,7 +151,7 @@ def test_no_nccl_names_mpi(
     install_cupy(monkeypatch, gpus, library)
     with pytest.raises(UserError, match=f"found 'nccl', but .*{reason}.*Allowed here: mpi"):
         connect("nccl")
-    monkeypatch.setenv("PMI_SIZE", "2")
+    launch(monkeypatch)
     assert connect("auto").backend == "mpi"
 
 

@@ -1,0 +1,86 @@
+"""What launchers tell, and what is told of a rank that was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tagi_cli.launcher import Place, place
+
+CHILD = """
+import os, signal, sys, time
+from tagi_cli.launcher import Place, supervise
+supervise(Place(1, 4))
+print("child", flush=True)
+{work}
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, (0, 1)),
+        ({"PMI_SIZE": "4", "PMI_RANK": "3"}, (3, 4)),
+        ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}, (0, 2)),
+        ({"MV2_COMM_WORLD_SIZE": "2", "MV2_COMM_WORLD_RANK": "1"}, (1, 2)),
+        ({"PMI_SIZE": "many", "PMI_RANK": "0"}, (0, 1)),
+        ({"SLURM_NTASKS": "8", "SLURM_PROCID": "2"}, (0, 1)),
+    ],
+)
+def test_what_launchers_say(environment: dict[str, str], found: Place) -> None:
+    assert place(environment) == found
+
+
+def supervised(work: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(work=work)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_exit_codes_pass_through() -> None:
+    done = supervised("sys.exit(7)")
+    assert done.communicate(timeout=60) == ("child\n", "")
+    assert done.returncode == 7
+
+
+def test_a_killed_rank_is_told_with_number_and_cause() -> None:
+    done = supervised("os.kill(os.getpid(), signal.SIGKILL)")
+    out, told = done.communicate(timeout=60)
+    assert out == "child\n"
+    assert told.startswith("tagi: rank 1 of 4 (process ")
+    assert "was killed by signal 9 (SIGKILL), as the system does where memory runs out" in told
+    assert done.returncode == 128 + 9
+
+
+def test_signals_reach_the_child_once() -> None:
+    work = """
+seen = []
+signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+while not seen:
+    time.sleep(0.01)
+time.sleep(0.2)
+print(len(seen), flush=True)
+"""
+    done = supervised(work)
+    assert done.stdout is not None
+    assert done.stdout.readline() == "child\n"
+    done.send_signal(signal.SIGTERM)
+    assert done.communicate(timeout=60) == ("1\n", "")
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
+def test_the_child_dies_with_its_supervisor() -> None:
+    """The pipe closes once nobody holds it any more."""
+    done = supervised("time.sleep(600)")
+    assert done.stdout is not None
+    done.stdout.readline()
+    os.kill(done.pid, signal.SIGKILL)
+    assert done.communicate(timeout=60) == ("", "")
