@@ -142,24 +142,30 @@ class Parameters:
         if self._allocated == len(self.tensors):
             return
         backend, tensors = self.backend, list(self.tensors.values())
-        mu = [np.asarray(backend.to_host(t.mu)).ravel() for t in tensors]
-        var = [np.asarray(backend.to_host(t.var)).ravel() for t in tensors]
-        self.mu = backend.asarray(np.concatenate(mu) if mu else np.zeros(0))
-        self.var = backend.asarray(np.concatenate(var) if var else np.zeros(0))
-        self.G, self.L = backend.zeros((self.size,)), backend.zeros((self.size,))
-        ends = np.cumsum([t.size for t in tensors], dtype=np.int64)
         if self.size > np.iinfo(np.int32).max:
             raise ValueError(
                 f"{self.size} parameters: at most {np.iinfo(np.int32).max} are supported"
             )
+        # Tensor by tensor, and sums last: what was drawn is in double precision, and goes as it is
+        # taken over, so that no more memory is needed than in training.
+        self.mu = self._lay_out("mu", backend.empty((self.size,)))
+        self.var = self._lay_out("var", backend.empty((self.size,)))
+        self.G, self.L = backend.zeros((self.size,)), backend.zeros((self.size,))
+        self._show_sums()
+        ends = np.cumsum([t.size for t in tensors], dtype=np.int64)
         self.ends = backend.asarray(ends, np.int32)
         self.floored = backend.zeros((len(tensors),), np.int32)
-        for tensor, end in zip(tensors, ends, strict=True):
-            part = slice(int(end) - tensor.size, int(end))
-            tensor.mu, tensor.var, tensor.G, tensor.L = (
-                flat[part].reshape(tensor.shape) for flat in (self.mu, self.var, self.G, self.L)
-            )
         self._allocated = len(tensors)
+
+    def _lay_out(self, moment: str, flat: Array) -> Array:
+        """Move the tensors' means or variances into a flat buffer, of which they become views."""
+        begin = 0
+        for tensor in self.tensors.values():
+            part = flat[begin : begin + tensor.size].reshape(tensor.shape)
+            self.backend.write(part, getattr(tensor, moment))
+            setattr(tensor, moment, part)
+            begin += tensor.size
+        return flat
 
     def join_sums(self, others: int = 0) -> Array:
         """Move `G` and `L` into one buffer, with room for `others` elements behind them.
@@ -168,12 +174,16 @@ class Parameters:
         """
         sums = self.backend.zeros((2 * self.size + others,))
         self.G, self.L = sums[: self.size], sums[self.size : 2 * self.size]
+        self._show_sums()
+        return sums
+
+    def _show_sums(self) -> None:
+        """Make the tensors' `G` and `L` views of the flat buffers."""
         begin = 0
         for tensor in self.tensors.values():
             part = slice(begin, begin + tensor.size)
             tensor.G, tensor.L = (flat[part].reshape(tensor.shape) for flat in (self.G, self.L))
             begin += tensor.size
-        return sums
 
     def move(self, backend: Backend) -> None:
         """Keep all arrays on another backend from now on, with their present values.
@@ -208,18 +218,20 @@ class Parameters:
         Raises:
             ValueError: a name is missing or unknown, or a shape differs.
         """
-        expected = self.state_dict()
+        expected: dict[str, tuple[int, ...]] = {}
+        for name, tensor in self.tensors.items():
+            expected[f"{name}.mu"] = expected[f"{name}.var"] = tensor.shape
+        for name, state in self.states.items():
+            expected[name] = state.value.shape
         missing, unknown = expected.keys() - values.keys(), values.keys() - expected.keys()
         if missing or unknown:
             raise ValueError(
                 f"parameters do not fit the network: missing {sorted(missing)}, "
                 f"unknown {sorted(unknown)}"
             )
-        for name, old in expected.items():
-            if np.shape(values[name]) != old.shape:
-                raise ValueError(
-                    f"{name}: shape {np.shape(values[name])}, the network has {old.shape}"
-                )
+        for name, shape in expected.items():
+            if np.shape(values[name]) != shape:
+                raise ValueError(f"{name}: shape {np.shape(values[name])}, the network has {shape}")
         for name, tensor in self.tensors.items():
             tensor.assign(values[f"{name}.mu"], values[f"{name}.var"])
         for name, state in self.states.items():
