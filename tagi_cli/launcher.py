@@ -17,6 +17,8 @@ from typing import NamedTuple
 _NAMES = ("OMPI_COMM_WORLD", "PMI", "MV2_COMM_WORLD")
 """What Open MPI, MPICH (and its kin) and MVAPICH put in front of `_RANK` and `_SIZE`."""
 
+_FORWARDED = (signal.SIGINT, signal.SIGTERM)
+
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
@@ -46,6 +48,7 @@ def supervise(own: Place) -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     parent, child = os.getpid(), os.fork()
     if child == 0:
         # A signal to the group would reach it twice.
@@ -54,13 +57,15 @@ def supervise(own: Place) -> None:
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
 
     def forward(number: int, frame: FrameType | None) -> None:
         os.kill(child, number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _FORWARDED:
         signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code < 0:
         print(f"tagi: {_killed(own, child, -code)}", file=sys.stderr, flush=True)

@@ -63,6 +63,7 @@ def test_signals_reach_the_child_once() -> None:
     work = """
 seen = []
 signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+print("ready", flush=True)
 while not seen:
     time.sleep(0.01)
 time.sleep(0.2)
@@ -70,7 +71,7 @@ print(len(seen), flush=True)
 """
     done = supervised(work)
     assert done.stdout is not None
-    assert done.stdout.readline() == "child\n"
+    assert [done.stdout.readline() for _ in range(2)] == ["child\n", "ready\n"]
     done.send_signal(signal.SIGTERM)
     assert done.communicate(timeout=60) == ("1\n", "")
     assert done.returncode == 0
