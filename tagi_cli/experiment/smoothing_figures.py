@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.experiment import markup
-from tagi_cli.experiment.figures import BAND, DATA, GRID, INNER, MODEL, Figure, draw, plain
+from tagi_cli.experiment.figures import BAND, DATA, GRID, INNER, MODEL, MUTED, Figure, draw, plain
 from tagi_cli.experiment.folder import RunFolder, read_json
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ POINTS_DRAWN = 600
 """Rows of a series that are drawn; of longer ones, those round the longest missing stretch."""
 
 _QUANTILES = {"lo_90": 0.05, "lo_50": 0.25, "hi_50": 0.75, "hi_90": 0.95}
+_COLUMNS = ("y", "mu", *_QUANTILES, "sd_epistemic", "sd_noise")
+
+# For the legend, above what is drawn.
+_ROOM = 0.22
 
 Rows = NDArray[np.int64]
 
@@ -36,7 +40,8 @@ def drawn_series(law: Predictions) -> list[dict[str, Any]]:
     """JSON-able numbers for the figures, one mapping for each series and output that is drawn.
 
     `name` of the output, `series`, `rows` in all, `time` (numbers, or texts in ISO 8601), `y` (null
-    where missing), `mu`, `lo_90`, `lo_50`, `hi_50`, `hi_90`; where a series is cut, a row of nulls.
+    where missing), `mu`, `lo_90`, `lo_50`, `hi_50`, `hi_90`, `sd_epistemic`, `sd_noise`; where a
+    series is cut, a row of nulls.
     """
     assert law.places.index is not None
     return [
@@ -57,6 +62,7 @@ def _numbers(law: Predictions, k: int, chosen: NDArray[np.bool_], series: str) -
     at = np.arange(len(example))
     values = {"y": y, "mu": one.mean[at, column]}
     values |= {name: one.quantile(p)[at, column] for name, p in _QUANTILES.items()}
+    values |= {name: getattr(one, name)[at, column] for name in ("sd_epistemic", "sd_noise")}
     time: NDArray[Any] = place
     if law.places.time is not None and len(law.steps) == 1:
         time = law.places.time[example]
@@ -128,10 +134,11 @@ def section(folder: RunFolder) -> Section:
     if not path.is_file():
         return Section([], "")
     numbers = read_json(path)
-    drawn = [figure(place, one) for place, one in enumerate(numbers["series"], 1)]
+    series = numbers["series"]
+    drawn = [figure for place, one in enumerate(series, 1) for figure in drawn_of(place, one)]
     more = ""
-    if numbers["drawable"] > len(drawn):
-        more = f" {len(drawn)} of {numbers['drawable']} series and outputs are drawn."
+    if numbers["drawable"] > len(series):
+        more = f" {len(series)} of {numbers['drawable']} series and outputs are drawn."
     text = (
         '<p class="lead">What is known of each row given all observations of its series, those '
         f"before it and those after it: {numbers['values']:,} values, of which "
@@ -142,41 +149,74 @@ def section(folder: RunFolder) -> Section:
     return Section(drawn, f"<h2>Smoothed series</h2>{text}{markup.gallery(drawn)}")
 
 
-def figure(place: int, numbers: Mapping[str, Any]) -> Figure:
-    """The figure of one output of one series, from `drawn_series`."""
+def drawn_of(place: int, numbers: Mapping[str, Any]) -> list[Figure]:
+    """The two figures of one output of one series, from `drawn_series`."""
     name, series = plain(numbers["name"], 24), plain(numbers["series"], 24)
+    label = f"{name}, {series}" if series else name
     shown = sum(value is not None for value in numbers["mu"])
     part = f" {shown:,} of {numbers['rows']:,} rows." if shown < numbers["rows"] else ""
-    return draw(
-        f"smoothed_{place}",
-        f"{name}, {series}: smoothed" if series else f"{name}: smoothed",
-        "Mean and central 50 % and 90 % intervals of each value given the whole series; grey where "
-        f"nothing is observed.{part}",
-        partial(_paint, numbers),
-    )
+    return [
+        draw(
+            f"smoothed_{place}",
+            f"{label}: smoothed",
+            "Mean and central 50 % and 90 % intervals of each value given the whole series; grey "
+            f"where nothing is observed.{part}",
+            partial(_along_time, numbers, _paint_law),
+        ),
+        draw(
+            f"smoothed_{place}_sd",
+            f"{label}: how sure",
+            "Standard deviation of the network's output given the whole series, and that of the "
+            f"noise of an observation.{part}",
+            partial(_along_time, numbers, _paint_deviations),
+        ),
+    ]
 
 
-def _paint(numbers: Mapping[str, Any], axes: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+Paint = Callable[["Axes", NDArray[np.float64], Mapping[str, NDArray[np.float64]]], None]
 
-    values = {key: np.array(numbers[key], np.float64) for key in ("y", "mu", *_QUANTILES)}
-    texts = bool(numbers["time"]) and isinstance(numbers["time"][0], str)
-    x: NDArray[Any] = np.array(numbers["time"], "datetime64[us]" if texts else np.float64)
-    half = (x[1:] - x[:-1]).min() / 2 if len(x) > 1 else x[:1] - x[:1] + 1
+
+def _along_time(numbers: Mapping[str, Any], paint: Paint, axes: Axes) -> None:
+    """Time below, grey where nothing is observed, and what `paint` adds."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+    time = numbers["time"]
+    dates = isinstance(time[0], str)
+    x = np.array(time, np.float64 if not dates else "datetime64[us]")
+    if dates:
+        x = np.asarray(date2num(x), np.float64)  # type: ignore[no-untyped-call]
+    values = {key: np.array(numbers[key], np.float64) for key in _COLUMNS}
+    steps = np.diff(x)
+    half = steps[steps > 0].min() / 2 if (steps > 0).any() else 0.5
     for begin, end in missing_stretches(np.isnan(values["y"]) & ~np.isnan(values["mu"])):
         axes.axvspan(x[begin] - half, x[end - 1] + half, color=GRID, lw=0)
-    axes.fill_between(x, values["lo_90"], values["hi_90"], color=BAND, lw=0, label="90 %")
-    axes.fill_between(x, values["lo_50"], values["hi_50"], color=INNER, lw=0, label="50 %")
-    axes.plot(x, values["mu"], color=MODEL, lw=1.2, label="mean")
-    axes.plot(x, values["y"], "o", ms=1.8, color=DATA, mew=0, label="observed")
+    paint(axes, x, values)
     axes.margins(x=0.01)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.22 * (high - low))
-    axes.set_ylabel(plain(numbers["name"], 30))
-    if texts:
+    if dates:
         locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     else:
         axes.set_xlabel("time")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + _ROOM * (high - low))
     axes.legend(loc="upper left", ncols=4, columnspacing=1.0)
+
+
+def _paint_law(
+    axes: Axes, x: NDArray[np.float64], values: Mapping[str, NDArray[np.float64]]
+) -> None:
+    axes.fill_between(x, values["lo_90"], values["hi_90"], color=BAND, lw=0, label="90 %")
+    axes.fill_between(x, values["lo_50"], values["hi_50"], color=INNER, lw=0, label="50 %")
+    axes.plot(x, values["mu"], color=MODEL, lw=1.2, label="mean")
+    axes.plot(x, values["y"], "o", ms=1.8, color=DATA, mew=0, label="observed")
+    axes.set_ylabel("value")
+
+
+def _paint_deviations(
+    axes: Axes, x: NDArray[np.float64], values: Mapping[str, NDArray[np.float64]]
+) -> None:
+    axes.plot(x, values["sd_epistemic"], color=MODEL, label="output")
+    axes.plot(x, values["sd_noise"], color=MUTED, lw=1.1, ls=(0, (4, 3)), label="noise")
+    axes.set_ylim(0, axes.get_ylim()[1])
+    axes.set_ylabel("standard deviation")

@@ -41,6 +41,7 @@ def test_the_numbers_are_those_of_the_law() -> None:
     assert one["mu"] == [0, 1, None, 2]
     assert [t[:10] for t in one["time"]] == ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-05"]
     assert other["mu"] == [3]
+    assert other["sd_epistemic"] == other["sd_noise"] == [pytest.approx(0.5**0.5)]
     for key, probability in (("lo_90", 0.05), ("lo_50", 0.25), ("hi_50", 0.75), ("hi_90", 0.95)):
         assert other[key] == [pytest.approx(3 + norm.ppf(probability), rel=1e-5)]
 
@@ -100,7 +101,7 @@ def test_the_section_of_the_report(tmp_path: Path, *, dates: bool) -> None:
     numbers = facts | {"drawable": 5, "series": series}
     atomic.write_json(folder.figures / smoothing_figures.NUMBERS, numbers)
     drawn, text = smoothing_figures.section(folder)
-    assert [figure.name for figure in drawn] == ["smoothed_1"]
+    assert [figure.name for figure in drawn] == ["smoothed_1", "smoothed_1_sd"]
     assert "4 values, of which 3 are observed. Of 1,200 variances" in text
     assert "7 came out negative" in text
     assert "1 of 5 series and outputs are drawn" in text
