@@ -258,6 +258,7 @@ class Trainer:
     def _run_refit(self) -> bool:
         """The refit; False if interrupted."""
         epochs = self._stopping.best_epoch
+        self._final = []  # two networks in memory are one too many; `best` is kept as it is
         phase = self._refit = self._refit or self._ensemble.phase(REFIT, self._dataset)
         while phase.epoch < epochs:
             try:
@@ -267,6 +268,8 @@ class Trainer:
                     raise
                 self._remark = f"the refit failed, so `best` is the network before it: {error}"
                 self._refit = None
+                self._final = self._ensemble.learners()
+                load(self._final, self._best)
                 return True
             if self._interruption.is_requested():
                 self._save(REFIT)
