@@ -186,6 +186,21 @@ def test_double_precision_from_end_to_end(kind: str) -> None:
         np.testing.assert_allclose(found[1][name], want, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@kinds
+def test_without_a_compiler_the_same_comes_out(kind: str) -> None:
+    """In single precision to 1e-5 of the largest element, over a step and a prediction after it."""
+    found = []
+    for kernels in ("numpy", "auto"):
+        net = network(kind, select(kernels=kernels), input_innovation=True)
+        x, v = rows(kind)
+        after = step(net, x, v)
+        net.eval()
+        found.append({**after, **dict(zip(("mean", "variance"), net(x, v), strict=True))})
+    for name, want in found[0].items():
+        tolerance = 1e-5 * float(np.abs(want).max(initial=0))
+        np.testing.assert_allclose(found[1][name], want, rtol=0, atol=tolerance, err_msg=name)
+
+
 def arrays(net: nn.Network, v: Host | None) -> Iterator[Host]:
     """What the calls of a step work on, besides integers."""
     plan = nn.Plan(net.backend, net.parameters, 5, training=True, differentiable=True)
