@@ -138,29 +138,27 @@ def _check_observed(table: Table, components: Components, series: Series) -> Non
 
 
 def _check_lengths(series: Series, purpose: Purpose, source: str) -> None:
-    """Make sure that series are longer than what is tested, and the rest than a season.
+    """Make sure that some series is longer than what is tested, and the rest than a season.
 
     Raises:
-        UserError: one is not.
+        UserError: none is; single short ones are found later, with the windows they are too short
+            for.
     """
     if purpose.horizon is None:
         return
-    longest = np.zeros(len(series.names), dtype=np.int64)
-    np.maximum.at(longest, series.slice_codes, series.lengths)
-    left = longest - purpose.horizon
-    for name, rows, found, what in (
-        ("horizon", purpose.horizon, longest, "of"),
-        ("season", purpose.season or 1, left, "that"),
-    ):
-        short = np.flatnonzero((longest > 0) & (found <= rows))
-        if len(short):
-            code = int(short[0])
-            more = f" ({len(short) - 1} more series likewise)" if len(short) > 1 else ""
-            after = "" if what == "of" else " has before the tested ones"
-            raise UserError(
-                f"{source}: forecast.{name}: {rows} rows are no fewer than the {found[code]} "
-                f"{what} {series.label(code)}{after}{more}"
-            )
+    longest = int(series.lengths.max())
+    name = series.label(int(series.slice_codes[series.lengths.argmax()]))
+    if longest <= purpose.horizon:
+        raise UserError(
+            f"{source}: forecast.horizon: {purpose.horizon} rows are no fewer than the {longest} "
+            f"of {name}, the longest"
+        )
+    left, season = longest - purpose.horizon, purpose.season or 1
+    if left <= season:
+        raise UserError(
+            f"{source}: forecast.season: {season} rows are no fewer than the {left} that {name}, "
+            "the longest, has before the tested ones"
+        )
 
 
 def _chunks(series: Series, options: DataOptions, purpose: Purpose, notices: list[str]) -> Chunks:

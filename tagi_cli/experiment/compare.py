@@ -25,6 +25,8 @@ METRICS = (
     "test_nll",
     "test_rmse",
     "test_error_rate",
+    "test_mase",
+    "test_nd",
     "test_crps",
     "test_coverage_90",
     "epochs",

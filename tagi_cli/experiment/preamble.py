@@ -39,7 +39,7 @@ def opening(
     layers = " - ".join(_widths(dataset, summary))
     plural = "s" if summary.members > 1 else ""
     lines = {
-        "data": f"{dataset.name}: {facts['rows']:,} rows, {_names(dataset.encoder.inputs)} -> "
+        "data": f"{dataset.name}: {facts['rows']:,} rows, {_names(encoder.inputs or encoder.features)} -> "
         f"{_names(dataset.encoder.outputs)}",
         "split": f"{sizes} ({facts['split']['method']})",
         "network": f"{summary.members} network{plural} {layers}, "
@@ -83,7 +83,7 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
     """The metrics that matter most, on one line."""
     parts = [
         f"{name} {short(metrics[name])}"
-        for name in ("rmse", "mae", "nll", "crps", "brier")
+        for name in ("mase", "nd", "p90", "rmse", "mae", "nll", "crps", "brier")
         if name in metrics
     ]
     if "error_rate" in metrics:

@@ -175,19 +175,27 @@ def test_a_season_longer_than_the_window_is_a_mistake(table: Path) -> None:
 
 def test_a_season_longer_than_a_series_is_a_mistake(table: Path) -> None:
     with pytest.raises(UserError) as error:
-        loaded(table, 30)
+        loaded(table, 36)
     assert str(error.value) == (
-        "long.csv: forecast.season: 30 rows are no fewer than the 27 that series 'b' has before the "
-        "tested ones"
+        "long.csv: forecast.season: 36 rows are no fewer than the 36 that series 'a', the longest, "
+        "has before the tested ones"
     )
 
 
 def test_a_horizon_longer_than_a_series_is_a_mistake(table: Path) -> None:
     with pytest.raises(UserError) as error:
-        loaded(table, M, 31)
+        loaded(table, M, 40)
     assert str(error.value) == (
-        "long.csv: forecast.horizon: 31 rows are no fewer than the 31 of series 'b'"
+        "long.csv: forecast.horizon: 40 rows are no fewer than the 40 of series 'a', the longest"
     )
+
+
+def test_a_series_shorter_than_others_is_named_with_what_it_is_too_short_for(table: Path) -> None:
+    with pytest.raises(
+        UserError, match="'b' has 31 rows in a row, fewer than the 33 that"
+    ) as error:
+        loaded(table, 28, padding_method="none")
+    assert "data.min_slice=33 leaves it out" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -255,11 +255,11 @@ def test_networks_that_carry_states_go_on_from_where_training_ended(
         ({"data.in_chunk": [-5, -1]}, r"data\.in_chunk: found \[-5, -1\]; a forecast sees"),
         (
             {"forecast.season": 90},
-            r"forecast\.season: 90 rows are no fewer than the 45 that series",
+            r"forecast\.season: 90 rows are no fewer than the 57 that series",
         ),
         (
-            {"forecast.horizon": 50},
-            r"forecast\.horizon: 50 rows are no fewer than the 48 of series",
+            {"forecast.horizon": 90},
+            r"forecast\.horizon: 90 rows are no fewer than the 60 of series",
         ),
         (
             {"forecast.mode": "recursive", "data.in_components": ["n"]},
