@@ -11,7 +11,9 @@ usage: tagi profile config=<preset|file.yaml> [key=value ...]
 
 Takes a few seconds; learns from the config's data and writes nothing. GFLOP/s count matrix
 products, GB/s each array of a call once. `% ceiling` compares a line with the machine, measured in
-the same run: the least time that its work could take over the time that it took.
+the same run: the least time that its work could take over the time that it took. Each call is
+run over and over by itself, so a line whose arrays stay in a nearer cache than those of a whole
+step do may come out above 100 %.
 
 examples:
   tagi profile config=quickstart
