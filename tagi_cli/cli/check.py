@@ -89,8 +89,8 @@ class _Check:
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
         return [
             *(f"note: {notice}" for notice in (*settings.trainer.remarks(), *notices)),
-            f"data: {dataset.name}, {', '.join(parts)} rows; {listing(encoder.inputs)} -> "
-            f"{listing(encoder.outputs)}",
+            f"data: {dataset.name}, {', '.join(parts)} rows; "
+            f"{listing(encoder.inputs or encoder.features)} -> {listing(encoder.outputs)}",
             f"network: {network.members} x {network.parameters:,} parameters on {network.backend}",
         ]
 

@@ -30,7 +30,7 @@ def opening(
     ranks: Communicator = ALONE,
 ) -> None:
     """Say what was read, how it is split, which network learns it, where, and where results lie."""
-    facts = dataset.summary
+    facts, encoder = dataset.summary, dataset.encoder
     sizes = ", ".join(
         f"{len(getattr(dataset, part))} {part}"
         for part in ("train", "valid", "test")
@@ -39,8 +39,8 @@ def opening(
     layers = " - ".join(_widths(dataset, summary))
     plural = "s" if summary.members > 1 else ""
     lines = {
-        "data": f"{dataset.name}: {facts['rows']:,} rows, {_names(encoder.inputs or encoder.features)} -> "
-        f"{_names(dataset.encoder.outputs)}",
+        "data": f"{dataset.name}: {facts['rows']:,} rows, "
+        f"{_names(encoder.inputs or encoder.features)} -> {_names(encoder.outputs)}",
         "split": f"{sizes} ({facts['split']['method']})",
         "network": f"{summary.members} network{plural} {layers}, "
         f"{summary.members * summary.parameters:,} parameters",

@@ -163,9 +163,9 @@ def _lead(
     split = data["split"]
     sizes = ", ".join(f"{split[part]:,} {part}" for part in _PARTS if split[part])
     seconds = float(summary.get("seconds") or 0)
+    inputs = f"{len(data['inputs'])} columns" if data["inputs"] else "the times"
     return (
-        f"{', '.join(outputs)} from {len(data['inputs'])} columns of "
-        f"{code(data['name'])} ({sizes} rows); "
+        f"{', '.join(outputs)} from {inputs} of {code(data['name'])} ({sizes} rows); "
         f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s, "
         f"{safe(str(environment.get('started', ''))[:16].replace('T', ' '))}"
     )

@@ -48,6 +48,9 @@ def test_the_preset_finds_what_is_missing(tagi: Tagi, sine: np.ndarray[Any, Any]
     (run,) = Path("outputs/smooth-sine_missing").iterdir()
     assert Path(outputs) == (run / "smoothed" / "outputs.csv").resolve()
     assert f"report: {run.resolve() / 'report.html'}" in answer.err
+    # Inputs are parts of the date alone.
+    assert "sine: 240 rows, hour_of_day_sin, hour_of_day_cos -> sin" in answer.out
+    assert "from the times of <code>sine</code>" in (run / "report.html").read_text()
     assert "tagi smooth config=smooth/sine_missing" in (run / "environment.json").read_text()
     mu, lo, hi, y = (column(Path(outputs), name) for name in ("mu", "lo_90", "hi_90", "y"))
     seen = ~np.isnan(y)
