@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 
 from tagi_cli.distributed.communicator import Communicator
 from tagi_cli.distributed.connect import connect
@@ -58,6 +59,21 @@ def one_message() -> Iterator[None]:
             raise error from None
         with together(ranks):
             raise
+
+
+def abort_on_error(ranks: Communicator) -> None:
+    """From now on, an error that nobody catches ends all ranks, not this process alone.
+
+    For scripts, whose other ranks would wait for this one for ever.
+    """
+    if ranks.size == 1:
+        return
+
+    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        _say_alone(ranks, error)
+        ranks.abort(_code(error))
+
+    sys.excepthook = end
 
 
 def _say_alone(ranks: Communicator, error: BaseException) -> None:

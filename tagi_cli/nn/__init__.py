@@ -27,6 +27,7 @@ from tagi_cli.nn.composites import build_sequential as build_sequential
 from tagi_cli.nn.composites import kinds_of as kinds_of
 from tagi_cli.nn.conv import Conv2d as Conv2d
 from tagi_cli.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
+from tagi_cli.nn.data_parallel import DataParallel as DataParallel
 from tagi_cli.nn.dropout import Dropout as Dropout
 from tagi_cli.nn.embedding import Embedding as Embedding
 from tagi_cli.nn.graph import Graph as Graph
@@ -69,6 +70,7 @@ from tagi_cli.nn.scale import Offset as Offset
 from tagi_cli.nn.scale import Scale as Scale
 from tagi_cli.nn.select import Select as Select
 from tagi_cli.nn.sequential import Sequential as Sequential
+from tagi_cli.nn.shard import Ranks as Ranks
 from tagi_cli.nn.slstm import SLSTM as SLSTM
 from tagi_cli.nn.slstm import SLinear as SLinear
 from tagi_cli.nn.smoother import Smoothed as Smoothed

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend, Call, Segment, select
+from tagi_cli.backend import Array, Backend, Call, Segment, collective, select
 from tagi_cli.nn.layer import Layer, Shape
 from tagi_cli.nn.parameters import Host, Parameters, flat_size
 from tagi_cli.nn.plan import Plan, Value
 from tagi_cli.nn.rules import checked, default_cap, emit_step
+from tagi_cli.nn.shard import Shard
 
 
 def output_shape(layer: Layer, input_shape: Shape) -> Shape:
@@ -107,6 +108,8 @@ class Network:
 
     Attributes:
         direct: whether arrays are NumPy's, so that inputs can be copied without the backend.
+        shard: what part of a batch its rows are in training, where ranks share it; see
+            `DataParallel`.
 
     Raises:
         ShapeError: layers do not fit together.
@@ -139,6 +142,7 @@ class Network:
         self.cap = cap
         self.preactivation = preactivation
         self.direct = self.backend.xp is np
+        self.shard: Shard | None = None
         self._passes: dict[tuple[Any, ...], Passes] = {}
         self._entries: dict[tuple[bool, bool], dict[Any, _Entry]] = {}
         self._training, self._input_innovation = True, input_innovation
@@ -206,13 +210,16 @@ class Network:
 
     def _trace(self, batch: int, has_variance: bool, has_jacobian: bool) -> Passes:
         backend = self.backend
-        plan = Plan(backend, self.parameters, batch, training=self._training, differentiable=True)
+        plan = Plan(
+            backend, self.parameters, batch, training=self._training, differentiable=True,
+            shard=self.shard if self._training else None,
+        )  # fmt: skip
         wanted = self._input_innovation or has_jacobian
         source = plan.input = plan.value(self.input_shape, certain=not has_variance, wanted=wanted)
         if has_jacobian:
             source = _pre_activation(plan, plan.input)
         plan.output = self.layer.trace(plan, plan.input)
-        forward = backend.bind(plan.take())
+        forward = collective.bind(backend, plan.take())
         plan.output.send()
         below, trailing = plan.output, []
         if self.preactivation and plan.output.source is not None:

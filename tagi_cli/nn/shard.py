@@ -27,6 +27,9 @@ class Ranks(Protocol):
     def all_gather(self, array: Array) -> None:
         """Fill `array (size, ...)`, of which each rank has set the row of its number."""
 
+    def broadcast(self, array: Array) -> None:
+        """Replace a contiguous array by that of rank 0."""
+
 
 @dataclass(frozen=True)
 class Shard:

@@ -159,6 +159,7 @@ class Program:
         rng = np.random.default_rng(random.DEFAULT_GENERATOR())
         self.network = nn.Network(_graph(steps, _layers(steps)), shape, rng=rng, backend=where)
         self.updater = nn.OutputUpdater(self.network)
+        self._parallel: nn.DataParallel | None = None
         store, seen = self.network.parameters, set[int]()
         tensors: dict[str, Tensor] = {**store.tensors, **store.states}
         self._places: list[tuple[BaseVar, Place]] = []
@@ -180,6 +181,12 @@ class Program:
         if training is not None:
             self.network.training = training
         return self.network
+
+    def parallel(self, ranks: nn.Ranks) -> nn.DataParallel:
+        """Steps of the network, entered, that sum over ranks; always the same ones."""
+        if self._parallel is None:
+            self._parallel = nn.DataParallel(self.network, ranks, synced=False)
+        return self._parallel
 
 
 def _of(layer: str, tensor: str) -> bool:

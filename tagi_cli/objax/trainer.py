@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import nn
+from tagi_cli.distributed import Communicator
 from tagi_cli.nn.rules import RULES
 from tagi_cli.objax.module import Module
 from tagi_cli.objax.tracing import Program, accepted, parts, program
@@ -30,17 +31,27 @@ class Trainer:
         rule: how innovations become a step: `sum`, `capped`, `information`, `information_capped` or
             `site`.
         cap: divisor of the capped rules; None takes it from the batch size of each call.
+        ranks: processes that train together, each on rows of its own, as one process would on all
+            of them; None for this process alone. From the first call on, all of them make all calls
+            with `training=True` together.
 
     Raises:
         ValueError: no such rule.
     """
 
-    def __init__(self, model: Module, rule: str = "capped", cap: float | None = None) -> None:
+    def __init__(
+        self,
+        model: Module,
+        rule: str = "capped",
+        cap: float | None = None,
+        ranks: Communicator | None = None,
+    ) -> None:
         if rule not in RULES:
             raise ValueError(f"update rule '{rule}': allowed are {', '.join(RULES)}")
         self.model = model
         self.rule = rule
         self.cap = cap
+        self.ranks = None if ranks is None or ranks.size == 1 else ranks
 
     def __call__(self, x: Any, y: Any, var_v: Any, **arguments: Any) -> nn.Moments:
         """Learn that `y` is the output with an error of variance `var_v`.
@@ -90,6 +101,8 @@ class Trainer:
         if made is None:
             raise ValueError("the model returns its input: there is nothing to train")
         network = made.enter(training)
+        if self.ranks is not None:
+            made.parallel(self.ranks)
         if (network.rule, network.cap) != (self.rule, self.cap):
             network.rule, network.cap = self.rule, self.cap
             network.forget()
@@ -97,5 +110,8 @@ class Trainer:
 
     def _step(self, made: Program, output: nn.Moments) -> nn.Moments:
         made.network.backward()
-        made.network.step()
+        if self.ranks is None:
+            made.network.step()
+        else:
+            made.parallel(self.ranks).step()
         return output

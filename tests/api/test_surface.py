@@ -30,6 +30,7 @@ MODULES = {
     "nn.conv2d": ["Conv2d"],
     "nn.convtranspose2d": ["ConvTranspose2d"],
     "nn.data_struct": ["BaseDeltaStates", "BaseHiddenStates", "HRCSoftmax"],
+    "nn.ddp": ["DDPConfig", "DDPSequential"],
     "nn.embedding": ["Embedding"],
     "nn.layer_block": ["LayerBlock"],
     "nn.layer_norm": ["LayerNorm"],

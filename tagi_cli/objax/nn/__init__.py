@@ -22,3 +22,7 @@ from tagi_cli.objax.nn.init import xavier_normal_gain as xavier_normal_gain
 from tagi_cli.objax.nn.init import xavier_truncated_normal as xavier_truncated_normal
 from tagi_cli.objax.nn.linear import Linear as Linear
 from tagi_cli.objax.nn.sequential import Sequential as Sequential
+from tagi_cli.objax.nn.synced_batch_norm import SyncedBatchNorm as SyncedBatchNorm
+from tagi_cli.objax.nn.synced_batch_norm import SyncedBatchNorm0D as SyncedBatchNorm0D
+from tagi_cli.objax.nn.synced_batch_norm import SyncedBatchNorm1D as SyncedBatchNorm1D
+from tagi_cli.objax.nn.synced_batch_norm import SyncedBatchNorm2D as SyncedBatchNorm2D

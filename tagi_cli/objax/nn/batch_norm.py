@@ -73,6 +73,10 @@ class BatchNorm(Module, Leaf):
             x: the input.
             training: whether statistics are those of the batch.
         """
+        return self._normalised(x, training, synced=False, updates=True)
+
+    def _normalised(self, x: Any, training: bool, *, synced: bool, updates: bool) -> Any:
+        """The same; with statistics of all ranks' rows, or with running ones that stay."""
         dims = self.beta.shape
         kept = [axis - 1 for axis in range(1, len(dims)) if axis not in self.redux]
         free = [axis - 1 for axis in self.redux if axis]
@@ -91,6 +95,8 @@ class BatchNorm(Module, Leaf):
             momentum=self.momentum,
             statistics="mixture",
             warm_start=False,
+            synced=synced,
+            updates=updates,
         )
         if moved:
             x = x.record(nn.Transpose, axes=tuple(int(axis) for axis in np.argsort(order)))

@@ -21,6 +21,8 @@ from tagi_cli.pytagi.nn.conv2d import Conv2d as Conv2d
 from tagi_cli.pytagi.nn.convtranspose2d import ConvTranspose2d as ConvTranspose2d
 from tagi_cli.pytagi.nn.data_struct import BaseDeltaStates as BaseDeltaStates
 from tagi_cli.pytagi.nn.data_struct import BaseHiddenStates as BaseHiddenStates
+from tagi_cli.pytagi.nn.ddp import DDPConfig as DDPConfig
+from tagi_cli.pytagi.nn.ddp import DDPSequential as DDPSequential
 from tagi_cli.pytagi.nn.embedding import Embedding as Embedding
 from tagi_cli.pytagi.nn.hrc_softmax import HRCSoftmax as HRCSoftmax
 from tagi_cli.pytagi.nn.layer_block import LayerBlock as LayerBlock

@@ -150,10 +150,13 @@ class Sequential(Recurrent):
         """Turn the innovations of the parameters into their posterior."""
         current = self.network.current
         if self._keeps_prior:
-            store = self.network.parameters
-            self._prior = store.var.copy(), store.G.copy(), store.L.copy()
+            self._keep_prior()
         current.step()
         self._stepped = True
+
+    def _keep_prior(self) -> None:
+        store = self.network.parameters
+        self._prior = store.var.copy(), store.G.copy(), store.L.copy()
 
     @property
     def training(self) -> bool:
