@@ -9,6 +9,7 @@ import numpy as np
 from tagi_cli import nn
 from tagi_cli.backend import Backend, select
 from tagi_cli.data import Windows
+from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.noise import registry
 from tagi_cli.training.sampling import Sampler
@@ -32,6 +33,7 @@ def learner(
     stride: int = 1,
     layers: list[nn.Layer] | None = None,
     backend: Backend | None = None,
+    ranks: Communicator = ALONE,
 ) -> Learner:
     kind = registry["constant"]
     return Learner(
@@ -45,6 +47,7 @@ def learner(
         rng=np.random.default_rng(0),
         backend=backend or select(kernels=kernels, precision="float64"),
         stride=stride,
+        ranks=ranks,
     )
 
 

@@ -300,13 +300,12 @@ class Trainer:
         return through
 
     def _validate(self, phase: Phase) -> Validation | None:
-        """Score the validation rows; None if interrupted."""
+        """Score the validation rows, to the last bit the same on all ranks; None if interrupted."""
         rows, pause = self._dataset.valid, self._interruption.is_requested
         try:
             predictions = predict_part(phase.learners, rows, pause, ranks=self._ranks)
             if predictions is None:
                 return None
-            # Machines may differ in the last bits, and whether an epoch is the best is for all.
             return self._ranks.share(self._task.validate(rows, predictions))
         except NumericalError as error:
             raise NumericalError(f"epoch {phase.epoch + 1}, validation part: {error}") from None
