@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
 from tagi_cli.cli.arguments import words
 from tagi_cli.cli.main import VERBS
 from tagi_cli.errors import UserError, nearest
+from tagi_cli.experiment.launchers import launchers
+from tagi_cli.experiment.tune_options import TuneOptions
 from tagi_cli.paths import user_path
 
 HELP = """
@@ -35,16 +38,18 @@ _tagi() {
 complete -o nosort -F _tagi tagi
 """
 
-_COMPOSING = ("train", "smooth", "show", "profile", "check")
+_LAUNCHER = "hydra/launcher"
+_COMPOSING = ("train", "tune", "smooth", "show", "profile", "check")
 _KEYS = {
     "eval": ("run=", "split=", "checkpoint=", "data.path="),
     "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
     "smooth": ("run=", "checkpoint=", "input=", "output=", "overwrite="),
     "show": ("run=",),
-    "compare": ("sort=", "output="),
+    "compare": ("sort=", "output=", "figure=", "to=", "--select"),
     "report": ("run=",),
     "convert": ("format=", "run=", "member="),
-    "train": ("--multirun", "--cfg"),
+    "train": ("--multirun", "--cfg", f"{_LAUNCHER}="),
+    "tune": tuple(f"tune.{one.name}=" for one in dataclasses.fields(TuneOptions)),
     "check": ("--multirun",),
 }
 _VALUES = {
@@ -104,6 +109,8 @@ def _values_after(verb: str, key: str, value: str) -> list[str]:
         return [*_VALUES[key], *(_files(value) if key == "checkpoint" else [])]
     if verb not in _COMPOSING or key == "run":
         return _files(value)
+    if key == _LAUNCHER:
+        return list(launchers)
     if key == "config":
         return [*_presets(), *(f for f in _files(value) if f.endswith(("/", ".yaml", ".yml")))]
     return _option_values(key, value)

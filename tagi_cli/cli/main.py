@@ -19,6 +19,7 @@ from tagi_cli.version import __version__
 
 VERBS = (
     "train",
+    "tune",
     "eval",
     "predict",
     "smooth",

@@ -81,17 +81,20 @@ def show_sweep(jobs: Sequence[Job]) -> int:
     return 0
 
 
-def show_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Print what became of the jobs as a table."""
+def show_outcomes(
+    outcomes: Sequence[Outcome], numbers: Sequence[int] | None = None, what: str = "job"
+) -> None:
+    """Print what became of jobs as a table; `numbers` says which they are, where not all."""
+    numbers = range(len(outcomes)) if numbers is None else numbers
     keys = list(dict.fromkeys(key for one in outcomes for key in one.overrides))
     names = ("valid_nll", "test_nll", "test_rmse", "test_error_rate", "epochs", "seconds")
     metrics = [name for name in names if any(name in one.metrics for one in outcomes)]
     show_table(
-        ["job", *keys, "status", *metrics],
+        [what, *keys, "status", *metrics],
         [
-            [i, *(one.overrides.get(key) for key in keys), one.status]
+            [number, *(one.overrides.get(key) for key in keys), one.status]
             + [one.metrics.get(name) for name in metrics]
-            for i, one in enumerate(outcomes)
+            for number, one in zip(numbers, outcomes, strict=True)
         ],
     )
 

@@ -13,3 +13,4 @@ from tagi_cli.config.reference import reference as reference
 from tagi_cli.config.sweep import Job as Job
 from tagi_cli.config.sweep import jobs as jobs
 from tagi_cli.config.sweep import launcher as launcher
+from tagi_cli.config.tune import tune_section as tune_section

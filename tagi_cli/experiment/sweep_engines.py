@@ -58,8 +58,8 @@ def engine(options: Any, sweep: Path, jobs: int) -> Run:
     return _ENGINES[type(options)](options, sweep, jobs)
 
 
-def require(package: str, what: str) -> ModuleType:
-    """Import a package of an extra.
+def require(package: str, what: str = "") -> ModuleType:
+    """Import a package of an extra; `what` needs it.
 
     Raises:
         UserError: it is not installed.
@@ -68,8 +68,8 @@ def require(package: str, what: str) -> ModuleType:
         return importlib.import_module(package)
     except ImportError as error:
         raise UserError(
-            f"{what}: needs the package {package}, which cannot be imported ({error}). Install it "
-            f'with: pip install "tagi-cli[{_EXTRAS[package]}]"'
+            f"{f'{what}: ' if what else ''}needs the package {package}, which cannot be imported "
+            f'({error}). Install it with: pip install "tagi-cli[{_EXTRAS[package]}]"'
         ) from None
 
 

@@ -44,6 +44,18 @@ from tagi_cli.cli.completion import candidates
         ("tagi ls lay", ["layer"]),
         ("tagi cp si", ["sine"]),
         ("tagi cp sine m", ["mine.yaml", "my.csv"]),
+        (
+            "tagi train hydra/launcher=s",
+            [
+                "hydra/launcher=submitit_local",
+                "hydra/launcher=submitit_slurm",
+            ],
+        ),
+        (
+            "tagi tune tune.s",
+            ["tune.sampler=", "tune.seed=", "tune.space=", "tune.startup_trials="],
+        ),
+        ("tagi compare --", ["--help", "--select"]),
         ("tagi compare ou", ["output=", "outputs/"]),
         ("tagi convert outputs/", ["outputs/my/"]),
         ("tagi completion ", ["bash"]),

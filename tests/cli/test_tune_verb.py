@@ -1,0 +1,205 @@
+"""`tagi tune`: a search, what it leaves, how it goes on, and the mistakes it tells of."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tagi_cli.experiment.sweep_job import JobFiles
+
+optuna = pytest.importorskip("optuna", reason="needs the extra hpo (Optuna)", exc_type=ImportError)
+
+SMALL = "kernels: numpy\nensemble: {size: 1}\ntrainer: {max_epochs: 3}\nviz: {enabled: true}\n"
+MINE = (
+    "data: {path: my.csv, out_components: y}\n" + SMALL + "tune: {space: {arch.width: [2, 3], "
+    "arch.gain_weight: {low: 0.1, high: 1, log: true}}, trials: 2, sampler: random}\n"
+)
+
+
+@pytest.fixture
+def mine(here: Path) -> Path:
+    path = Path("mine.yaml")
+    path.write_text(MINE)
+    return path
+
+
+def folder_of_the_search() -> Path:
+    (folder,) = Path("outputs/mine").iterdir()
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_a_search_ends_in_a_config_and_goes_on_in_its_folder(
+    tagi: Callable[..., Any], mine: Path
+) -> None:
+    answer = tagi("tune", "config=mine.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    folder = folder_of_the_search()
+    trials = rows(folder)
+    assert [row["status"] for row in trials] == ["completed", "completed"]
+    best = min(trials, key=lambda row: float(row["valid_nll"]))
+    assert f"tagi train config={folder}/best.yaml" in answer.out.splitlines()
+    config = yaml.safe_load((folder / "best.yaml").read_text())
+    assert config["arch"]["width"] == int(best["arch.width"])
+    assert config["arch"]["gain_weight"] == float(best["arch.gain_weight"])
+    assert (config["trainer"]["refit"], config["viz"]["enabled"]) == (True, True)
+    run = folder / best["run"]
+    assert not (run / "report.html").exists()
+    assert yaml.safe_load((run / "config.yaml").read_text())["arch"] == config["arch"]
+
+    answer = tagi("tune", f"tune.resume={folder}", "tune.trials=3", "tune.workers=2")
+    assert (answer.code, answer.err) == (0, "")
+    assert "2 of 3 trials done" in answer.out
+    assert rows(folder)[:2] == trials
+    assert len({row["arch.gain_weight"] for row in rows(folder)}) == 3
+    assert tagi("tune", f"tune.resume={folder}").code == 0
+    assert len(rows(folder)) == 3
+    assert tagi("compare", str(folder)).code == 0
+
+
+class Jobs:
+    """Stands for the jobs of a search: the outcome of each by number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: str) -> None:
+        self.outcomes = outcomes
+        self.stopped: list[int] = []
+        jobs = self
+
+        class Fake:
+            def __init__(self, files: JobFiles, threads: int | None = None) -> None:
+                self.files = files
+                self.outcome = jobs.outcomes[files.number % len(jobs.outcomes)]
+                run = files.sweep / f"run-{files.number}"
+                run.mkdir()
+                values = {"bad": [9.0, 9.0, 9.0]}.get(self.outcome, [3.0, 2.0, 1.0])
+                lines = [
+                    f'{{"phase": "search", "epoch": {i}, "valid_nll": {value}}}\n'
+                    for i, value in enumerate(values, 1)
+                ]
+                (run / "metrics.jsonl").write_text("".join(lines) + '{"phase": "search", "epo')
+                status = {"bad": "running", "slow": "running"}.get(self.outcome, self.outcome)
+                self.write(status)
+                if status == "completed":
+                    nll = '{"status": "completed", "valid": {"nll": 1.0}}'
+                    (run / "summary.json").write_text(nll)
+
+            def write(self, status: str) -> None:
+                self.files.write(status=status, run=f"run-{self.files.number}", message="so")
+
+            def stop(self) -> None:
+                jobs.stopped.append(self.files.number)
+                self.outcome = "interrupted"
+                self.write("interrupted")
+
+            def ended(self) -> bool:
+                return self.outcome not in ("bad", "slow")
+
+        monkeypatch.setattr("tagi_cli.experiment.tune.Process", Fake)
+
+
+def test_trials_that_look_bad_are_pruned(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs(monkeypatch, "completed", "bad")
+    words = ("tune.trials=4", "tune.startup_trials=1", "tune.warmup_epochs=0")
+    answer = tagi("tune", "config=mine.yaml", *words)
+    assert answer.code == 0
+    assert [row["status"] for row in rows(folder_of_the_search())] == ["completed", "pruned"] * 2
+    assert jobs.stopped == [1, 3]
+
+
+def test_failed_trials_are_listed_and_do_not_stop_the_search(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "failed", "completed", "killed")
+    answer = tagi("tune", "config=mine.yaml", "tune.trials=4")
+    assert answer.code == 0
+    assert "3 trials failed; see " in answer.err
+    found = [(row["status"], row["message"]) for row in rows(folder_of_the_search())]
+    assert found == [("failed", "so"), ("completed", "so"), ("killed", "so"), ("failed", "so")]
+
+
+def test_a_search_whose_first_trials_all_fail_gives_up(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "failed")
+    answer = tagi("tune", "config=mine.yaml", "tune.trials=50")
+    assert answer.code == 2
+    assert answer.err == "tagi tune: the first 5 trials failed: so\n"
+
+
+def test_an_interrupted_trial_is_tried_again(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "completed", "slow")
+    stops = iter([False] * 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "tagi_cli.training.signals.Interruption.is_requested",
+            lambda self: not next(stops, False) and next(stops, None) is None,
+        )
+        answer = tagi("tune", "config=mine.yaml")
+    assert answer.code == 130
+    folder = folder_of_the_search()
+    assert f"tagi tune tune.resume={folder}" in answer.out.splitlines()
+    before = rows(folder)
+    assert [row["status"] for row in before] == ["completed", "interrupted"]
+    Jobs(monkeypatch, "completed")
+    assert tagi("tune", f"tune.resume={folder}").code == 0
+    after = rows(folder)
+    assert [row["status"] for row in after] == ["completed", "interrupted", "completed"]
+    assert after[2]["arch.gain_weight"] == before[1]["arch.gain_weight"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["config=quickstart"], "tune.space: must be set, as <option>: [a, b, c], or"),
+        (
+            ["config=mine.yaml", "tune.space.arch.wdth=[1,2]"],
+            "tune.space: arch.wdth: unknown option of arch kind 'mlp'. Did you mean 'width'?",
+        ),
+        (
+            ["config=mine.yaml", "tune.space.arch.width=[1,0]"],
+            "tune.space, arch.width=0: arch.width: found 0. Allowed: whole number, at least 1",
+        ),
+        (["config=mine.yaml", "tune.space.arch.width={low: 5, high: 2}"], "tune.space.arch.width"),
+        (["config=mine.yaml", "tune.trails=3"], "tune.trails: unknown option. Did you mean 'tri"),
+        (["config=mine.yaml", "tune.pruner=mean"], "tune.pruner: found 'mean'. Did you mean 'me"),
+        (["config=mine.yaml", "seed=-1"], "seed: found -1. Allowed: whole number, at least 0"),
+        (["config=mine.yaml", "-m"], "-m: unknown option."),
+        (["tune.resume=nowhere"], "tune.resume: folder '"),
+        (["tune.resume=."], "tune.resume: '"),
+        (["tune.resume=.", "seed=1"], "seed: cannot change while a search is continued. Allowed: "),
+        (["config=mine.yaml", "trainer.resume=."], ""),
+    ],
+)
+def test_mistakes(tagi: Callable[..., Any], mine: Path, words: list[str], message: str) -> None:
+    answer = tagi("tune", *words)
+    assert answer.code == 2
+    assert answer.err.startswith(f"tagi tune: {message}")
+    assert not Path("outputs").exists()
+
+
+def test_without_optuna_the_extra_is_named(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    answer = tagi("tune", "config=mine.yaml")
+    assert answer.code == 2
+    assert answer.err.startswith("tagi tune: needs the package optuna, which cannot be imported")
+    assert 'pip install "tagi-cli[hpo]"' in answer.err
+
+
+def test_a_file_with_a_search_trains_without_it(tagi: Callable[..., Any], mine: Path) -> None:
+    assert tagi("train", "config=mine.yaml", "arch.width=2", "viz.enabled=false").code == 0
