@@ -48,7 +48,14 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "page", ["guide.md", "latent-regression.md", "migration-pytagi.md", "smoothing.md"]
+    "page",
+    [
+        "forecasting.md",
+        "guide.md",
+        "latent-regression.md",
+        "migration-pytagi.md",
+        "smoothing.md",
+    ],
 )
 def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:
     """Lines of Python first, all in one script, then those of the shell."""

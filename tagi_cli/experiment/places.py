@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 Index = slice | Rows
 
+_DAY = 86_400_000_000
+"""Microseconds."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -87,11 +90,20 @@ class Places:
             return [str(row) for row in self.rows.tolist()]
         names = [cell(name) for name in self.series]
         times = self.times(ahead)
+        if times.dtype.kind == "M" and self._has_days(times):
+            times = times.astype("datetime64[D]")
         shown = times.astype(str) if times.dtype.kind == "M" else times.tolist()
         return [
             f"{names[code]},{part},{_time(time)}"
             for (code, part), time in zip(self.index[:, :2].tolist(), shown, strict=True)
         ]
+
+    def _has_days(self, times: NDArray[Any]) -> bool:
+        """Whether rows are whole days apart, and all at midnight."""
+        if self.clock is None:
+            return False
+        whole = self.clock.unit != "microsecond" or self.clock.length % _DAY == 0
+        return whole and bool((times == times.astype("datetime64[D]")).all())
 
 
 def _time(time: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from tagi_cli.data.times import Step
 from tagi_cli.experiment import class_predictions, predictions
 from tagi_cli.experiment.class_diagnostics import diagnose
 from tagi_cli.experiment.class_predictions import ClassPredictions
@@ -130,6 +131,31 @@ def test_a_place_in_a_series_is_told_by_its_series_slice_and_time(
     assert places.cells() == cells
     assert places.take(np.array([2])).cells() == cells[2:]
     assert Places(np.array([7, 2])).cells() == ["7", "2"]
+
+
+@pytest.mark.parametrize(
+    ("step", "time", "told"),
+    [
+        (Step("number", 0.5), np.array([1.0, 2, 3]), ["2", "3", "4"]),
+        (Step("microsecond", 3_600_000_000), DATES, [
+            "2024-01-01T02:00:00", "2024-01-01T03:30:00", "2024-02-01T02:00:00"
+        ]),
+        (Step("month", 1), DATES.astype("datetime64[M]"), [
+            "2024-03-01", "2024-03-01", "2024-04-01"
+        ]),
+        (Step("microsecond", 86_400_000_000), DATES[[0, 0, 2]], [
+            "2024-01-03", "2024-01-03", "2024-02-03"
+        ]),
+        (Step("microsecond", 86_400_000_000), DATES, [
+            "2024-01-03T00:00:00", "2024-01-03T01:30:00", "2024-02-03T00:00:00"
+        ]),
+    ],
+)  # fmt: skip
+def test_times_of_rows_that_lie_ahead(step: Step, time: Any, told: list[str]) -> None:
+    if time.dtype.kind == "M":
+        time = time.astype("datetime64[us]")
+    places = Places(np.arange(3), INDEX, time, ("a", "b"), step)
+    assert [cells.rsplit(",", 1)[1] for cells in places.cells(2)] == told
 
 
 def windows(lengths: Any = None) -> Predictions:

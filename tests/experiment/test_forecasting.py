@@ -85,7 +85,7 @@ def test_the_summary_holds_the_measures_and_those_of_the_baseline(direct: Path) 
         x = series(name)
         own = [line for line in lines if line["instance"] == name]
         assert [line["step"] for line in own] == ["1", "2", "3"]
-        first = np.datetime64("2024-01-01T00:00:00") + np.timedelta64(LENGTHS[name] - 3, "D")
+        first = np.datetime64("2024-01-01") + np.timedelta64(LENGTHS[name] - 3, "D")
         assert own[0]["time"] == str(first)
         assert [float(line["y"]) for line in own] == x[-3:].tolist()
         naive = x[-7:-4]
