@@ -16,20 +16,20 @@ KERNEL dropout_moments_forward(real *__restrict__ var_z, const real *__restrict_
 KERNEL dropout_sample_forward(real *__restrict__ mu_z, real *__restrict__ var_z,
                               real *__restrict__ jac, const real *__restrict__ mu_a,
                               const real *__restrict__ var_a, const int *__restrict__ generator,
-                              real keep, int n) {
+                              real keep, int first, int n) {
     unsigned int stream = random_stream(generator);
     int limit = (int)(keep * REAL(16777216.0));
     real share = REAL(1.0) / keep;
     if (var_a) {
         SIMD GRID_STRIDE(i, n) {
-            real j = random_bits(stream, i) < limit ? share : REAL(0.0);
+            real j = random_bits(stream, first, i) < limit ? share : REAL(0.0);
             jac[i] = j;
             mu_z[i] = j * mu_a[i];
             var_z[i] = j * j * var_a[i];
         }
     } else {
         SIMD GRID_STRIDE(i, n) {
-            real j = random_bits(stream, i) < limit ? share : REAL(0.0);
+            real j = random_bits(stream, first, i) < limit ? share : REAL(0.0);
             jac[i] = j;
             mu_z[i] = j * mu_a[i];
         }

@@ -156,7 +156,8 @@ KERNEL lstm_cell_backward(real *__restrict__ d_mu_z, real *__restrict__ d_var_z,
 // generator; variances `var`. Without carried all states are fresh.
 KERNEL lstm_state_load(real *__restrict__ initial, const real *__restrict__ carried,
                        const real *__restrict__ held, const int *__restrict__ continues,
-                       const int *__restrict__ generator, real spread, real var, int B, int H) {
+                       const int *__restrict__ generator, real spread, real var, int first_row,
+                       int B, int H) {
     unsigned int stream = generator ? random_stream(generator) : 0;
     real scale = generator ? spread * REAL(1.7320508075688772) / REAL(8388608.0) : REAL(0.0);
     EACH_ROW(b, B) {
@@ -168,8 +169,8 @@ KERNEL lstm_state_load(real *__restrict__ initial, const real *__restrict__ carr
             continue;
         }
         SIMD EACH_COLUMN(k, 2 * H) {
-            int element = b * 2 * H + k, first = k < H ? k : k + H;
-            int draw = random_bits(stream, element) - 8388608;
+            int first = k < H ? k : k + H;
+            int draw = random_bits(stream, first_row * 2 * H, b * 2 * H + k) - 8388608;
             to[first] = scale * (real)draw;
             to[first + H] = var;
         }

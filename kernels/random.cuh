@@ -16,7 +16,7 @@ DEVICE unsigned int random_stream(const int *generator) {
     return scramble((unsigned int)generator[1] + scramble((unsigned int)generator[0]));
 }
 
-// Uniform in 0 ... 2^24 - 1.
-DEVICE int random_bits(unsigned int stream, int element) {
-    return (int)(scramble((unsigned int)element ^ stream) >> 8);
+// Uniform in 0 ... 2^24 - 1, for element first + i of the whole batch, of which this may be a part.
+DEVICE int random_bits(unsigned int stream, int first, int i) {
+    return (int)(scramble(((unsigned int)first + (unsigned int)i) ^ stream) >> 8);
 }

@@ -9,8 +9,8 @@ from tagi_cli.nn.plan import Plan
 from tagi_cli.nn.rules import default_cap, emit_step
 from tagi_cli.nn.shard import Ranks, Shard, Sums
 
-# Rows of a whole batch that stand before a rank's own, where nobody knows: apart in any case.
-_APART = 1 << 20
+# Rows of a whole batch that stand before those of the next rank, where nobody knows how many do.
+_APART = 4096
 
 
 class DataParallel:

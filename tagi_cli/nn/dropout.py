@@ -61,7 +61,10 @@ class Dropout(Layer):
             return x.with_variance(var)
         z = plan.value(x.shape, certain=x.var is None, wanted=x.wanted)
         jac, generator = plan.empty(x.mu.shape), self._generator.value
-        plan.call("dropout_sample_forward", z.mu, z.var, jac, x.mu, x.var, generator, self.keep, n)
+        plan.call(
+            "dropout_sample_forward", z.mu, z.var, jac, x.mu, x.var, generator, self.keep,
+            plan.first_row * flat_size(x.shape) % 2**31, n,
+        )  # fmt: skip
         plan.call("advance", generator[1:], 1)
         plan.on_backward_through(z, x, jac)
         return z

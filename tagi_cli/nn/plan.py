@@ -189,6 +189,11 @@ class Plan:
         """Emit a function of the host, in which ranks meet; it cuts the segment of the calls."""
         self._calls.append(Call(COLLECTIVE, (function,), self._layer))
 
+    @property
+    def first_row(self) -> int:
+        """Number of the first row in the whole batch, where ranks share it."""
+        return 0 if self.shard is None else self.shard.first
+
     def scratch(self, size: int) -> Scratch:
         """Ask for `size` elements that are free between calls."""
         return Scratch(size)

@@ -160,7 +160,8 @@ class Recurrence(Layer):
         kept = (self.carried, self.held, self._continues)
         plan.call(
             "lstm_state_load", initial, *(None if s is None else s.value for s in kept),
-            None if drawn is None else drawn.value, RANDOM_SPREAD, float(var), rows, cell.units,
+            None if drawn is None else drawn.value, RANDOM_SPREAD, float(var),
+            plan.first_row, rows, cell.units,
         )  # fmt: skip
         if drawn is not None:
             plan.call("advance", drawn.value[1:], 1)

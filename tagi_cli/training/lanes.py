@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import nn
+from tagi_cli.backend import Array
 from tagi_cli.distributed import Communicator
 from tagi_cli.distributed.partition import Lanes
 
@@ -37,6 +38,7 @@ class CarriedRows:
         lanes: Lanes,
         batch_size: int,
     ) -> None:
+        self._store = parameters
         self._ranks = ranks
         self._lanes = lanes
         self._batch = batch_size
@@ -47,6 +49,10 @@ class CarriedRows:
             self._names = []
         elif self._names:
             self._names.append(_CONTINUES)
+
+    def common(self) -> list[Array]:
+        """The states that are the same on all ranks."""
+        return [s.value for name, s in self._store.states.items() if name not in self._names]
 
     def gather(self, values: dict[str, Host]) -> dict[str, Host]:
         """State of the whole batch, from the rank's own."""

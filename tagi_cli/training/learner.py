@@ -105,9 +105,9 @@ class Learner:
             self._tracking = tracking.Tracking(self.layer, self.parameters, stride, ranks)
         self._sums: Sums | None = None
         self._shard: Shard | None = None
+        self._carried = CarriedRows(self.layer, self.parameters, ranks, self._lanes, batch_size)
         if ranks.size > 1:
             self._share(synced=sync_batchnorm)
-        self._carried = CarriedRows(self.layer, self.parameters, ranks, self._lanes, batch_size)
 
     def _share(self, *, synced: bool) -> None:
         """Make ranks begin alike, and have room for what they sum in each step."""
@@ -115,7 +115,7 @@ class Learner:
         own = local_averages(self.layer, synced=synced)
         self._shard = Shard(ranks, self._lanes.first, synced)
         self._sums = Sums(ranks, store, self.noise.sums, own)
-        for array in (store.mu, store.var):
+        for array in (store.mu, store.var, *self._carried.common()):
             ranks.broadcast(array)
 
     @property

@@ -144,7 +144,7 @@ def test_states_from_call_to_call(precision: str) -> None:
     initial = np.zeros((B, 4, H))
     for seed in (None, generator):
         for kept in ((None, None, None), (carried, held, continues)):
-            check("lstm_state_load", initial, *kept, seed, 0.1, 0.5, B, H, precision=precision)
+            check("lstm_state_load", initial, *kept, seed, 0.1, 0.5, 3, B, H, precision=precision)
     check("lstm_state_store", carried, held, states, B, T, H, precision=precision)
     check("lstm_state_posterior", carried, states, d, B, T, H, precision=precision)
 

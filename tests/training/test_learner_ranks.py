@@ -187,6 +187,27 @@ def test_without_pooled_statistics_ranks_still_agree() -> None:
     assert 1e-12 < difference < 0.3
 
 
+def lottery(units: int) -> nn.Layer:
+    return nn.Sequential(
+        nn.Linear(0, 14), nn.ReLU(), nn.Dropout(0.7, "sample"), nn.Linear(0, 9), nn.Dropout(0.8),
+        nn.ReLU(), nn.Linear(0, units),
+    )  # fmt: skip
+
+
+def random_states(units: int) -> nn.Layer:
+    lstm = nn.LSTM(2, 5, 3, internal_state="random", output="last")
+    return nn.Sequential(lstm, nn.Linear(0, units))
+
+
+@pytest.mark.parametrize(("build", "shape"), [(lottery, (6,)), (random_states, (3, 2))])
+def test_what_is_drawn_belongs_to_the_row(build: Build, shape: tuple[int, ...]) -> None:
+    """Masks and first states are those of one process, whichever rank has the row."""
+    x, y = data(shape)
+    alone = trained(make(build, shape), x, y)
+    for found in on_ranks(3, lambda ranks: trained(make(build, shape, ranks), x, y)):
+        agree(alone, found, 1e-11)
+
+
 def test_rows_of_every_rank() -> None:
     assert rows_per_rank(77, 10, 3) == [24, 24, 29]
     for size in range(1, 7):

@@ -30,14 +30,15 @@ def dropout_sample_forward(
     var_a: Array | None,
     generator: Array,
     keep: float,
+    first: int,
     n: int,
 ) -> None:
     """`z = J a` with `J` drawn: `1 / keep` with probability `keep`, else 0.
 
-    The mask is a function of `generator` (int32: seed, number of the batch) and the element: the
-    same on every backend and in any order.
+    The mask is a function of `generator` (int32: seed, number of the batch) and the element, from
+    `first` on: the same on every backend and in any order, and where ranks share the batch.
     """
-    kept = random_bits(generator, n) < np.uint32(int(keep * 16777216))
+    kept = random_bits(generator, first, n) < np.uint32(int(keep * 16777216))
     np.multiply(kept.reshape(jac.shape), 1 / keep, out=jac, casting="same_kind")
     np.multiply(jac, mu_a, out=mu_z)
     if var_z is not None and var_a is not None:

@@ -320,6 +320,7 @@ def lstm_state_load(
     generator: Array | None,
     spread: float,
     var: float,
+    first_row: int,
     B: int,
     H: int,
 ) -> None:
@@ -328,12 +329,12 @@ def lstm_state_load(
     Row `b` gets row `continues[b]` of `carried (R, 4, H)` where `held (R,)` says that there is one;
     a negative number, or `carried` None, asks for a fresh state. Its means are uniform with mean
     zero and standard deviation `spread`, drawn as `random_bits` of `generator`, or zero without
-    one; its variances are `var`.
+    one; its variances are `var`. `first_row` is the number of the first row in the whole batch.
     """
     fresh = initial.dtype.type(0)
     if generator is not None:
         scale = initial.dtype.type(spread * np.sqrt(3) / 2**23)
-        draw = random_bits(generator, 2 * B * H).astype(np.int32) - 2**23
+        draw = random_bits(generator, 2 * H * first_row, 2 * B * H).astype(np.int32) - 2**23
         fresh = (scale * draw).reshape(B, 2, H)
     initial[:, 0::2], initial[:, 1::2] = fresh, var
     if carried is not None and held is not None and continues is not None:

@@ -17,11 +17,13 @@ def _scramble(x: Array) -> Array:
     return x
 
 
-def random_bits(generator: Array, n: int) -> Array:
+def random_bits(generator: Array, first: int, n: int) -> Array:
     """`n` integers, uniform in `0 ... 2^24 - 1`: the same on every backend and in any order.
 
-    `generator` holds (int32) a seed and the number of the batch.
+    `generator` holds (int32) a seed and the number of the batch, of which these are the elements
+    from `first` on.
     """
     seed, step = (generator[k : k + 1].astype(np.uint32) for k in (0, 1))
     stream = _scramble(step + _scramble(seed))
-    return _scramble(np.arange(n, dtype=np.uint32) ^ stream) >> np.uint32(8)
+    elements = np.arange(n, dtype=np.uint32) + np.array(first).astype(np.uint32)
+    return _scramble(elements ^ stream) >> np.uint32(8)
