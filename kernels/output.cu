@@ -65,3 +65,10 @@ KERNEL indexed_update(real *__restrict__ d_mu, real *__restrict__ d_var,
         }
     }
 }
+
+// Sets the flag where a variance is negative, which leaves it as it is elsewhere.
+KERNEL find_negative(int *__restrict__ flag, const real *__restrict__ var, int n) {
+    GRID_STRIDE(i, n) {
+        if (var[i] < REAL(0.0)) flag[0] = 1;
+    }
+}

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend, Call, Segment, collective, select
+from tagi_cli.backend import Array, Backend, collective, select
 from tagi_cli.nn.layer import Layer, Shape
 from tagi_cli.nn.parameters import Host, Parameters, flat_size
+from tagi_cli.nn.passes import Moments as Moments
+from tagi_cli.nn.passes import Passes as Passes
 from tagi_cli.nn.plan import Plan, Value
 from tagi_cli.nn.rules import checked, default_cap, emit_step
 from tagi_cli.nn.shard import Shard
+from tagi_cli.nn.variances import NegativeFlag, refuse_negative
 
 
 def output_shape(layer: Layer, input_shape: Shape) -> Shape:
@@ -24,52 +27,6 @@ def output_shape(layer: Layer, input_shape: Shape) -> Shape:
     return layer.build(tuple(input_shape), Parameters(select()), np.random.default_rng(0))
 
 
-class Moments(NamedTuple):
-    """Mean and variance of a Gaussian array."""
-
-    mu: Host
-    var: Host
-
-
-class Passes:
-    """The bound passes of one plan.
-
-    Attributes:
-        plan: what was traced.
-        source: the value whose innovations are those of the input.
-        below: the value that the trailing activation acts on; without one, the output itself.
-        trailing: the backward calls of the trailing activation.
-        forward: runs the forward pass.
-        backward: runs the backward pass, from the output, or from `below`.
-        step: runs the parameter update.
-        bound: output updates bound to the plan so far.
-    """
-
-    __slots__ = (
-        "backward", "below", "bound", "forward", "mu", "plan", "segments", "source", "step",
-        "trailing", "var",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        plan: Plan,
-        source: Value,
-        below: Value,
-        trailing: list[Call],
-        segments: tuple[Segment, Segment, Segment],
-    ) -> None:
-        self.plan = plan
-        self.source = source
-        self.below = below
-        self.trailing = trailing
-        self.segments = segments
-        self.forward, self.backward, self.step = (segment.once for segment in segments)
-        self.bound: dict[Any, Any] = {}
-        output = plan.output
-        self.mu = output.mu.reshape(-1)
-        self.var = plan.backend.zeros(self.mu.shape) if output.var is None else output.var.ravel()
-
-
 class _Entry(NamedTuple):
     """Where an input of a certain shape goes: views of a plan's input with that shape."""
 
@@ -78,6 +35,8 @@ class _Entry(NamedTuple):
     forward: Callable[[], None]
     passes: Passes
 
+
+_WHAT = "input variances"
 
 _KEPT = 16
 """Plans kept per network; where more batch sizes are in use, the ones traced first are dropped."""
@@ -216,6 +175,8 @@ class Network:
         )  # fmt: skip
         wanted = self._input_innovation or has_jacobian
         source = plan.input = plan.value(self.input_shape, certain=not has_variance, wanted=wanted)
+        var = plan.input.var
+        flag = None if var is None else NegativeFlag(plan, var, _WHAT)
         if has_jacobian:
             source = _pre_activation(plan, plan.input)
         plan.output = self.layer.trace(plan, plan.input)
@@ -233,7 +194,7 @@ class Network:
         cap = default_cap(batch) if self.cap is None else self.cap
         emit_step(plan, self.parameters, self.rule, cap, rows)
         segments = (forward, backward, backend.bind(plan.take()))
-        return Passes(plan, source, below, trailing, segments)
+        return Passes(plan, source, below, trailing, segments, flag)
 
     def run(self, x: Any, var_x: Any = None) -> Passes:
         """Run forward on `x (B, ...)`; the passes hold the result until the next run.
@@ -244,7 +205,7 @@ class Network:
 
         Raises:
             ValueError: `x` is no whole number of rows, holds a value that the first layer cannot
-                take, or `var_x` differs in size.
+                take, or `var_x` differs in size or holds a negative one.
         """
         try:
             entry = self._mode[x.shape if var_x is None else (x.shape, var_x.shape)]
@@ -262,9 +223,13 @@ class Network:
         else:
             self.backend.write(entry.mu, x)
             if var_x is not None:
+                refuse_negative(var_x, _WHAT)
                 self.backend.write(entry.var, var_x)  # type: ignore[arg-type]
         entry.forward()
-        self._current = passes = entry.passes
+        passes = entry.passes
+        if var_x is not None:
+            passes.check_variances()
+        self._current = passes
         return passes
 
     def _enter(self, key: Any, x: Host, var_x: Host | None) -> _Entry:
@@ -296,7 +261,8 @@ class Network:
             jac: Jacobians `cov(a, z) / var_z` with respect to the pre-activation.
 
         Raises:
-            ValueError: `mu` is no whole number of rows, or another array differs in size.
+            ValueError: `mu` is no whole number of rows, another array differs in size, or a
+                variance is negative.
         """
         size = np.size(mu)
         if (np.size(var), np.size(jac)) != (size, size):
@@ -305,10 +271,13 @@ class Network:
             )
         passes = self.passes(self._rows(size), True, True)
         value = passes.plan.input
+        if not self.direct:
+            refuse_negative(var, _WHAT)
         for buffer, data in ((value.mu, mu), (value.var, var), (value.jac, jac)):
             assert buffer is not None
             self.backend.write(buffer, data)
         passes.forward()
+        passes.check_variances()
         self._current = passes
         return passes
 
@@ -316,7 +285,7 @@ class Network:
         """Moments of the output for `x (B, ...)`, a certain input or one with variance `var_x`.
 
         Raises:
-            ValueError: `x` is no whole number of rows, or `var_x` differs in size.
+            ValueError: see `run`.
         """
         self.run(x, var_x)
         return self.outputs()

@@ -9,6 +9,9 @@ import numpy as np
 
 from tagi_cli.backend import Array, Segment
 from tagi_cli.nn.network import Network, Passes
+from tagi_cli.nn.variances import NEVER, NegativeFlag, refuse_negative
+
+_WHAT = "error variances"
 
 
 class _Update(NamedTuple):
@@ -19,6 +22,8 @@ class _Update(NamedTuple):
     index: Any
     once: Callable[[], None]
     segment: Segment
+    negative: memoryview
+    flag: Any
 
 
 class OutputUpdater:
@@ -42,7 +47,7 @@ class OutputUpdater:
             var_v: error variance, for each element, for each output unit, or one number.
 
         Raises:
-            ValueError: a size does not fit the output.
+            ValueError: a size does not fit the output, or a variance is negative.
         """
         passes = self.network.current
         try:
@@ -54,6 +59,8 @@ class OutputUpdater:
             bound.y[...] = y
             bound.var_v[...] = var_v
             bound.once()
+            if bound.negative[0]:
+                bound.flag.refuse()
         else:
             self._run(bound, y, var_v)
 
@@ -127,7 +134,8 @@ class OutputUpdater:
             index: output units, `(B, n_obs)`; an index 0 stands for no observation.
 
         Raises:
-            ValueError: sizes do not fit, or an index lies outside the output.
+            ValueError: sizes do not fit, an index lies outside the output, or a variance is
+                negative.
         """
         passes = self.network.current
         B, units = passes.plan.batch, passes.plan.output.shape
@@ -166,16 +174,23 @@ class OutputUpdater:
         index = plan.empty(index_shape, np.int32) if index_shape else None
         inputs = [buffer for buffer in (y, var_v, index) if buffer is not None]
         output = plan.output
+        flag = None if var_v is None else NegativeFlag(plan, var_v, _WHAT)
         plan.call(kernel, *output.innovation(), output.mu, output.var, *inputs, *sizes)
         segment = backend.bind([*plan.take(), *passes.trailing])
-        bound = passes.bound[key] = _Update(y, var_v, index, segment.once, segment)
+        negative = NEVER if flag is None else flag.set
+        bound = _Update(y, var_v, index, segment.once, segment, negative, flag)
+        passes.bound[key] = bound
         return bound
 
     def _run(self, bound: _Update, y: Any, var_v: Any = None, index: Any = None) -> None:
         write = self.network.backend.write
-        write(bound.y, y)
         if var_v is not None:
+            if bound.negative is NEVER:
+                refuse_negative(var_v, _WHAT)
             write(bound.var_v, var_v)
+        write(bound.y, y)
         if index is not None:
             write(bound.index, index)
         bound.once()
+        if bound.negative[0]:
+            bound.flag.refuse()

@@ -129,6 +129,18 @@ def test_heteroscedastic_update(n: int, scale: float) -> None:
     check("heteroscedastic_update", mu, mu, mu, var, y, n)
 
 
+@pytest.mark.parametrize("found", [-1e-30, 0.0, -0.0, np.nan])
+@pytest.mark.parametrize("n", [1, 8, 33])
+def test_find_negative(n: int, found: float) -> None:
+    var = np.arange(n, dtype=float)
+    var[n // 2] = found
+    for before in (0, 1):
+        check("find_negative", np.array([before], np.int32), var, n)
+        flag = np.array([before], np.int32)
+        KERNELS["find_negative"](flag, var, n)
+        assert flag[0] == max(before, found < 0)
+
+
 def test_an_error_variance_without_bound_teaches_nothing() -> None:
     mu = np.array([0.1, np.inf, 0.2, 3e38, 0.3, 1.0], np.float32)
     var = np.array([1.0, np.inf, 1.0, 1.0, 1.0, 2.0], np.float32)

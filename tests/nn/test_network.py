@@ -59,6 +59,29 @@ def test_inputs_that_do_not_fit(backend: Backend) -> None:
         net.outputs()
 
 
+def test_negative_variances_are_refused_and_no_others(backend: Backend) -> None:
+    net, bad = network(backend), np.full((4, 3), 0.1)
+    bad[1, 2] = -0.5
+    message = r"input variances: found -0\.5 at position 5\. Allowed: 0 or more"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            net(rows(4), bad)
+        net(rows(4), np.abs(bad))
+    with pytest.raises(ValueError, match=message):
+        net.run_activation(rows(4), bad, np.ones(12))
+    net(rows(4))
+    updater = nn.OutputUpdater(net)
+    for var_v in (-0.1, [1.0, -0.1], np.full((4, 2), -0.1)):
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"error variances: found -0\.1 at position [01]"):
+                updater.update(np.zeros((4, 2)), var_v)
+            updater.update(np.zeros((4, 2)), np.abs(var_v))
+    index = np.ones(4, int)
+    with pytest.raises(ValueError, match=r"error variances: found -2 at position 3"):
+        updater.update_using_indices(np.zeros(4), [1.0, 1.0, 1.0, -2.0, -1.0], index)
+    updater.update_using_indices(np.zeros(4), np.zeros(5), index)
+
+
 def test_no_rows_give_no_rows_and_teach_nothing(backend: Backend) -> None:
     net = network(backend, nn.Sequential(nn.Linear(0, 4), nn.ReLU(), nn.Linear(0, 2)))
     before = net.state_dict()

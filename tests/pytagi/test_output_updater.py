@@ -126,3 +126,19 @@ def test_the_device_is_checked() -> None:
     assert updater.device == "cuda:1"
     with pytest.raises(ValueError, match="device 'tpu': allowed are cpu, cuda"):
         updater.device = "tpu"
+
+
+def test_negative_error_variances_are_refused() -> None:
+    net, updater = net_with_output(), nn.OutputUpdater("cpu")
+    index, deltas = np.ones(5, np.int32), nn.BaseDeltaStates()
+    for states, into in (
+        (net.output_z_buffer, net.input_delta_z_buffer),
+        (own_copy(net.output_z_buffer), deltas),
+    ):
+        var = np.full(20, -0.1, np.float32)
+        with pytest.raises(ValueError, match=r"error variances: found -0\.1 at position 0"):
+            updater.update(states, np.zeros(20, np.float32), var, into)
+        with pytest.raises(ValueError, match=r"error variances: found -0\.1 at position 0"):
+            updater.update_using_indices(states, np.zeros(5), var, index, into)
+    with pytest.raises(ValueError, match="input variances: found -1 at position 2"):
+        net(np.zeros(3, np.float32), np.array([0, 1, -1], np.float32))

@@ -97,3 +97,9 @@ def indexed_update(
     gain = np.where(known, 1 / total, 0)
     d_mu.reshape(B, K)[row[known], column[known]] = (gain * error)[known]
     d_var.reshape(B, K)[row[known], column[known]] = -gain[known]
+
+
+def find_negative(flag: Array, var: Array, n: int) -> None:
+    """Set `flag (1,)` to 1 where one of `n` variances is negative; else it stays as it is."""
+    if n and (var < 0).any():
+        flag[0] = 1

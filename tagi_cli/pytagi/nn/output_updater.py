@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli.backend import Call, select
+from tagi_cli.nn.variances import refuse_negative
 from tagi_cli.pytagi.nn.data_struct import BaseDeltaStates, BaseHiddenStates, InnovationView
 
 Host = np.ndarray[Any, Any]
@@ -51,7 +52,7 @@ class OutputUpdater:
             delta_states: where the innovations go, `net.input_delta_z_buffer`.
 
         Raises:
-            ValueError: a size does not fit the output.
+            ValueError: a size does not fit the output, or a variance is negative.
         """
         var_obs = _first(var_obs, mu_obs)
         owner = output_states.owner
@@ -65,6 +66,7 @@ class OutputUpdater:
                 f"the output has {n} values, there are {mu_obs.size} observations and "
                 f"{var_obs.size} variances"
             )
+        refuse_negative(var_obs, "error variances")
         sizes = (np.int32(n), np.int32(var_obs.size))
         _condition("gaussian_update", output_states, delta_states, (mu_obs, var_obs), sizes)
 
@@ -86,7 +88,8 @@ class OutputUpdater:
             delta_states: where the innovations go, `net.input_delta_z_buffer`.
 
         Raises:
-            ValueError: sizes do not fit, or an index lies outside the output.
+            ValueError: sizes do not fit, an index lies outside the output, or a variance is
+                negative.
         """
         owner = output_states.owner
         if owner is not None and delta_states is owner.input_delta_z_buffer:
@@ -104,6 +107,7 @@ class OutputUpdater:
             raise ValueError(
                 f"index from {index.min()} to {index.max()}: the output has units 1 to {K}"
             )
+        refuse_negative(var_v, "error variances")
         sizes = (np.int32(B), np.int32(K), np.int32(y.size // max(B, 1)))
         _condition("indexed_update", output_states, delta_states, (y, var_v, index), sizes)
 
