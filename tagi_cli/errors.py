@@ -25,9 +25,10 @@ class UserErrors(UserError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`" Did you mean 'x'?"` for the closest allowed name, or an empty string."""
-    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    """`" Did you mean 'x'?"` for the closest allowed name, in any case, or an empty string."""
+    by_lower = {one.lower(): one for one in allowed}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
 def listing(names: Iterable[str], most: int = 12) -> str:

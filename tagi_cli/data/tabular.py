@@ -62,8 +62,17 @@ def load_rows(
     return Loaded((encoded[0], encoded[1], encoded[2]), encoder, summary)
 
 
-def check_batch_size(options: DataOptions, examples: int, what: str, table: Table) -> None:
+def check_batch_size(
+    options: DataOptions, examples: int, what: str, table: Table, why: str = ""
+) -> None:
     """Make sure that there are as many training examples as a batch has.
+
+    Args:
+        options: the keys of `data:`.
+        examples: how many there are.
+        what: what they are, for the message.
+        table: where they are from.
+        why: the end of the message, if there is more to tell.
 
     Raises:
         UserError: there are fewer.
@@ -71,7 +80,7 @@ def check_batch_size(options: DataOptions, examples: int, what: str, table: Tabl
     if options.rows_per_update(examples) > examples:
         raise UserError(
             f"data.batch_size: found {options.batch_size}. Allowed: at most the "
-            f"{examples} training {what} of {table.source}, or null"
+            f"{examples} training {what} of {table.source}, or null{why}"
         )
 
 

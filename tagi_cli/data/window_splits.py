@@ -28,7 +28,8 @@ class WindowSplit(NamedTuple):
 
     Scalers are fitted on the rows `(N,)` that the training windows show at all (`shown`), those of
     targets on the rows that they predict (`learnt`); in a forecast on all rows before those of the
-    validation and test parts.
+    validation and test parts. `left_out` training points were drawn at random, but lie too near to
+    later parts.
     """
 
     train: Rows
@@ -37,6 +38,7 @@ class WindowSplit(NamedTuple):
     method: str
     shown: Mask
     learnt: Mask
+    left_out: int = 0
 
 
 def split_windows(
@@ -86,6 +88,11 @@ def split_windows(
                 "out too good; chronological and instance- splits do not"
             )
             parts = division.at_random()
+            if division.left_out:
+                notices.append(
+                    f"data.split_gap: {division.left_out} training windows left out, as they "
+                    "predict rows that later parts predict"
+                )
         else:
             parts = division.by_time()
     division.check(parts, shares, method)
@@ -96,7 +103,7 @@ def split_windows(
         learnt = chunks.covered(series, train, chunks.targets)
         shown = learnt | chunks.covered(series, train, chunks.inputs)
     train = _strided(series, train, options.training_stride(season))
-    return WindowSplit(train, valid, test, method, shown, learnt)
+    return WindowSplit(train, valid, test, method, shown, learnt, division.left_out)
 
 
 Parts = tuple[Mask, Mask, Mask]
@@ -119,6 +126,7 @@ class _Division:
         self.options = options
         self.points = points
         self.ticks = series.ticks[points]
+        self.left_out = 0
 
     @property
     def gap(self) -> int:
@@ -194,7 +202,9 @@ class _Division:
         order = rng.permutation(len(self.points))[: self.options.limit]
         found = portions(order, self.options.split_portions, self.table.source, "prediction points")
         train, valid, test = (np.isin(np.arange(len(self.points)), part) for part in found)
-        return train & ~self._near(valid | test), valid & ~self._near(test), test
+        near = train & self._near(valid | test)
+        self.left_out = int(near.sum())
+        return train & ~near, valid & ~self._near(test), test
 
     def _near(self, part: Mask) -> Mask:
         """Points within the gap of a point of this part, before or after it."""

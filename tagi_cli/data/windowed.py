@@ -71,7 +71,7 @@ def load_windows(
         split = split._replace(train=_observed(table, components, series, chunks, split.train))
     rows = [series.rows[part] for part in split[:3]]
     check_targets(table, components.outputs, _target_rows(series, chunks, split))
-    check_batch_size(options, len(rows[0]), "windows", table)
+    check_batch_size(options, len(rows[0]), "windows", table, _why_so_few(split))
     encoder = _fit(
         inputs, table, components, series, chunks, split, options, purpose, dtype, notices
     )
@@ -97,6 +97,16 @@ def load_windows(
         "statistics": statistics(table, components, shown, notices),
     }
     return Loaded((train, valid, test), encoder, summary)
+
+
+def _why_so_few(split: WindowSplit) -> str:
+    """The end of a message on too few training windows."""
+    if not split.left_out:
+        return ""
+    return (
+        f". The {split.method} split draws {split.left_out} more, which predict rows that later "
+        "parts predict; data.split_method=chronological leaves out fewer"
+    )
 
 
 def _without_short(series: Series, least: int, table: Table, notices: list[str]) -> Series:

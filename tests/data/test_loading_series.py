@@ -70,6 +70,10 @@ def test_the_only_column_of_numbers_is_predicted_from_its_past(tmp_path: Path) -
             {"batch_size": 5000},
             r"data\.batch_size: found 5000\. Allowed: at most the \d+ training w",
         ),
+        (
+            {"batch_size": 5000, "split_method": "random", "out_chunk": (1, 3)},
+            r"or null\. The random split draws \d+ more, which predict rows that later parts",
+        ),
         ({"missing": "drop"}, r"data\.missing: 'drop' has a meaning only in a table without"),
         ({"horizon": 1}, r"data\.out_chunk: \[1, 2\] is no part of the next 1 rows"),
         ({"time_delta": "1w"}, r"comes 0\.142857 steps of 1w after"),

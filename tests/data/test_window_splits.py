@@ -201,6 +201,16 @@ def test_a_random_split_is_warned_of() -> None:
     assert sum(map(len, split[:3])) == 98
 
 
+def test_a_random_split_tells_how_many_windows_it_leaves_out() -> None:
+    notices: list[str] = []
+    series, wide = series_of([100]), Chunks.of((-2, 0), (1, 4), "constant", 0.5)
+    split = divided(series, wide, notices=notices, split_method="random")
+    drawn = divided(series, wide, split_method="random", split_gap=0)
+    assert split.left_out == len(drawn.train) - len(split.train) > 0
+    assert notices[1].startswith(f"data.split_gap: {split.left_out} training windows left out")
+    assert divided(series, split_method="chronological").left_out == 0
+
+
 @pytest.mark.parametrize(
     ("method", "limit", "points"),
     [("chronological", 20, 20), ("random", 20, 20), ("slice-random", 4, 32), ("auto", 3, None)],
