@@ -169,3 +169,38 @@ def test_charts_are_not_overwritten(
     given = [f"run={run_of(trained)}", "horizon=2", f"output={tmp_path / 'o.csv'}"]
     assert main(["predict", *given]) == 2
     assert "o.png is there already, and would hold the charts" in capsys.readouterr().err
+
+
+def with_covariate(path: Path, known: int, rows: int) -> Path:
+    """One series of `rows` rows with a covariate, of which `known` have a value."""
+    lines = [f"{t},{t % 5},{t + 3 * (t % 5) if t < known else ''}" for t in range(rows)]
+    path.write_text("\n".join(["t,c,value", *lines]) + "\n")
+    return path
+
+
+def test_covariates_of_rows_to_come_stand_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with_covariate(tmp_path / "one.csv", 60, 60)
+    options = ("forecast.horizon=3", "forecast.season=null", "data.path=one.csv")
+    assert main(["train", "config=forecast/global", *options, *SMALL]) == 0
+    given = ["predict", f"run={run_of(tmp_path)}"]
+    # What the network predicts at once needs no more than the past.
+    assert main([*given, "horizon=3", "output=a.csv"]) == 0
+    assert main([*given, "horizon=7", "output=b.csv"]) == 2
+    assert "Add these rows, with the target left empty" in capsys.readouterr().err
+    for name, shift in (("more", 0), ("other", 1)):
+        path = with_covariate(tmp_path / f"{name}.csv", 60, 66)
+        if shift:
+            text = path.read_text().splitlines()
+            text[-6:] = [f"{60 + i},4," for i in range(6)]
+            path.write_text("\n".join(text) + "\n")
+        assert main([*given, "horizon=7", f"input={path}", f"output={name}_next.csv"]) == 0
+    mu = [
+        [float(line["mu"]) for line in lines_of(tmp_path / file)]
+        for file in ("a.csv", "more_next.csv", "other_next.csv")
+    ]
+    assert mu[0] == pytest.approx(mu[1][:3])
+    assert mu[1][:3] == pytest.approx(mu[2][:3])
+    assert mu[1][3:] != pytest.approx(mu[2][3:])
