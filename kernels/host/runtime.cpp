@@ -21,3 +21,11 @@ extern "C" void run(const Segment *segment, int times) {
 
 // The same once, with as few arguments for the foreign call to convert as can be.
 extern "C" void run_once(const Segment *segment) { run(segment, 1); }
+
+// Threads of the kernels called from this thread. It also brings OpenMP's library in with this one, before any
+// kernel is: a limit that is set then holds for those that are loaded later.
+extern "C" void set_threads(int n) {
+#if defined(_OPENMP)
+    omp_set_num_threads(n);
+#endif
+}
