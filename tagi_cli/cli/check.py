@@ -20,8 +20,9 @@ Check a config and its data; list every fault at once; write nothing.
 
 usage: tagi check config=<preset|file.yaml> [key=value ...] [-m | --multirun]
 
-Reads the data, resolves its columns and splits, and fits the network's layers together; of a
-sweep, for each job. Exit code 0 if `tagi train` with the same arguments would start, else 2.
+Reads the data, resolves its columns and splits, fits the network's layers together, and shows all
+rows to the first one; of a sweep, for each job. Exit code 0 if `tagi train` with the same arguments
+would start, else 2.
 
 examples:
   tagi check config=my.yaml
@@ -80,12 +81,14 @@ class _Check:
         return self._whole(settings)
 
     def _whole(self, settings: Settings) -> list[str]:
+        from tagi_cli.experiment.inputs import check_inputs
         from tagi_cli.experiment.members import make_backend
         from tagi_cli.experiment.summary import summarise
 
         dataset, notices = self._load(settings.data, settings.task, settings.forecast)
-        encoder = dataset.encoder
-        network = summarise(settings, encoder, make_backend(settings))
+        encoder, backend = dataset.encoder, make_backend(settings)
+        network = summarise(settings, encoder, backend)
+        check_inputs(settings, dataset, backend)
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
         return [
             *(f"note: {notice}" for notice in (*settings.trainer.remarks(), *notices)),

@@ -77,6 +77,7 @@ class Node(NamedTuple):
 def faults(names: Sequence[str], inputs: Sequence[Sequence[str]]) -> list[str]:
     """What is wrong with the wiring of nodes, one message each; see `Node`."""
     found = []
+    known = True
     if not names:
         found.append("a graph needs at least one node")
     used: set[str] = set()
@@ -90,15 +91,18 @@ def faults(names: Sequence[str], inputs: Sequence[Sequence[str]]) -> list[str]:
             source, dot, part = reference.partition(".")
             used.add(source)
             if source not in before or (dot and not part.isdecimal()):
+                known = False
                 found.append(
                     f"node '{name}': found the input '{reference}'.{nearest(source, before)} "
                     f"Allowed: {listing(before)}"
                 )
-    found += [
-        f"node '{name}': no other node takes it. The output of a graph is its last node"
-        for name in names[:-1]
-        if name not in used
-    ]
+    # An unknown input may well mean the node that nothing takes.
+    if known:
+        found += [
+            f"node '{name}': no other node takes it. The output of a graph is its last node"
+            for name in names[:-1]
+            if name not in used
+        ]
     return found
 
 

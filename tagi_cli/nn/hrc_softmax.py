@@ -33,10 +33,13 @@ class HRCSoftmax:
         classes: number of classes, at least 2.
 
     Raises:
-        ValueError: fewer than 2 classes.
+        ValueError: no whole number, or fewer than 2 classes.
     """
 
     def __init__(self, classes: int) -> None:
+        if not isinstance(classes, int | np.integer):
+            raise ValueError(f"hierarchical softmax: found {classes!r} classes, no whole number")
+        classes = int(classes)
         if classes < 2:
             raise ValueError(f"hierarchical softmax of {classes} classes: at least 2 are needed")
         self.classes = classes

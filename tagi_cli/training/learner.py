@@ -136,14 +136,14 @@ class Learner:
             UserError: the first layer cannot take a value of `x`.
             ValueError: a window reaches outside its rows.
         """
-        self._check(x)
+        self.check_inputs(x)
         self._batches = Batches(self.backend, x, y)
         if self._tracking is not None:
             self._tracking.bind(sampling.one_series(len(x)) if index is None else index)
         self._steps.clear()
 
-    def _check(self, x: Values) -> None:
-        """Refuse values that the first layer cannot take, such as ids outside a table."""
+    def check_inputs(self, x: Values) -> None:
+        """Raise UserError if the first layer cannot take a value of `x (n, *input_shape)`."""
         check = self.layer.input_check()
         if check is None:
             return
@@ -277,7 +277,7 @@ class Learner:
         Raises:
             UserError: the first layer cannot take a value of `x`.
         """
-        self._check(x)
+        self.check_inputs(x)
         n = len(x)
         K = self.noise.width(self.outputs)
         mu, var = np.empty((n, K)), np.empty((n, K))
@@ -325,7 +325,7 @@ class Learner:
         """
         if self._tracking is None:
             raise ValueError("the network does not track its states")
-        self._check(x)
+        self.check_inputs(x)
         places = sampling.one_series(len(x)) if index is None else index
         found = self._tracking.predict(
             x, places, self._predictor, pause, continues=continues, var_x=var_x
@@ -393,7 +393,7 @@ class Learner:
             if not bool(good.all()):
                 raise NumericalError(
                     f"epoch {epoch}: {int((~good).sum())} of {tensor.size} parameters of {name} "
-                    "are not finite; try precision=float64, a smaller arch.gain_weight, or as "
-                    "trainer.update_rule information_capped or site. trainer.nan_policy=stop keeps "
-                    "the best epoch before this one"
+                    "are not finite; try precision=float64, a smaller gain_weight (of arch, or of "
+                    "its layers), or as trainer.update_rule information_capped or site. "
+                    "trainer.nan_policy=stop keeps the best epoch before this one"
                 )

@@ -130,6 +130,24 @@ def test_check_names_a_few_of_many_columns(tagi: Tagi) -> None:
     assert "; c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, ... (7 more) -> c19" in answer.out
 
 
+def test_check_shows_the_first_layer_all_rows(tagi: Tagi) -> None:
+    """An id that only a row of the test part has; scaled columns are none at all."""
+    part = ["train"] * 20 + ["valid"] * 5 + ["test"] * 5
+    rows = [f"{i % 5 if part[i] != 'test' else 7},{part[i]},{i}" for i in range(30)]
+    Path("ids.csv").write_text("\n".join(["id,part,y", *rows]), encoding="utf-8")
+    words = ["data.path=ids.csv", "data.out_components=y", "data.split_column=part"]
+    words += ["arch=sequential", "kernels=numpy"]
+    layers = "arch.layers=[{{kind: embedding, num_embeddings: {}, embedding_dim: 2}}, "
+    layers += "{{kind: linear, output_size: 1}}]"
+    small, large = layers.format(7), layers.format(8)
+    fault = "Embedding(7,2): id 7: ids are whole numbers from 0 to 6"
+    assert fault in tagi("check", *words, "data.scaling_method=none", small).err
+    assert "no fault found" in tagi("check", *words, "data.scaling_method=none", large).out
+    for verb in ("check", "train"):
+        answer = tagi(verb, *words, large)
+        assert (answer.code, "data.scaling_method=none" in answer.err) == (2, True)
+
+
 def test_check_fits_layers_together(tagi: Tagi) -> None:
     layers = "arch.layers=[{kind: linear, output_size: 4}]"
     answer = tagi("check", "data=yacht", "arch=sequential", layers, "kernels=numpy")
@@ -253,7 +271,10 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
         ),
         ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]"),
         ("compare nowhere", "folder 'nowhere' does not exist"),
-        ("compare --all", "--all: unknown option. Allowed: sort=..., output=..., figure=..., --select best, to="),
+        (
+            "compare --all",
+            "--all: unknown option. Allowed: sort=..., output=..., figure=..., --select best, to=",
+        ),
         ("compare . output=old.yaml", "output: old.yaml is there already; nothing is overwritten"),
         ("report run=nowhere", "run folder 'nowhere' does not exist"),
         ("convert a", "found 1 word. Allowed: <source> <target>"),

@@ -34,6 +34,11 @@ GAL = {"data.split_method": "gal"}
 LONG = {"trainer.max_epochs": 40, "trainer.early_stopping.patience": 2}
 LABELS = {"data.out_components": ["b"], "data.in_components": ["a"]}
 LAYERS = [{"kind": "linear", "output_size": 4}, "relu", {"kind": "linear", "output_size": 1}]
+SLIDING = {
+    "data.in_chunk": [-2, 0],
+    "data.batch_sampling_mode": "sliding-window",
+    "arch": {"kind": "lstm", "width": 3},
+}
 NODES = [{"name": "h", **LAYERS[0]}, {"name": "o", **LAYERS[2]}]  # type: ignore[dict-item]
 
 # What an option is changed to, and beside what, if the rest is not as in TINY.
@@ -57,6 +62,7 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "data.scaling_tag": ("in_only", {}),
     "data.batch_size": (4, {}),
     "data.shuffle_train": (False, {}),
+    "data.slide_stride": (2, SLIDING),
     "arch.mlp.width": (5, {}),
     "arch.mlp.depth": (2, {}),
     "arch.mlp.activation": ("tanh", {}),
@@ -151,7 +157,6 @@ ELSEWHERE |= {
     f"forecast.{name}": "tests/experiment/test_forecasting.py"
     for name in ("horizon", "season", "mode", "feedback", "samples")
 }
-ELSEWHERE["data.slide_stride"] = "tests/training/test_sampling.py"
 
 
 def path_of(option: str) -> str:

@@ -8,6 +8,7 @@ from monte_carlo import moments_of
 
 from tagi_cli import nn
 from tagi_cli.backend import Backend, select
+from tagi_cli.nn.graph import faults
 
 
 @pytest.fixture(params=["numpy", "auto"])
@@ -203,6 +204,14 @@ def test_parameters_carry_the_names_of_nodes(backend: Backend) -> None:
 def test_wrong_wiring_is_told(nodes: list[tuple[str, tuple[str, ...]]], message: str) -> None:
     with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         nn.Graph([nn.Node(name, nn.ReLU(), inputs) for name, inputs in nodes])
+
+
+def test_a_misspelt_input_is_one_fault() -> None:
+    """The node that was meant is not said to be of no use."""
+    found = faults(["first", "second"], [(), ("input", "frist")])
+    assert found == [
+        "node 'second': found the input 'frist'. Did you mean 'first'? Allowed: input, first"
+    ]
 
 
 def test_a_value_is_not_added_to_itself() -> None:

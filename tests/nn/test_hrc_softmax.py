@@ -56,9 +56,12 @@ def test_a_sure_unit_gives_a_sure_class() -> None:
     np.testing.assert_allclose(probability[0], np.arange(10) == 7, atol=1e-12)
 
 
-def test_one_class_is_refused() -> None:
+def test_too_few_or_broken_classes_are_refused() -> None:
     with pytest.raises(ValueError, match="1 classes: at least 2"):
         nn.HRCSoftmax(1)
+    with pytest.raises(ValueError, match=r"found 2\.5 classes, no whole number"):
+        nn.HRCSoftmax(2.5)  # type: ignore[arg-type]
+    assert nn.HRCSoftmax(np.int64(5)).classes == 5
 
 
 @pytest.mark.parametrize(("mean", "variance"), [(np.nan, 1), (0, np.nan), (0, -1), (0.5, -0.05)])
