@@ -172,7 +172,9 @@ def together(start: Host, calls: Sequence[Call]) -> tuple[Host, Host]:
         before = _covariance(steps.before)
         for t in range(len(gain) - 1, -1, -1):
             G = gain[t]
-            mu = steps.before.mu[t] + (G @ (mu - base_mu[t])[:, :, None])[:, :, 0]
+            mu = steps.before.mu[t] + _shift(
+                G, mu - base_mu[t], steps.prior.var[t], steps.source.var[t]
+            )
             cov = before[t] + G @ (cov - base[t]) @ G.swapaxes(1, 2)
             # A copy, as a view would keep all of the matrix.
             var = np.diagonal(cov, axis1=1, axis2=2).copy()
@@ -182,6 +184,22 @@ def together(start: Host, calls: Sequence[Call]) -> tuple[Host, Host]:
             means.append(mu)
             variances.append(var)
     return np.stack(means[::-1]), np.stack(variances[::-1])
+
+
+def _shift(gain: Host, later: Host, var: Host, var_before: Host) -> Host:
+    """What is learnt of means `(B, n)` from what was learnt of those of the next step, `later`.
+
+    In units of what each step varies by (`var` of the next one, `var_before`) it is never more: so
+    it is for exact laws, and so nothing is blown up where a network amplifies.
+    """
+    shift: Host = (gain @ later[:, :, None])[:, :, 0]
+    most, size = _size(later, var), _size(shift, var_before)
+    return shift * np.where(size > most, most / np.where(size > 0, size, 1), 1)[:, None]
+
+
+def _size(shift: Host, var: Host) -> Host:
+    """Length `(B,)` of shifts `(B, n)` in units of standard deviations; certain units count not."""
+    return np.sqrt((shift**2 / np.where(var > 0, var, np.inf)).sum(axis=1))
 
 
 def _scaled(cov: Host, var: Host, most: Host) -> Host:

@@ -317,3 +317,15 @@ def test_later_observations_leave_no_state_less_known(T: int) -> None:
     for name, k in (("var_h", 1), ("var_c", 3)):
         filtered = states[:, k] + states[:, k] ** 2 * d_states[:, k]
         assert (getattr(state, name)[:, 0] <= filtered * (1 + 1e-9)).all()
+
+
+def test_a_network_that_amplifies_blows_nothing_up_on_the_way_back() -> None:
+    rng = np.random.default_rng(0)
+    n, H = 300, 20
+    layer = nn.SLSTM(2, H, state_var=0.1)
+    net = network(layer, nn.SLinear(0, 1), shape=(1, 2))
+    assert layer.weight is not None
+    layer.weight.assign(6 * np.asarray(layer.weight.mu), np.asarray(layer.weight.var))
+    x, y = rng.normal(size=(n, 1, 1, 2)), rng.normal(size=(n, 1, 1, 1))
+    (state,) = run(net, x, None, y, 0.1, learn=False).smooth().states
+    assert np.abs(state.mu_h).max() < 5
