@@ -54,6 +54,7 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
         "guide.md",
         "latent-regression.md",
         "migration-pytagi.md",
+        "series.md",
         "smoothing.md",
     ],
 )
