@@ -47,9 +47,12 @@ def test_an_input_is_taken_over() -> None:
 def test_innovations_are_copied_and_cleared() -> None:
     source, target = BaseDeltaStates(6, 2), BaseDeltaStates(4, 2)
     source.delta_mu, source.delta_var = np.arange(6), -np.arange(6)
-    target.copy_from(source, 3)
-    np.testing.assert_array_equal(target.delta_mu, [0, 1, 2, 0])
-    np.testing.assert_array_equal(target.delta_var, [0, -1, -2, 0])
+    target.delta_mu = np.full(4, 9)
+    target.copy_from(source, 2)
+    np.testing.assert_array_equal(target.delta_mu, [0, 1, 9, 9])
+    np.testing.assert_array_equal(target.delta_var, [0, -1, 0, 0])
+    with pytest.raises(ValueError, match="3 values to copy: these states have 2 rows of 2"):
+        target.copy_from(source, 3)
     with pytest.raises(ValueError, match="6 values to copy: the source has 6, these states 4"):
         target.copy_from(source)
     fresh = BaseDeltaStates()

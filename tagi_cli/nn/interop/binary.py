@@ -19,21 +19,14 @@ from tagi_cli import atomic
 from tagi_cli.errors import UserError
 from tagi_cli.nn.batch_norm import BatchNorm2d
 from tagi_cli.nn.interop.info import info
+from tagi_cli.nn.interop.known import check_known
 from tagi_cli.nn.interop.naming import Entry, Leaf, leaves
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.layer_norm import LayerNorm
 from tagi_cli.nn.parameters import Host
 from tagi_cli.nn.pooling import Pooling
-from tagi_cli.nn.recurrent import Recurrence
 
 _RUNNING = ("running_mean", "running_var")
-
-_KINDS = {
-    "linear", "conv2d", "conv_transpose2d", "avg_pool2d", "max_pool2d", "batch_norm2d",
-    "layer_norm", "rms_norm", "embedding", "multihead_attention", "lstm", "slstm", "slinear",
-    "recurrence",
-}  # fmt: skip
-"""Layers that leave a record; all others must have nothing to record."""
 
 
 def _header(layer: Layer) -> bytes:
@@ -45,16 +38,7 @@ def _records(layer: Layer) -> Iterator[Leaf]:
     """The layers that have a record in the file."""
     for leaf in leaves(layer):
         if leaf.weight is not None or leaf.states or isinstance(leaf.layer, Pooling):
-            if leaf.layer.kind not in _KINDS:
-                raise UserError(f"{leaf.layer.describe()}: pytagi's files know no such layer")
-            if leaf.layer.children():
-                raise UserError(
-                    f"{leaf.layer.describe()}: pytagi's files know no output projection"
-                )
-            if isinstance(leaf.layer, Recurrence) and leaf.layer.reverse:
-                raise UserError(
-                    f"{info(leaf.layer)}: pytagi's files know no layers that run backwards"
-                )
+            check_known(leaf)
             yield leaf
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
-from tagi_cli.nn.interop.naming import parameterised
+from tagi_cli.nn.interop.known import check_known
+from tagi_cli.nn.interop.naming import Leaf, parameterised
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.parameters import Host
 
@@ -24,13 +25,20 @@ def _paths(prefix: str | Path) -> list[Path]:
     return [Path(f"{prefix}{ending}") for ending in ENDINGS]
 
 
+def _records(layer: Layer) -> list[Leaf]:
+    found = list(parameterised(layer).values())
+    for leaf in found:
+        check_known(leaf)
+    return found
+
+
 def write_csv(layer: Layer, prefix: str | Path) -> None:
     """Write the parameters of a built network; folders on the way are made.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: a layer that pytagi does not have, or a file cannot be written.
     """
-    entries = [leaf.entry() for leaf in parameterised(layer).values()]
+    entries = [leaf.entry() for leaf in _records(layer)]
     for path, arrays in zip(_paths(prefix), zip(*entries, strict=True), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, "".join(f"{x:.9g}\n" for array in arrays for x in array))
@@ -40,11 +48,11 @@ def read_csv(layer: Layer, prefix: str | Path) -> None:
     """Set the parameters of a built network from four files, or leave them all as they are.
 
     Raises:
-        UserError: a file cannot be read, holds something else than numbers, or more or fewer than
-            the network has parameters.
+        UserError: a layer that pytagi does not have; or a file cannot be read, holds something else
+            than numbers, or more or fewer than the network has parameters.
     """
-    own = parameterised(layer)
-    entries = [leaf.entry() for leaf in own.values()]
+    own = _records(layer)
+    entries = [leaf.entry() for leaf in own]
     columns: list[list[Host]] = []
     for part, path in enumerate(_paths(prefix)):
         sizes = [entry[part].size for entry in entries]
@@ -54,11 +62,11 @@ def read_csv(layer: Layer, prefix: str | Path) -> None:
         columns.append(np.split(values, np.cumsum(sizes)[:-1]))
     rows = list(zip(*columns, strict=True))
     try:
-        for leaf, row in zip(own.values(), rows, strict=True):
+        for leaf, row in zip(own, rows, strict=True):
             leaf.check(row)
     except ValueError as error:
         raise UserError(f"{prefix}: {error}") from None
-    for leaf, row in zip(own.values(), rows, strict=True):
+    for leaf, row in zip(own, rows, strict=True):
         leaf.assign(row)
 
 

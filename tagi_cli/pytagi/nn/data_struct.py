@@ -188,14 +188,15 @@ class BaseDeltaStates(_States):
         self.delta_mu = self.delta_var = np.zeros(self.size)
 
     def copy_from(self, source: BaseDeltaStates, num_data: int = -1) -> None:
-        """Take over the innovations of other states.
+        """Take over the innovations of other states; what is not taken over stays as it was.
 
         Args:
             source: where they come from.
-            num_data: how many values; -1 takes all of the source.
+            num_data: how many values, not rows; -1 takes all of the source.
 
         Raises:
-            ValueError: the source has fewer values, or these states do not hold so many.
+            ValueError: the source has fewer values, these states do not hold so many, or they are
+                no whole number of rows here.
         """
         count = source.size if num_data == -1 else num_data
         if self.owner is None and not self.size:
@@ -203,6 +204,11 @@ class BaseDeltaStates(_States):
         if not 0 <= count <= min(source.size, self.size):
             raise ValueError(
                 f"{count} values to copy: the source has {source.size}, these states {self.size}"
+            )
+        if count % max(self.actual_size, 1):
+            raise ValueError(
+                f"{count} values to copy: these states have {self.block_size} rows of "
+                f"{self.actual_size}. Allowed: a multiple of {self.actual_size}, or -1 for all"
             )
         self.delta_mu = np.concatenate([source.delta_mu[:count], self.delta_mu[count:]])
         self.delta_var = np.concatenate([source.delta_var[:count], self.delta_var[count:]])

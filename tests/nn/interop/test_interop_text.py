@@ -77,3 +77,23 @@ def test_files_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> No
         interop.read_csv(net.layer, prefix)
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.MultiheadAttention(4, 2), r"no output projection\. Allowed: output_projection: false"),
+        (nn.Scale(), r"no such layer\. A \.safetensors checkpoint holds it"),
+    ],
+)
+def test_no_files_are_written_that_pytagi_could_not_read(
+    tmp_path: Path, layer: nn.Layer, message: str
+) -> None:
+    """The same as in its binary file."""
+    nn.Network(layer, (3, 4))
+    for write in (nn.interop.write_csv, nn.interop.write_binary):
+        with pytest.raises(UserError, match=f"pytagi's files know {message}"):
+            write(layer, tmp_path / "net")
+    with pytest.raises(UserError, match=message):
+        nn.interop.read_csv(layer, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
