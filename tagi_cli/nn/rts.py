@@ -194,12 +194,14 @@ def _shift(gain: Host, later: Host, var: Host, var_before: Host) -> Host:
     """
     shift: Host = (gain @ later[:, :, None])[:, :, 0]
     most, size = _size(later, var), _size(shift, var_before)
-    return shift * np.where(size > most, most / np.where(size > 0, size, 1), 1)[:, None]
+    factor: Host = np.where(size > most, most / np.where(size > 0, size, 1), 1)
+    return shift * factor[:, None]
 
 
 def _size(shift: Host, var: Host) -> Host:
     """Length `(B,)` of shifts `(B, n)` in units of standard deviations; certain units count not."""
-    return np.sqrt((shift**2 / np.where(var > 0, var, np.inf)).sum(axis=1))
+    size: Host = np.sqrt((shift**2 / np.where(var > 0, var, np.inf)).sum(axis=1))
+    return size
 
 
 def _scaled(cov: Host, var: Host, most: Host) -> Host:
