@@ -9,6 +9,7 @@ from tagi_cli.arch import mlp as mlp
 from tagi_cli.arch import sequential as sequential
 from tagi_cli.arch import slstm as slstm
 from tagi_cli.arch import tcn as tcn
+from tagi_cli.arch.latent import building as building
 from tagi_cli.arch.registry import registry as registry
 from tagi_cli.arch.tasks import faults as faults
 from tagi_cli.arch.tasks import for_task as for_task

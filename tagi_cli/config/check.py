@@ -13,6 +13,7 @@ from tagi_cli.config.schema import (
     allowed_words,
     arms,
     is_group,
+    named_group,
     options_of,
     walk,
 )
@@ -129,6 +130,10 @@ class _Checker:
         for member in members:
             if is_group(member) and (isinstance(found, Mapping) or len(members) == 1):
                 return self.group(member, found, where)
+            named = named_group(member)
+            if named is not None and isinstance(found, Mapping):
+                made = {str(k): self.group(named, v, f"{where}.{k}") for k, v in found.items()}
+                return _BAD if _BAD in made.values() else made
         return self._value(option, found, where)
 
     def _value(self, option: Option, found: Any, where: str) -> Any:

@@ -15,6 +15,7 @@ from tagi_cli.config.schema import (
     allowed_words,
     arms,
     is_group,
+    named_group,
     nested_registries,
     options_of,
     type_words,
@@ -87,6 +88,9 @@ def _rows(cls: type) -> list[tuple[str, Option]]:
             rows += [(f"{option.name}.{name}", below) for name, below in _rows(option.type)]
         else:
             rows.append((option.name, option))
+        named = named_group(option.type)
+        if named is not None:
+            rows += [(f"{option.name}.<name>.{name}", below) for name, below in _rows(named)]
     return rows
 
 

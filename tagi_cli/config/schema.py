@@ -59,6 +59,14 @@ def is_group(annotation: Any) -> bool:
     return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
 
 
+def named_group(annotation: Any) -> type | None:
+    """The options class of the values where a type is a mapping of names to groups, else None."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is dict and is_group(arguments[1]):
+        return typing.cast(type, arguments[1])
+    return None
+
+
 def arms(annotation: Any) -> tuple[Any, ...]:
     """The members of a union; any other type is its own single member."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
@@ -147,6 +155,9 @@ def _nested(path: str, option: Option) -> Iterator[tuple[str, Option]]:
     for arm in arms(option.type):
         if is_group(arm):
             yield from _below(path, arm)
+        named = named_group(arm)
+        if named is not None:
+            yield from _below(f"{path}.<name>", named)
 
 
 def nested_registries(root: type, registries: Registries) -> dict[str, Registry]:

@@ -153,11 +153,14 @@ def source_table(options: DataOptions, notices: list[str]) -> Table:
 
 def _source(options: DataOptions, notices: list[str]) -> tuple[Table, str, str, tuple[str, ...]]:
     """The table, its name, the sha256 of its source, and its usual targets."""
-    if options.path is None:
+    chosen = None if options.path is not None else bundled.find(str(options.name))
+    if options.seed != DataOptions.seed and (chosen is None or chosen.seeded is None):
+        notices.append("data.seed has no effect beside data that are not drawn by a seed")
+    if chosen is not None:
         name = str(options.name)
-        chosen = bundled.find(name)
-        table, sha256 = chosen.read()
+        table, sha256 = chosen.draw(options.seed)
         return table, name, sha256, chosen.outputs
+    assert options.path is not None
     try:
         table = read_table(options.path, notices)
     except UserError as error:

@@ -137,6 +137,9 @@ class DataOptions:
         maximum=1,
     )
     split_index: int = option(0, "Number of the `gal` split.", minimum=0, maximum=19)
+    seed: int = option(
+        0, "Draws a generated set that differs by seed (`latent_synthetic`).", minimum=0
+    )
     split_seed: int = option(0, "Fixes every random choice of rows.", minimum=0)
     valid_portion: float = option(
         0.1,

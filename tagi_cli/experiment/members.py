@@ -13,10 +13,12 @@ from tagi_cli.backend.notes import say_once
 from tagi_cli.data import Encoder
 from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import tasks
+from tagi_cli.experiment import latent, tasks
 from tagi_cli.training import noise
 from tagi_cli.training.class_noise import class_noise
+from tagi_cli.training.latent_learner import LatentLearner
 from tagi_cli.training.learner import Learner
+from tagi_cli.training.restarts import Restarts
 from tagi_cli.training.sampling import check_tracking
 
 if TYPE_CHECKING:
@@ -80,14 +82,18 @@ class MakeMember:
         self._settings = settings
         self._encoder = encoder
         self._backend = backend
+        if ranks.size > 1 and latent.is_latent(settings.arch):
+            raise UserError(latent.ALONE)
 
-    def __call__(self, member: int, rng: np.random.Generator) -> Learner:
+    def __call__(self, member: int, rng: np.random.Generator) -> Learner | LatentLearner | Restarts:
         """A member with prior parameters drawn by `rng`.
 
         Raises:
             UserError: the layers do not fit the data, or track states that nothing goes on from.
         """
         settings, shape = self._settings, self._encoder.input_shape
+        if latent.is_latent(settings.arch):
+            return latent.make(settings, self._encoder, rng, self._backend)
         kind = arch.registry.of(settings.arch)
         options = arch.for_task(settings.arch, tasks.tasks.of(settings.task).name)
         likelihood = noise.registry.of(settings.noise), settings.noise

@@ -13,6 +13,7 @@ import numpy as np
 from tagi_cli.backend import Backend, Call, Segment, threads
 from tagi_cli.backend.work import Work, work
 from tagi_cli.data import Dataset
+from tagi_cli.errors import UserError
 from tagi_cli.experiment.members import MakeMember, make_backend
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.nn.layer import Layer
@@ -140,6 +141,11 @@ def profile(settings: Settings, dataset: Dataset, *, seconds: float = 3.0) -> Pr
     """
     backend = make_backend(settings)
     learner = MakeMember(settings, dataset.encoder, backend)(0, np.random.default_rng(0))
+    if not isinstance(learner, Learner):
+        raise UserError(
+            "arch: the steps of latent_regression are not told apart by pass, so there is no "
+            "profile of them. Allowed: any other architecture"
+        )
     rows = len(dataset.train)
     batch = settings.data.rows_per_update(rows)
     learner.bind(dataset.train.x, dataset.train.y)

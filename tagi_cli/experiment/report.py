@@ -12,6 +12,7 @@ from tagi_cli import atomic
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import (
     figures,
+    latent_report,
     report_classes,
     report_forecast,
     report_regression,
@@ -58,14 +59,15 @@ def write_report(folder: RunFolder) -> Path:
         ]
         for split, diagnoses in numbers["splits"].items()
     }
+    latents = latent_report.section(numbers)
     smoothed = smoothing_figures.section(folder)
     drawn = [*learning, *(f for groups in outputs.values() for group in groups for f in group)]
-    drawn += smoothed.figures
+    drawn += [*latents.figures, *smoothed.figures]
     for figure in drawn:
         atomic.write_text(folder.figures / f"{figure.name}.svg", figure.svg)
         with atomic.replacing(folder.figures / f"{figure.name}.png") as file:
             file.write(figure.png)
-    page = _page(folder, account, numbers, learning, outputs, smoothed.html)
+    page = _page(folder, account, numbers, learning, outputs, latents.html + smoothed.html)
     atomic.write_text(folder.report, page)
     return folder.report
 
@@ -103,7 +105,7 @@ def _page(
     numbers: Mapping[str, Any],
     learning: Sequence[figures.Figure],
     outputs: Mapping[str, Sequence[Sequence[figures.Figure]]],
-    smoothed: str,
+    more: str,
 ) -> str:
     summary = folder.read_summary() or {"status": "running", "epochs": 0, "seconds": 0.0}
     environment = folder.read_environment()
@@ -136,7 +138,7 @@ def _page(
                 f"{OUTPUTS_DRAWN}); metrics cover all.</p>"
             )
     body += [
-        smoothed,
+        more,
         _metrics_section(account, summary, names),
         _data_section(data),
         _network_section(numbers["network"], numbers["health"]),

@@ -15,7 +15,18 @@ from tagi_cli.backend import threads
 from tagi_cli.distributed import Communicator, connect, together
 from tagi_cli.distributed.partition import rows_per_rank
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import forecasting, laws, preamble, provenance, report, resume, tasks
+from tagi_cli.experiment import (
+    forecasting,
+    latent,
+    latent_findings,
+    latent_report,
+    laws,
+    preamble,
+    provenance,
+    report,
+    resume,
+    tasks,
+)
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
@@ -233,7 +244,7 @@ class _Run:
             "epochs": result.epochs,
             "seconds": round(result.seconds, 3),
             "valid": laws.metrics(found["valid"]) if "valid" in found else {},
-            "test": laws.metrics(found["test"]) if "test" in found else {},
+            "test": self._test_metrics(trainer, found),
         }
         atomic.write_json(folder.summary, summary)
         self._summary = summary
@@ -251,10 +262,23 @@ class _Run:
                 "network": self.network.rows(),
                 "health": health.table(),
             }
+            if latent.is_latent(self.settings.arch):
+                first = trainer.learners[0]
+                subspaces = latent_findings.findings(
+                    self.settings.arch, self.dataset.encoder, first
+                )
+                numbers["latent"] = latent_report.numbers_of(subspaces)
             atomic.write_json(folder.figures / report.NUMBERS, numbers)
             if self.settings.viz.enabled:
                 report.write_report(folder)
         return summary
+
+    def _test_metrics(self, trainer: Trainer, found: dict[str, Law]) -> dict[str, Any]:
+        """Metrics of the test part, beside the truth where it is known."""
+        if "test" not in found:
+            return {}
+        truth = latent_findings.against_truth(self.settings, self.dataset.encoder, trainer.learners)
+        return laws.metrics(found["test"]) | truth
 
     def _predictions(self, trainer: Trainer, result: FitResult) -> dict[str, Law]:
         """Predictions by part: of the validation part before the refit, else of the final state."""

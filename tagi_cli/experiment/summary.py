@@ -14,7 +14,9 @@ from tagi_cli.data import Encoder
 from tagi_cli.experiment.members import MakeMember
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.nn.layer import Cost
+from tagi_cli.training.latent_learner import LatentLearner
 from tagi_cli.training.learner import Learner
+from tagi_cli.training.restarts import Restarts
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Summary:
         layers: one entry per layer; floating-point operations per row of a training step.
         layer_bytes: memory of each of them in one network: of its parameters, with what a step adds
             to them, and in one step of its output, innovations of its input, and what it keeps.
-        members: networks of this kind in the ensemble.
+        members: networks of this kind in the ensemble, restarts included.
         batch_size: rows per step.
         parameter_bytes: memory of all members' parameters: means, variances, and what a step adds
             to them.
@@ -73,6 +75,8 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
     """
     learner = MakeMember(settings, encoder, backend)(0, np.random.default_rng(0))
     members, batch_size = settings.ensemble.size, settings.data.rows_per_update()
+    if isinstance(learner, Restarts):
+        members, learner = members * settings.arch.restarts, learner.best
     costs, plan = tuple(learner.layer.costs()), step_plan(learner, batch_size)
     per_parameter = 4 * backend.dtype.itemsize
     return Summary(
@@ -89,7 +93,7 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
     )
 
 
-def step_plan(learner: Learner, batch_size: int) -> nn.Plan:
+def step_plan(learner: Learner | LatentLearner, batch_size: int) -> nn.Plan:
     """The plan of one training step, traced."""
     plan = nn.Plan(
         learner.backend, learner.parameters, batch_size, training=True, differentiable=True
@@ -108,7 +112,8 @@ def leaves(layer: nn.Layer, name: str = "") -> Iterator[str]:
         for part, child in layer.children():
             yield from leaves(child, f"{name}.{part}".lstrip("."))
     else:
-        yield name
+        # What only looks at a size costs nothing, and is not listed.
+        yield from [name] * len(layer.costs())
 
 
 def _bytes_of(plan: nn.Plan, layer: str) -> int:

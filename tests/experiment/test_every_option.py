@@ -134,6 +134,14 @@ ELSEWHERE |= {
     for name in names(registries()["arch"][kind].options, f"arch.{kind}.")
 }
 
+ELSEWHERE |= {
+    name: "tests/experiment/test_latent.py"
+    for name in [
+        "data.seed",
+        *names(registries()["arch"]["latent_regression"].options, "arch.latent_regression."),
+    ]
+}
+
 # What makes windows of series, and parts of dates, is tested where there are some.
 ELSEWHERE |= {
     f"data.{name}": "tests/data/test_every_window_option.py"

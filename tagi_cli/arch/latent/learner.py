@@ -8,7 +8,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.arch.latent.psi import Psi
-from tagi_cli.backend import Array, Call, Segment
+from tagi_cli.backend import Array, Backend, Call, Segment
 from tagi_cli.nn.rules import default_cap, emit_step
 
 Host = np.ndarray[Any, Any]
@@ -42,6 +42,8 @@ class Learner:
         damping: one of `DAMPING`: whether the rows of a batch count as telling the same. `auto`
             does so, output by output, while steps might overshoot.
         min_var: floor of the learnt error variances.
+        cap: divisor of the capped rules; None takes it from `batch_size`.
+        share: how far rows count as telling the same, `(K,)`; None makes it.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Learner:
         rule: str = "information",
         damping: str = "auto",
         min_var: float = 1e-6,
+        cap: float | None = None,
+        share: Array | None = None,
     ) -> None:
         backend = parameters.backend
         self.layer = layer
@@ -68,14 +72,13 @@ class Learner:
         self._rule = rule
         self._damping = damping
         self._min_var = min_var
+        self._cap = default_cap(batch_size) if cap is None else cap
         self._backend = backend
         self._x, self._y = backend.resident(x), backend.resident(y)
         self._order = backend.zeros((self.rows,), np.int32)
         self._cursor = backend.zeros((1,), np.int32)
         self._scores = backend.zeros((psi.size, 3), np.float64)
-        # How far the rows of the next batch count as telling the same, by output.
-        start = 0.0 if damping == "none" else 1.0
-        self._share = backend.asarray(np.full(psi.size, start))
+        self._share = first_share(backend, psi.size, damping) if share is None else share
         self._steps: dict[int, Segment] = {}
 
     def load(self, order: Host) -> None:
@@ -92,6 +95,11 @@ class Learner:
     def start_scores(self) -> None:
         """Set the running scores to zero."""
         self._scores.fill(0)
+
+    @property
+    def scores(self) -> Array:
+        """Count, sum of negative log densities and of squared errors of each output, `(K, 3)`."""
+        return self._scores
 
     def nll(self) -> float:
         """Sum over what was learnt since `start_scores` of the negative log density before it."""
@@ -148,7 +156,12 @@ class Learner:
         step.add_to_earlier()
         step.clear_unused()
         count = self._backend.asarray([rows])
-        emit_step(step, self.parameters, self._rule, default_cap(self.batch_size), count)
+        emit_step(step, self.parameters, self._rule, self._cap, count)
+
+
+def first_share(backend: Backend, outputs: int, damping: str) -> Array:
+    """How far the rows of the first batch count as telling the same, by output."""
+    return backend.asarray(np.full(outputs, 0.0 if damping == "none" else 1.0))
 
 
 class _Chunk:

@@ -237,7 +237,7 @@ class LatentRegModel(Predictor):
             update_int=update_int,
             priors=priors,
         )
-        self._choose(self.trainable_parameters() if parameters is None else list(parameters))
+        self.choose(self.trainable_parameters() if parameters is None else list(parameters))
         best = fitting.fit(
             self.core,
             rows,
@@ -259,7 +259,7 @@ class LatentRegModel(Predictor):
             ValueError: the data do not fit the model or the setting, or a tensor has no value.
         """
         rows, targets = self._rows(x, y)
-        self._choose(self.trainable_parameters())
+        self.choose(self.trainable_parameters())
         self.core.psi.start(targets, self._psi_unset)
         self._psi_unset.clear()
         return setting.start(self.core, rows, targets, self.rng)
@@ -274,7 +274,7 @@ class LatentRegModel(Predictor):
             raise ValueError(f"x has {len(rows)} rows, y {len(targets)}")
         return rows, targets
 
-    def _choose(self, learnt: Sequence[nn.Parameter]) -> None:
+    def choose(self, learnt: Sequence[nn.Parameter]) -> None:
         """Let these tensors learn and no others.
 
         Raises:

@@ -125,3 +125,17 @@ class Shrunk:
         self._mean = np.where(proper, 0.0, self._mean)
         moments = (a.T if self._transposed else a for a in (new_mu, new_var))
         self.parameter.assign(*moments)
+
+    def state(self) -> tuple[Host, Host]:
+        """Mean and precision of the prior that the posterior contains."""
+        return self._mean, self._precision
+
+    def restore(self, mean: Host, precision: Host) -> None:
+        """Take over what `state` gave.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if mean.shape != self._mean.shape or precision.shape != self._mean.shape:
+            raise ValueError(f"prior of shape {mean.shape}, expected {self._mean.shape}")
+        self._mean, self._precision = mean.astype(np.float64), precision.astype(np.float64)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tagi_cli.data.bundled.classes import moons_table, shapes_table
+from tagi_cli.data.bundled.latent import synthetic_table
 from tagi_cli.data.bundled.missing import sine_missing_table
 from tagi_cli.data.bundled.series import (
     hourly_table,
@@ -20,6 +22,7 @@ from tagi_cli.data.bundled.series import (
 from tagi_cli.data.sources import read_table
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest
+from tagi_cli.latent_truth import Populations
 
 _FOLDER = Path(__file__).parent
 
@@ -28,13 +31,19 @@ _FOLDER = Path(__file__).parent
 class Bundled:
     """A bundled set: one line about it, its usual targets, and how to get it.
 
-    `read()` gives the table and the sha256 of its bytes; `labels` says that the target is a label.
+    `read()` gives the table and the sha256 of its bytes; `labels` says that the target is a label;
+    `seeded(seed)` draws the table anew, where it is one of those that can be.
     """
 
     summary: str
     outputs: tuple[str, ...]
     read: Callable[[], tuple[Table, str]]
     labels: bool = False
+    seeded: Callable[[int], tuple[Table, str]] | None = None
+
+    def draw(self, seed: int) -> tuple[Table, str]:
+        """The table of a seed, where it makes a difference, and the sha256."""
+        return self.read() if self.seeded is None else self.seeded(seed)
 
 
 def find(name: str) -> Bundled:
@@ -78,6 +87,10 @@ def _generated(make: Callable[[], Table]) -> Callable[[], tuple[Table, str]]:
     return read
 
 
+def _synthetic(seed: int) -> tuple[Table, str]:
+    return _generated(partial(synthetic_table, seed))()
+
+
 BUNDLED: Mapping[str, Bundled] = {
     "yacht": Bundled(
         "UCI Yacht Hydrodynamics: residuary resistance of 308 hulls from 6 shape numbers",
@@ -113,5 +126,11 @@ BUNDLED: Mapping[str, Bundled] = {
         ("shape",),
         _generated(shapes_table),
         labels=True,
+    ),
+    "latent_synthetic": Bundled(
+        "5000 rows of two groups of inputs and one of outputs, with few latents (generated)",
+        tuple(f"y{j + 1}" for j in range(Populations().d_out[0])),
+        partial(_synthetic, 0),
+        seeded=_synthetic,
     ),
 }

@@ -1,0 +1,146 @@
+"""From the options of a latent regression to a model for data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tagi_cli import nn
+from tagi_cli.arch.latent.layout import Layout
+from tagi_cli.arch.latent.maps import maps
+from tagi_cli.arch.latent.model import LatentRegModel
+from tagi_cli.arch.latent.options import LatentRegressionOptions, ParameterOptions
+from tagi_cli.arch.registry import registry
+from tagi_cli.backend import Backend
+from tagi_cli.errors import UserError
+
+Host = np.ndarray[Any, Any]
+
+
+def build(
+    options: LatentRegressionOptions,
+    layout: Layout,
+    rng: np.random.Generator,
+    backend: Backend,
+    psi: float = 1.0,
+    *,
+    learn_psi: bool = True,
+) -> LatentRegModel:
+    """A model whose prior means are drawn, with what is given in place.
+
+    Args:
+        options: of the architecture.
+        layout: which columns make up the groups.
+        rng: draws.
+        backend: where it runs.
+        psi: prior mean of the error variances.
+        learn_psi: whether they are learnt; if not they are certain.
+
+    Raises:
+        UserError: sizes do not go together, or a file that is given does not fit.
+    """
+    groups = layout.groups
+    inputs, outputs = options.inputs, options.outputs
+    has = {
+        role: any(getattr(group, role).source != "none" for group in outputs.values())
+        for role in ("scales", "offsets")
+    }
+    try:
+        m = maps.of(options.m).build(options.m, groups.d_proj, groups.d_trans)
+    except ValueError as error:
+        raise UserError(f"arch.m: {error}") from None
+    try:
+        model = LatentRegModel(
+            groups.d_in,
+            groups.d_out,
+            groups.d_proj,
+            groups.d_trans,
+            m,
+            [_chain(group.s) for group in outputs.values()],
+            use_scales=has["scales"],
+            use_offsets=has["offsets"],
+            direct_pairs=groups.direct_pairs,
+            w_gain=options.gain_mean,
+            dm_std=options.direct_spread,
+            init=options.init,
+            var_gain=options.gain_weight,
+            seed=int(rng.integers(2**63)),
+            backend=backend,
+        )
+    except ValueError as error:
+        raise UserError(f"arch: {error}") from None
+    if options.init == "tagi" or not learn_psi:
+        var = psi**2 if learn_psi else 0.0
+        model.assign(psi=[(np.full(n, psi), np.full(n, var)) for n in groups.d_out])
+    for g, (name, group) in enumerate(inputs.items()):
+        shape = groups.d_in[g], groups.d_proj[g]
+        _place(model, "p", g, group.p, shape, f"arch.inputs.{name}.p")
+    for h, (name, output) in enumerate(outputs.items()):
+        rows = groups.d_out[h]
+        for role in ("u", "scales", "offsets", "psi"):
+            sizes = (rows, groups.d_trans[h]) if role == "u" else (rows,)
+            if role in ("u", "psi") or has[role]:
+                where = f"arch.outputs.{name}.{role}"
+                _place(model, role, h, getattr(output, role), sizes, where)
+        if not learn_psi:
+            model.psi_trainable[h] = False
+    model.choose(model.trainable_parameters())
+    return model
+
+
+def _chain(layers: tuple[Any, ...]) -> nn.Layer | None:
+    return nn.build_sequential(nn.SequentialOptions(layers)) if layers else None
+
+
+def _place(
+    model: LatentRegModel,
+    role: str,
+    i: int,
+    options: ParameterOptions,
+    shape: tuple[int, ...],
+    where: str,
+) -> None:
+    """Give a tensor the value that options ask for, and set its flag."""
+    getattr(model, f"{role}_trainable")[i] = options.train and options.source != "none"
+    if options.source == "learn":
+        return
+    if options.source == "none":
+        # Without effect: scales of 1, offsets of 0.
+        value: Any = np.ones(shape) if role == "scales" else np.zeros(shape)
+    else:
+        value = _read(str(options.path), shape, f"{where}.path")
+        if options.sd is not None:
+            value = value, np.full(shape, options.sd**2)
+    values: list[Any] = [None] * len(getattr(model, f"{role}_trainable"))
+    values[i] = value
+    try:
+        model.assign(**{role: values})
+    except ValueError as error:
+        raise UserError(f"{where}.path: {error}") from None
+
+
+def _read(path: str, shape: tuple[int, ...], where: str) -> Host:
+    """The numbers in a CSV file without a header.
+
+    Raises:
+        UserError: the file cannot be read, or has another shape.
+    """
+    try:
+        found = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
+    except OSError as error:
+        raise UserError(f"{where}: {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UserError(f"{where}: {path}: {error}. Allowed: numbers, no header") from None
+    wanted = shape if len(shape) == 2 else (shape[0], 1)
+    if found.shape != wanted:
+        raise UserError(
+            f"{where}: {path} has {found.shape[0]} lines of {found.shape[1]} numbers. Allowed: "
+            f"{wanted[0]} lines of {wanted[1]}, variables by latents"
+        )
+    if not np.isfinite(found).all():
+        raise UserError(f"{where}: {path} holds values that are not finite. Allowed: numbers")
+    return found.reshape(shape)
+
+
+registry.register("latent_regression", LatentRegressionOptions, build)

@@ -1,0 +1,353 @@
+"""`arch: latent_regression` from settings to a run folder, against truth and closed forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagi_cli import config
+from tagi_cli.arch.latent.options import LatentRegressionOptions
+from tagi_cli.arch.latent.subspaces import principal_angles
+from tagi_cli.data.bundled.latent import synthetic_truth
+from tagi_cli.errors import UserError
+from tagi_cli.experiment import latent_findings, run
+from tagi_cli.experiment.evaluation import evaluate, predict
+from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.profile import profile
+from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.tasks import load_data
+from tagi_cli.latent_truth import draw
+
+from .conftest import merged, rows
+
+TREE: dict[str, Any] = {
+    "name": "groups",
+    "task": "regression",
+    "kernels": "numpy",
+    "data": {"out_components": ["y*"], "split_portions": [0.8, 0, 0.2], "batch_size": 16},
+    "arch": {
+        "kind": "latent_regression",
+        "inputs": {"a": {"columns": ["a*"], "latents": 1}, "b": {"columns": ["b*"], "latents": 1}},
+        "outputs": {"y": {"columns": ["y*"], "latents": 2}},
+    },
+    "noise": {"kind": "auto"},
+    "trainer": {"max_epochs": 3, "update_rule": "information"},
+    "ensemble": {"size": 1},
+    "viz": {"enabled": False},
+}
+
+
+class Small:
+    """Sizes of the table of these tests."""
+
+    d_in, d_out, d_proj, d_trans, direct_pairs = (4, 3), (4,), (1, 1), (2,), ((0, 0),)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """500 rows of two input groups and an output group in units of their own."""
+    (a, b), (y,), _ = draw(Small(), 500, 3)
+    path = tmp_path_factory.mktemp("groups") / "groups.csv"
+    names = [f"{n}{j}" for n, width in (("a", 4), ("b", 3), ("y", 4)) for j in range(width)]
+    values = np.hstack([10 * a + 3, b, 5 * y - 7])
+    np.savetxt(path, values, delimiter=",", header=",".join(names), comments="")
+    return path
+
+
+def settings(path: Path, **changes: Any) -> Settings:
+    """Settings of a small run; changes by dotted path, `__` for the dot."""
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    tree = merged(TREE, {"data.path": str(path), **dotted})
+    return config.check(Settings, registries(), tree)
+
+
+def trained(path: Path, tmp_path: Path, **changes: Any) -> Path:
+    """The folder of a small run."""
+    return run.train(settings(path, **changes), "tagi train", tmp_path)
+
+
+def test_of(folder: Path) -> dict[str, Any]:
+    """The test metrics of a run."""
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())["test"]
+    return found
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("batch", [1, 16, 64])
+def test_the_preset_recovers_what_its_data_were_drawn_from(batch: int, tmp_path: Path) -> None:
+    arch = {
+        "kind": "latent_regression",
+        "inputs": {"a": {"columns": "a*", "latents": 2}, "b": {"columns": "b*", "latents": 1}},
+        "outputs": {"y": {"columns": "y*", "latents": 3, "scales": {"source": "learn"}}},
+        "direct": [["a", "y"]],
+    }
+    changes = {"arch": arch, "data.name": "latent_synthetic", "data.seed": 2, "seed": 2}
+    changes |= {"data.batch_size": batch, "kernels": "auto", "trainer.max_epochs": 6}
+    made = config.check(
+        Settings, registries(), merged(TREE, {"data.out_components": [], **changes})
+    )
+    folder = run.train(made, "tagi train", tmp_path)
+    test, truth = test_of(folder), synthetic_truth(2)
+    assert test["noise_floor"] == pytest.approx(np.sqrt(np.mean(truth.psi[0])))
+    assert test["rmse"] < 1.02 * test["noise_floor"]
+    assert test["max_angle_deg"] < 3
+    assert 0.88 <= test["coverage_90"] <= 0.92
+    model = Model.load(folder)
+    found = latent_findings.findings(made.arch, model.encoder, model.learners[0])
+    assert np.median(found.psi["y"]) == pytest.approx(np.median(truth.psi[0]), rel=0.05)
+    angles = [principal_angles(a, b) for a, b in zip(found.spaces.values(), truth.p, strict=False)]
+    assert max(a.max() for a in angles) <= test["max_angle_deg"] + 1e-9
+    # Couplings with their standard deviations: most lie within three of them.
+    mean, sd = found.couplings["a", "y"]
+    assert np.mean(np.abs(mean - truth.c[0]) < 3 * sd * np.sqrt(6)) > 0.9
+
+
+def test_findings_are_in_the_units_of_the_data(table: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"arch__direct": [["a", "y"]], "trainer__max_epochs": 20}
+    folder = trained(table, tmp_path, **changes)
+    _, _, truth = draw(Small(), 500, 3)
+    model = Model.load(folder)
+    found = latent_findings.findings(model.settings.arch, model.encoder, model.learners[0])
+    assert found.inputs == {"a": ("a0", "a1", "a2", "a3"), "b": ("b0", "b1", "b2")}
+    # Inputs a were multiplied by 10, outputs by 5.
+    np.testing.assert_allclose(found.couplings["a", "y"][0], truth.c[0] * 5 / 10, atol=0.05)
+    assert np.median(found.psi["y"] / (25 * truth.psi[0])) == pytest.approx(1, abs=0.15)
+    for name, true in {"p.a": truth.p[0], "p.b": truth.p[1], "u.y": truth.u[0]}.items():
+        assert principal_angles(found.spaces[name], true).max() < 12, name
+    # u m p' of group b in standard deviations; b has unit variance.
+    m = truth.m[:, 1:]
+    true = np.linalg.svd(
+        (5 * truth.u[0] @ m @ truth.p[1].T) / model.encoder.scale_y[:, None], compute_uv=False
+    )
+    np.testing.assert_allclose(found.singular["b", "y"], true[:1], rtol=0.1)
+
+
+def test_a_run_predicts_is_scored_and_reports(table: Path, tmp_path: Path) -> None:
+    folder = trained(table, tmp_path, viz__enabled=True, arch__direct=[["a", "y"]])
+    assert evaluate(folder).metrics["rmse"] == pytest.approx(test_of(folder)["rmse"], rel=1e-9)
+    written = predict(folder, table, tmp_path / "out.csv")
+    found = rows(written)
+    assert len(found) == 500 * 4
+    assert [line["component"] for line in found[:4]] == ["y0", "y1", "y2", "y3"]
+    page = (folder / "report.html").read_text()
+    for word in ("Latents", "Singular values", "Error variances", "Direct couplings"):
+        assert word in page
+    assert (folder / "figures" / "latent_space_3.svg").is_file()
+
+
+def test_targets_keep_their_order_whatever_the_groups(table: Path, tmp_path: Path) -> None:
+    outputs = {
+        "late": {"columns": ["y3", "y1"], "latents": 2},
+        "early": {"columns": ["y2", "y0"], "latents": 2},
+    }
+    maps = {"kind": "layers", "layers": [{"kind": "linear", "output_size": 4}]}
+    folder = trained(table, tmp_path, arch__outputs=outputs, arch__m=maps, trainer__max_epochs=8)
+    components = test_of(folder)["components"]
+    assert list(components) == ["y0", "y1", "y2", "y3"]
+    # In a wrong order they would be below zero.
+    assert min(metrics["r2"] for metrics in components.values()) > 0.15
+
+
+def test_a_group_may_see_earlier_rows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    a, u = rng.normal(size=(400, 2)), np.array([[1.0, -2.0], [0.5, 1.0]])
+    y = np.vstack([np.zeros((2, 2)), a[:-2] @ u]) + 0.1 * rng.normal(size=(400, 2))
+    path = tmp_path / "late.csv"
+    names = "t,a0,a1,y0,y1"
+    values = np.hstack([np.arange(400)[:, None], a, y])
+    np.savetxt(path, values, delimiter=",", header=names, comments="")
+    changes: dict[str, Any] = {
+        "data__time": "t",
+        "data__in_components": ["a*"],
+        "data__in_chunk": [-2, 0],
+        "arch__outputs": {"y": {"columns": ["y*"], "latents": 2}},
+        "trainer__max_epochs": 8,
+    }
+    r2 = {}
+    for lag in (1, 2):
+        group = {"a": {"columns": ["a*"], "latents": 2, "lag": lag}}
+        r2[lag] = test_of(trained(path, tmp_path, arch__inputs=group, **changes))["r2"]
+    assert r2[2] > 0.95
+    assert r2[1] < 0.2
+    group = {"a": {"columns": ["a*"], "latents": 2, "lag": 3}}
+    with pytest.raises(UserError, match=r"arch.inputs.a.lag: found 3.*Allowed: 0 to 2"):
+        trained(path, tmp_path, arch__inputs=group, **changes)
+
+
+Y, A = "arch__outputs__y", "arch__inputs__a"
+CHANGED: dict[str, Any] = {
+    "arch__m": "identity",
+    "arch__direct": [["a", "y"]],
+    "arch__init": "janelia",
+    "arch__gain_mean": 2.0,
+    "arch__gain_weight": 0.5,
+    "arch__restarts": 2,
+    "arch__damping": "full",
+    "arch__p_shrinkage": {"kind": "ard", "by": "column"},
+    "arch__u_shrinkage": {"kind": "lasso", "rate": 20},
+    "arch__l1_p_lambda": 0.1,
+    "arch__l1_u_lambda": 0.1,
+    f"{Y}__s": ["mixture_tanh"],
+    f"{Y}__scales": {"source": "learn"},
+    f"{Y}__offsets": {"source": "learn"},
+    f"{Y}__u": {"train": False},
+    f"{A}__p": {"train": False},
+    f"{A}__columns": ["a0", "a1"],
+    f"{A}__latents": 2,
+    "noise": {"kind": "constant", "sigma_v": 0.4},
+    "trainer__update_rule": "capped",
+}
+
+
+@pytest.fixture(scope="module")
+def plain(table: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The NLL of the run with nothing changed."""
+    nll: float = test_of(trained(table, tmp_path_factory.mktemp("plain")))["nll"]
+    return nll
+
+
+@pytest.mark.parametrize("option", CHANGED)
+def test_changing_an_option_changes_the_outcome(
+    table: Path, tmp_path: Path, plain: float, option: str
+) -> None:
+    changes = {option: CHANGED[option]}
+    if f"{A}__latents" in changes:
+        changes["arch__m"] = "linear"
+    assert test_of(trained(table, tmp_path, **changes))["nll"] != plain
+
+
+def test_direct_spread_and_l1_convention_make_a_difference(table: Path, tmp_path: Path) -> None:
+    pairs: dict[str, Any] = {"arch__direct": [["a", "y"]], "arch__l1_u_lambda": 0.1}
+    found = [
+        test_of(trained(table, tmp_path, **pairs, **more))["nll"]
+        for more in ({}, {"arch__direct_spread": 0.4}, {"arch__l1_convention": "docs"})
+    ]
+    assert len(set(found)) == 3
+
+
+def test_chunks_change_nothing(table: Path, tmp_path: Path, plain: float) -> None:
+    found = test_of(trained(table, tmp_path, arch__send_size=5))["nll"]
+    assert found == pytest.approx(plain, rel=1e-5)
+
+
+def test_given_parameters_are_taken_and_kept(table: Path, tmp_path: Path) -> None:
+    p = np.array([[1.0], [0.0], [0.5], [0.0]])
+    np.savetxt(tmp_path / "p.csv", p, delimiter=",")
+    given = {"source": "given", "path": str(tmp_path / "p.csv")}
+    folder = trained(table, tmp_path, **{f"{A}__p": given})
+    model = latent_findings.network_of(Model.load(folder).learners[0]).model
+    (found, _) = model.moments("p")
+    assert found is not None
+    np.testing.assert_allclose(found.mu, p)
+    assert not found.var.any()
+    folder = trained(table, tmp_path, **{f"{A}__p": given | {"sd": 0.3}})
+    model = latent_findings.network_of(Model.load(folder).learners[0]).model
+    (learnt, _) = model.moments("p")
+    assert learnt is not None
+    assert (learnt.mu != p).all()
+    assert (learnt.var < 0.09).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2\n", r"arch.inputs.a.p.path: .* has 1 lines of 2 numbers. Allowed: 4 lines of 1"),
+        ("a\nb\n", r"arch.inputs.a.p.path: .*Allowed: numbers, no header"),
+        ("1\nnan\n1\n1\n", "not finite"),
+        (None, r"arch.inputs.a.p.path: .*No such file|not found"),
+    ],
+)
+def test_what_is_given_must_fit(
+    table: Path, tmp_path: Path, text: str | None, message: str
+) -> None:
+    path = tmp_path / "p.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        trained(table, tmp_path, **{f"{A}__p": {"source": "given", "path": str(path)}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arch__direct": [["b", "y"]]}, r"arch.direct.0: found \[b, y\], of 3 and 4 variables"),
+        ({"arch__direct": [["c", "y"]]}, r"arch.direct.0: no input group 'c'.*Allowed: a, b"),
+        ({"arch__direct": [["a", "z"]]}, r"arch.direct.0: no output group 'z'"),
+        ({"arch__direct": [["a", "y"], ["a", "y"]]}, r"arch.direct.1: .* stands there already"),
+        ({f"{A}__columns": ["q*"]}, r"arch.inputs.a.columns: no input 'q\*'"),
+        ({f"{Y}__columns": ["y0", "y9"]}, r"arch.outputs.y.columns: no target 'y9'"),
+        ({f"{Y}__columns": ["y0"]}, r"arch.outputs: the target 'y1' is in no group"),
+        (
+            {"arch__outputs__z": {"columns": ["y0"], "latents": 1}},
+            r"the target 'y0' is in the groups y, z",
+        ),
+        ({"arch__send_size": 17}, r"arch.send_size: found 17. Allowed: 1 to data.batch_size, 16"),
+        ({f"{Y}__latents": 3, "arch__m": "identity"}, r"arch: .*m gives 2 units .* asks for 3"),
+        (
+            {"arch__m": {"kind": "select", "latents": [0, 2]}},
+            r"arch.m: found latent 2. Allowed: 0 to 1",
+        ),
+        (
+            {"arch__m": {"kind": "per_group", "layers": ["relu"]}},
+            "arch.m: 2 groups of latents, but 1 layers",
+        ),
+        ({"arch__inputs": {}}, r"arch.inputs: the mapping is empty"),
+        ({f"{A}__columns": []}, r"arch.inputs.a.columns: the list is empty"),
+        ({f"{A}__p": {"source": "none"}}, r"arch.inputs.a.p.source: found .none.*learn, given"),
+        ({f"{A}__p": {"source": "given"}}, r"arch.inputs.a.p.path: found null beside source"),
+        ({f"{A}__p": {"sd": 1}}, r"arch.inputs.a.p.sd: has no meaning beside source 'learn'"),
+        ({"arch__inputs__a__size": 3}, r"arch.inputs.a.size: unknown option"),
+        ({"noise": {"kind": "heteroscedastic"}}, r"noise: .*Allowed: auto, learned, constant"),
+        ({"task": "classification", "data__out_components": ["y0"]}, r"Allowed: task=regression"),
+        (
+            {"arch__p_shrinkage": "ard", "arch__l1_p_lambda": 1},
+            r"arch.l1_p_lambda: contradicts p_shrinkage",
+        ),
+        ({"data__seed": 1, "data__batch_size": 9999}, r"data.batch_size: found 9999"),
+    ],
+)
+def test_each_mistake_has_a_message(
+    table: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        trained(table, tmp_path, **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_penalties_are_explained(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(table, tmp_path, arch__l1_p_lambda=0.24)
+    # 400 rows, a mean of 4 entries.
+    assert "Laplace prior of rate 24 for 400 rows" in capsys.readouterr().err
+
+
+def test_there_is_no_profile_of_its_steps(table: Path) -> None:
+    made = settings(table)
+    with pytest.raises(UserError, match="no profile"):
+        profile(made, load_data(made))
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_a_run_is_continued_to_the_bit(table: Path, tmp_path: Path, restarts: int) -> None:
+    changes: dict[str, Any] = {
+        "arch__restarts": restarts,
+        "arch__u_shrinkage": "ard",
+        "data__split_portions": [0.6, 0.2, 0.2],
+    }
+    whole = trained(table, tmp_path / "whole", trainer__max_epochs=4, **changes)
+    part = trained(table, tmp_path / "part", trainer__max_epochs=2, **changes)
+    again = settings(table, trainer__max_epochs=4, trainer__resume=str(part), **changes)
+    assert test_of(run.train(again, "tagi train")) == test_of(whole)
+
+
+def test_every_group_option_is_listed() -> None:
+    text = config.reference(Settings, registries())
+    assert "arch.inputs.<name>.lag" in text
+    assert LatentRegressionOptions.__doc__ is not None
