@@ -25,8 +25,8 @@ MODES = ("independent", "sliding-window", "inference")
 
 _ANY_ORDER = (
     "data.batch_sampling_mode: independent puts rows in any order, so that none goes on from the "
-    "states of another, which is what tracking (as in arch: slstm) is for. Set "
-    "data.batch_sampling_mode=sliding-window, or tracking to false"
+    "states of another. Set data.batch_sampling_mode=sliding-window, or "
+    "arch.internal_state.tracking=false (arch: slstm always tracks)"
 )
 
 Key = tuple[int, int, int]
@@ -171,7 +171,8 @@ def check_tracking(mode: str, *, shuffle: bool, series: bool) -> None:
     if not series:
         raise UserError(
             "data.in_chunk: states are tracked along series, and this is a plain table. Set "
-            "data.in_chunk (such as [0, 0] for one row), or tracking to false"
+            "data.in_chunk (such as [0, 0] for one row), or arch.internal_state.tracking=false "
+            "(arch: slstm always tracks)"
         )
     if mode == "independent" and shuffle:
         raise UserError(_ANY_ORDER)
