@@ -44,6 +44,7 @@ _KEYS = {
     "eval": ("run=", "split=", "checkpoint=", "data.path="),
     "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
     "smooth": ("run=", "checkpoint=", "input=", "output=", "overwrite="),
+    "project": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
     "show": ("run=",),
     "compare": ("sort=", "output=", "figure=", "to=", "--select"),
     "report": ("run=",),

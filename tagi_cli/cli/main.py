@@ -23,6 +23,8 @@ VERBS = (
     "eval",
     "predict",
     "smooth",
+    "project",
+    "angles",
     "show",
     "profile",
     "check",
