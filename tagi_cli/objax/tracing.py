@@ -22,6 +22,7 @@ from tagi_cli import nn
 from tagi_cli.backend import Backend, host_copy, overwrite
 from tagi_cli.objax import random
 from tagi_cli.objax.device import backend
+from tagi_cli.objax.refusals import Arithmetic
 from tagi_cli.objax.variable import BaseVar
 
 Host = np.ndarray[Any, Any]
@@ -113,7 +114,7 @@ class Recorder:
         self.where = ""
 
 
-class Tracer:
+class Tracer(Arithmetic):
     """Stands for a Gaussian array while a call is recorded."""
 
     def __init__(self, recorder: Recorder, index: int) -> None:
@@ -148,7 +149,7 @@ class Tracer:
     def __add__(self, other: Any) -> Tracer:
         """The sum with another array, which counts as independent."""
         if not isinstance(other, Tracer):
-            return NotImplemented
+            self.__radd__(other)
         return self.record(nn.Add, others=(other,))
 
 

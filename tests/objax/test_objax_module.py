@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,33 @@ def test_modules_that_make_no_sense_are_refused(result: str, error: Any, message
         Careless(result)(X)
 
 
-def test_the_sum_with_a_number_is_refused() -> None:
-    with pytest.raises(TypeError):
-        objax.nn.Sequential([objax.nn.Linear(3, 3), lambda x: x + 1])(X)
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (lambda x: x + 1, "The sum with a number or an array"),
+        (lambda x: sum([x, x]), "The sum"),
+        (lambda x: np.ones(3) + x, "numpy.add"),
+        (lambda x: x**2, "x ** y"),
+        (lambda x: 2 * x, "x * y"),
+        (lambda x: x - x, "x - y"),
+        (lambda x: -x, "-x"),
+        (lambda x: x[:, 0], "x[...]"),
+        (lambda x: x if x > 0 else -x, "A comparison"),
+        (lambda x: [part for part in x], "The rows"),  # noqa: C416
+        (np.tanh, "numpy.tanh"),
+        (lambda x: np.concatenate([x, x]), "A NumPy function"),
+    ],
+)
+def test_other_arithmetic_is_refused_in_words(function: Any, what: str) -> None:
+    message = f"^{re.escape(what)}.* to a Gaussian array. Allowed: modules, functions of objax"
+    with pytest.raises(TypeError, match=message):
+        objax.nn.Sequential([objax.nn.Linear(3, 3), function])(X)
+
+
+def test_methods_of_arrays_are_refused_in_words() -> None:
+    for function in (lambda x: x.mean((2, 3)), lambda x: np.mean(x, axis=1), lambda x: x.shape):
+        with pytest.raises((AttributeError, TypeError), match=r"average_pool_2d, flatten, \.\.\."):
+            objax.nn.Sequential([objax.nn.Linear(3, 3), function])(X)
 
 
 def test_a_layer_of_tagi_cli_nn_can_be_lifted() -> None:
