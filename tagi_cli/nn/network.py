@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,8 +24,18 @@ def output_shape(layer: Layer, input_shape: Shape) -> Shape:
 
     Raises:
         ShapeError: layers do not fit together.
+        TypeError: `input_shape` is no tuple of sizes.
     """
-    return layer.build(tuple(input_shape), Parameters(select()), np.random.default_rng(0))
+    return layer.build(_shape(input_shape), Parameters(select()), np.random.default_rng(0))
+
+
+def _shape(given: Any) -> Shape:
+    try:
+        return tuple(operator.index(size) for size in given)
+    except TypeError:
+        raise TypeError(
+            f"input_shape: found {given!r}. Allowed: the sizes of one row, such as (3,)"
+        ) from None
 
 
 class _Entry(NamedTuple):
@@ -62,6 +73,7 @@ class Network:
         cap: divisor of the capped rules; default: from the batch size of each call.
         parameters: a store to share with other networks; default: its own.
         input_innovation: also compute the innovations of the input.
+        flat_input: take inputs of any shape, as long as they hold a whole number of rows.
         preactivation: where the network ends in an activation, innovations of the output mean
             those of its pre-activation: `OutputUpdater` runs that activation's backward, too.
 
@@ -72,6 +84,7 @@ class Network:
 
     Raises:
         ShapeError: layers do not fit together.
+        TypeError: `input_shape` is no tuple of sizes.
         ValueError: unknown rule.
     """
 
@@ -86,11 +99,13 @@ class Network:
         cap: float | None = None,
         parameters: Parameters | None = None,
         input_innovation: bool = False,
+        flat_input: bool = False,
         preactivation: bool = False,
     ) -> None:
         self.layer = layer
         self.backend = backend or select()
-        self.input_shape = tuple(input_shape)
+        self.input_shape = _shape(input_shape)
+        self.flat_input = flat_input
         self.parameters = parameters or Parameters(self.backend)
         self.output_shape = layer.build(
             self.input_shape, self.parameters, rng or np.random.default_rng()
@@ -200,12 +215,13 @@ class Network:
         """Run forward on `x (B, ...)`; the passes hold the result until the next run.
 
         Args:
-            x: means, any shape of whole rows.
-            var_x: their variances; None for a certain input.
+            x: means, `(B, *input_shape)`, or `(B, n)` with `n` values per row (`(B,)` where it is
+                1), or a single row without `B`; with `flat_input` any shape of whole rows.
+            var_x: their variances, as many; None for a certain input.
 
         Raises:
-            ValueError: `x` is no whole number of rows, holds a value that the first layer cannot
-                take, or `var_x` differs in size or holds a negative one.
+            ValueError: `x` has another shape or holds a value that the first layer cannot take, or
+                `var_x` differs in size or holds a negative one.
         """
         try:
             entry = self._mode[x.shape if var_x is None else (x.shape, var_x.shape)]
@@ -234,7 +250,7 @@ class Network:
 
     def _enter(self, key: Any, x: Host, var_x: Host | None) -> _Entry:
         """A new entry for the shapes of an input."""
-        batch = self._rows(x.size)
+        batch = self._rows(x.size) if self.flat_input else self._batch(x.shape)
         if var_x is not None and var_x.size != x.size:
             raise ValueError(f"input has {x.size} means but {var_x.size} variances")
         passes = self.passes(batch, var_x is not None)
@@ -243,6 +259,19 @@ class Network:
         entry = _Entry(value.mu.reshape(x.shape), var, passes.forward, passes)
         self._mode[key] = entry
         return entry
+
+    def _batch(self, shape: Shape) -> int:
+        """Rows of an input whose first axis counts them, unless it is one row alone."""
+        n = flat_size(self.input_shape)
+        forms = [self.input_shape, (n,)] if self.input_shape != (n,) else [(n,)]
+        if shape[1:] in forms or (n == 1 and len(shape) == 1):
+            return shape[0]
+        if shape in forms:
+            return 1
+        listed = " or ".join(f"({', '.join(map(str, ('rows', *form)))})" for form in forms)
+        raise ValueError(
+            f"input has shape {shape}. Allowed: {listed}, or one row of it alone"
+        ) from None
 
     def _rows(self, size: int) -> int:
         row = flat_size(self.input_shape)

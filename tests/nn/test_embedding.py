@@ -123,6 +123,7 @@ def test_ids_are_checked_behind_layers_that_only_move_them(
     make: Callable[[nn.Layer], nn.Layer],
 ) -> None:
     net = network(make(nn.Embedding(5, 4)))
+    net.flat_input = True
     for shape in ((2, 3), (6,)):
         net(np.array([[0.0, 4.0, 1.0], [2.0, 3.0, 2.0]]).reshape(shape))
         with pytest.raises(ValueError, match=r"Embedding\(5,4\): id 5: ids are whole"):

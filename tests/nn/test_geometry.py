@@ -84,7 +84,7 @@ def test_padding_goes_to_the_sides_it_names(padding: tuple[tuple[int, int], ...]
     net = nn.Network(layer, (1, 4, 5), backend=select(kernels="numpy", precision="float64"))
     x = np.random.default_rng(0).normal(size=(4, 5))
     want = correlate2d(np.pad(x, padding), layer.weight.mu[0, 0], mode="valid")
-    np.testing.assert_allclose(net(x).mu[0, 0], want, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(net(x[None]).mu[0, 0], want, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("padding", ROWS_AND_COLUMNS)
@@ -102,7 +102,7 @@ def test_padding_of_the_spread_out_input_is_less_cut_off_the_output(
     spread[::stride, ::stride] = x
     flipped = layer.weight.mu[0, 0, ::-1, ::-1]
     want = correlate2d(np.pad(spread, padding), flipped, mode="valid")
-    np.testing.assert_allclose(net(x).mu[0, 0], want, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(net(x[None]).mu[0, 0], want, rtol=1e-12, atol=1e-12)
 
 
 def test_a_flat_row_is_read_as_the_image_of_the_given_size() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 
 import numpy as np
@@ -31,7 +32,7 @@ def rows(count: int, seed: int = 1) -> np.ndarray:
 
 
 def test_inputs_of_any_type_and_shape(backend: Backend) -> None:
-    net = network(backend)
+    net = network(backend, flat_input=True)
     net.eval()
     x, v = rows(4), np.abs(rows(4, seed=2))
     want = net(x, v)
@@ -48,15 +49,46 @@ def test_inputs_of_any_type_and_shape(backend: Backend) -> None:
 
 
 def test_inputs_that_do_not_fit(backend: Backend) -> None:
-    net = network(backend)
+    net = network(backend, flat_input=True)
     with pytest.raises(ValueError, match="input has 7 values, not a multiple of 3"):
         net(np.zeros(7))
+    net = network(backend)
     with pytest.raises(ValueError, match="input has 6 means but 3 variances"):
-        net(np.zeros(6), np.zeros(3))
+        net(np.zeros((2, 3)), np.zeros(3))
     with pytest.raises(ValueError, match="6 means, 6 variances and 3 Jacobians"):
         net.run_activation(np.zeros(6), np.zeros(6), np.zeros(3))
     with pytest.raises(RuntimeError, match="run the network forward first"):
         net.outputs()
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (6, 1), (2, 6), (3, 2), (2, 1, 3)])
+def test_the_first_axis_of_an_input_counts_its_rows(
+    backend: Backend, shape: tuple[int, ...]
+) -> None:
+    """Six values in another arrangement are not taken for two rows."""
+    found = re.escape(f"input has shape {shape}. Allowed: (rows, 3)")
+    with pytest.raises(ValueError, match=found):
+        network(backend)(np.zeros(shape))
+
+
+def test_rows_of_several_axes_may_be_flat(backend: Backend) -> None:
+    layer = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Linear(0, 1))
+    net = nn.Network(layer, (1, 3, 4), backend=backend, rng=np.random.default_rng(0))
+    x = np.random.default_rng(1).normal(size=(5, 1, 3, 4))
+    np.testing.assert_array_equal(net(x.reshape(5, 12)).mu, net(x).mu)
+    with pytest.raises(ValueError, match=r"Allowed: \(rows, 1, 3, 4\) or \(rows, 12\)"):
+        net(x.transpose(0, 2, 3, 1))
+    for row in (x[0], x[0].ravel()):
+        np.testing.assert_array_equal(net(row).mu, net(x).mu[:1])
+    one = nn.Network(nn.Linear(0, 1), (1,), backend=backend, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(one(np.arange(4.0)).mu, one(np.arange(4.0)[:, None]).mu)
+
+
+@pytest.mark.parametrize("shape", [3, None, (2.5,)])
+def test_the_shape_of_a_row_is_a_tuple_of_sizes(shape: object) -> None:
+    for make in (nn.Network, nn.output_shape):
+        with pytest.raises(TypeError, match=r"input_shape: found .* such as \(3,\)"):
+            make(nn.Linear(0, 1), shape)
 
 
 def test_negative_variances_are_refused_and_no_others(backend: Backend) -> None:

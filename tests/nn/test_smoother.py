@@ -278,7 +278,7 @@ def test_blocks_of_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     x, y = rng.normal(size=(2, 9, 1, 2, 1))
     for covariance in ("full", "peer"):
         net = network(nn.SLSTM(1, 3, 2, covariance=covariance), nn.SLinear(0, 1), shape=(2, 1))
-        smoother = run(net, x[..., None], None, y[..., None], 0.1, learn=True)
+        smoother = run(net, x, None, y, 0.1, learn=True)
         whole = smoother.smooth()
         monkeypatch.setattr("tagi_cli.nn.rts._BLOCK", 3 * 2 * 6**2)
         parts = smoother.smooth()

@@ -66,7 +66,7 @@ class Sequential(Recurrent):
     def _build(self, shape: tuple[int, ...]) -> nn.Network:
         self._network = nn.Network(
             self._chain, shape, rng=generator(), backend=check_device(self._device),
-            preactivation=True, input_innovation=self._input_state_update,
+            preactivation=True, flat_input=True, input_innovation=self._input_state_update,
         )  # fmt: skip
         self._network.training = self._training
         self.updater = nn.OutputUpdater(self._network)
