@@ -56,6 +56,7 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
         "migration-pytagi.md",
         "series.md",
         "smoothing.md",
+        "sweeps.md",
     ],
 )
 def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:

@@ -33,13 +33,14 @@ examples:
 def run(arguments: list[str]) -> int:
     """Report all faults, or what was found."""
     given, rest = flags(arguments, SWEEP)
-    from tagi_cli.cli.configuration import jobs_from
+    from tagi_cli.cli.configuration import jobs_from, launcher_from
 
     jobs = jobs_from(rest, bool(given))
     if jobs is None:
         for line in _Check()(rest):
             print(line)
     else:
+        launcher_from(rest)
         faults: list[str] = []
         check = _Check()
         for job in jobs:

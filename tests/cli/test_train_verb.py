@@ -287,3 +287,32 @@ def test_a_run_outlives_the_reader_of_its_output(here: Path, sweep: bool) -> Non
     runs = list(here.glob("outputs/my/**/summary.json"))
     assert len(runs) == 1 + sweep
     assert {json.loads(run.read_text())["status"] for run in runs} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-m", "hydra/launcher=jolib"], "hydra/launcher: unknown launcher 'jolib'. Did you mean"),
+        (["hydra/launcher=joblib"], "hydra/launcher: a launcher runs the jobs of a sweep. Add -m"),
+        (["-m", "hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs: jobs run one after another"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "check"])
+def test_a_launcher_is_checked_before_anything_runs(
+    tagi: Callable[..., Any], calls: list[Call], verb: str, words: list[str], message: str
+) -> None:
+    answer = tagi(verb, "config=quickstart", "seed=1", *words)
+    assert answer.code == 2
+    assert answer.err.startswith(f"tagi {verb}: {message}")
+    assert not calls
+    assert not Path("outputs").exists()
+
+
+def test_a_launcher_without_its_package_writes_nothing(
+    tagi: Callable[..., Any], calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    answer = tagi("train", "-m", "config=quickstart", "seed=1,2", "hydra/launcher=joblib")
+    assert answer.code == 2
+    assert 'pip install "tagi-cli[sweep]"' in answer.err
+    assert not Path("outputs").exists()
