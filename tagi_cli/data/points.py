@@ -111,13 +111,14 @@ class Chunks:
         ended = np.bincount(last[shown] + 1, minlength=len(series) + 1)
         return np.cumsum(begun - ended)[:-1] > 0
 
-    def least_rows(self) -> int:
-        """Rows that a slice needs for one prediction point with all its targets."""
+    def least_rows(self, *, with_targets: bool = True) -> int:
+        """Rows that a slice needs for one prediction point, with all its targets or without."""
         rows = 1
         while True:
             bounds = np.array([0, rows])
             none = np.zeros(rows, dtype=np.int64)
-            if len(self.points(Series(("",), np.arange(rows), none, bounds))):
+            alone = Series(("",), np.arange(rows), none, bounds)
+            if len(self.points(alone, with_targets=with_targets)):
                 return rows
             rows += 1
 
@@ -143,6 +144,21 @@ class Chunks:
             f"{source}: {series.label(code)} has {longest} rows in a row, fewer than the {least} "
             f"that a window of data.in_chunk {list(self.inputs)} and data.out_chunk "
             f"{list(self.targets)} needs{others}. Make the chunks shorter{out}{cut}"
+        )
+
+    def check_new(self, series: Series, source: str) -> None:
+        """Make sure that some series to predict has a prediction point, maybe without targets.
+
+        Raises:
+            UserError: the longest slice of all is shorter than a window.
+        """
+        if len(self.points(series, with_targets=False)):
+            return
+        longest, least = int(series.lengths.max()), self.least_rows(with_targets=False)
+        raise UserError(
+            f"{source}: {longest} row{'s' * (longest > 1)} of a series without a gap, fewer than "
+            f"the {least} that a window of data.in_chunk {list(self.inputs)} needs. Put more of "
+            "its past in front"
         )
 
     def to_json(self) -> dict[str, Any]:

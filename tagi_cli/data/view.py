@@ -188,9 +188,8 @@ def windows(encoder: Encoder, table: Table, notices: list[str]) -> Part:
     assert windowing is not None
     missing = windowing.missing
     inputs, series = without_gaps(table, series, encoder.inputs, missing, notices)
+    windowing.chunks.check_new(series, table.source)
     points = windowing.chunks.points(series, with_targets=False)
-    if not len(points):
-        windowing.chunks.check(series, table.source)
     view = View(encoder, table, inputs, series)
     note_filled(view.filled, notices)
     return view.part(points)
