@@ -33,7 +33,7 @@ class Settings:
         "optimizer": "Inference is in closed form; choose `trainer.update_rule`.",
         "momentum": "Inference is in closed form; choose `trainer.update_rule`.",
         "loss_fn": "The likelihood follows from the task; choose `task` and `noise`.",
-        "weight_decay": "The prior regularises; set `gain_weight` of `arch` or of its layers.",
+        "weight_decay": "The prior regularises; set `arch.gain_weight`, or that of its layers.",
         "gradient_clip": "There are no gradients; steps are limited by `trainer.cap`.",
         "gradient_clip_val": "There are no gradients; steps are limited by `trainer.cap`.",
         "arch_hps": "Write the options directly below `arch`.",
