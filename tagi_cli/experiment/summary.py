@@ -27,6 +27,7 @@ class Summary:
         layers: one entry per layer; floating-point operations per row of a training step.
         layer_bytes: memory of each of them in one network: of its parameters, with what a step adds
             to them, and in one step of its output, innovations of its input, and what it keeps.
+        nodes: where each of them stands in graphs and residual blocks; empty outside of them.
         members: networks of this kind in the ensemble, restarts included.
         batch_size: rows per step.
         parameter_bytes: memory of all members' parameters: means, variances, and what a step adds
@@ -37,6 +38,7 @@ class Summary:
 
     layers: tuple[Cost, ...]
     layer_bytes: tuple[int, ...]
+    nodes: tuple[str, ...]
     members: int
     batch_size: int
     parameter_bytes: int
@@ -54,16 +56,17 @@ class Summary:
         return self.members * self.batch_size * sum(layer.flops for layer in self.layers)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One mapping per layer for tables."""
+        """One mapping per layer for tables; nodes have a column where there are any."""
         return [
             {
+                **({"node": node} if any(self.nodes) else {}),
                 "layer": layer.name,
                 "output": " x ".join(str(size) for size in layer.output),
                 "parameters": layer.parameters,
                 "memory": byte_words(memory),
                 "FLOPs per row": layer.flops,
             }
-            for layer, memory in zip(self.layers, self.layer_bytes, strict=True)
+            for node, layer, memory in zip(self.nodes, self.layers, self.layer_bytes, strict=True)
         ]
 
 
@@ -85,6 +88,7 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
             per_parameter * cost.parameters + _bytes_of(plan, name)
             for name, cost in zip(leaves(learner.layer), costs, strict=True)
         ),
+        tuple(nodes(learner.layer)),
         members,
         batch_size,
         members * learner.parameters.size * per_parameter,
@@ -114,6 +118,32 @@ def leaves(layer: nn.Layer, name: str = "") -> Iterator[str]:
     else:
         # What only looks at a size costs nothing, and is not listed.
         yield from [name] * len(layer.costs())
+
+
+def nodes(layer: nn.Layer, place: str = "", source: str = "input") -> Iterator[str]:
+    """For each layer that `costs` lists, the nodes of graphs it is in; the first says its inputs.
+
+    So `main <- input`, `main`, `add <- main, input` are two layers and what follows on them.
+
+    Args:
+        layer: the network.
+        place: the nodes and layers that it is in.
+        source: what its input is called.
+    """
+    if isinstance(layer, nn.Graph):
+        for node, inputs in layer.wiring():
+            given = ", ".join(source if name == "input" else name for name in inputs)
+            labels = [*nodes(node.layer, f"{place}.{node.name}".lstrip("."), given)]
+            if labels and " <- " not in labels[0]:
+                labels[0] += f" <- {given}"
+            yield from labels
+    elif isinstance(layer, nn.Sequential):
+        for i, (part, child) in enumerate(layer.children()):
+            inside = isinstance(child, nn.Graph) and len(layer) > 1
+            where = f"{place}.{part}".lstrip(".") if inside else place
+            yield from nodes(child, where, "input" if i else source)
+    else:
+        yield from [place] * len(layer.costs())
 
 
 def _bytes_of(plan: nn.Plan, layer: str) -> int:

@@ -141,6 +141,13 @@ class Graph(Layer):
             self._references.append(references)
             before = node.name
 
+    def wiring(self) -> list[tuple[Node, list[str]]]:
+        """Each node with the names of its inputs, as `Node` has them, none left out."""
+        return [
+            (node, [name if k is None else f"{name}.{k}" for name, k in references])
+            for node, references in zip(self.nodes, self._references, strict=True)
+        ]
+
     def describe(self) -> str:
         """Name and number of nodes."""
         return f"{self.name}({len(self.nodes)})"

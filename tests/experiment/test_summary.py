@@ -43,3 +43,32 @@ def test_each_layer_has_its_share_of_the_memory(make_settings: Make, precision: 
     # What belongs to no layer are the input, innovations of the output, and scratch.
     assert sum(found.layer_bytes) < (found.parameter_bytes + found.activation_bytes) // 2
     assert [row["memory"] for row in found.rows()] == [byte_words(n) for n in found.layer_bytes]
+
+
+def test_nodes_of_graphs_are_shown_with_their_inputs(make_settings: Make) -> None:
+    nodes = [
+        {"name": "cut", "kind": "split", "sizes": [1, 2]},
+        {"name": "left", "kind": "linear", "output_size": 4, "inputs": ["cut.0"]},
+        {"name": "deep", "kind": "resnet_block", "main": [{"kind": "linear", "output_size": 4}]},
+        {"name": "right", "kind": "linear", "output_size": 4, "inputs": ["cut.1"]},
+        {"name": "sum", "kind": "add", "inputs": ["deep", "right"]},
+        {"name": "out", "kind": "linear", "output_size": 1},
+    ]
+    made = make_settings(**{"arch": {"kind": "graph", "nodes": nodes}})
+    found = summarise(made, data.load(made.data).encoder, select(kernels="numpy"))
+    assert [row["node"] for row in found.rows()] == [
+        "cut <- input", "left <- cut.0", "deep.main <- left", "deep.add <- main, left",
+        "right <- cut.1", "sum <- deep, right", "out <- sum",
+    ]  # fmt: skip
+    plain = make_settings(**{"arch": {"kind": "mlp", "width": 3}})
+    rows = summarise(plain, data.load(plain.data).encoder, select(kernels="numpy")).rows()
+    assert "node" not in rows[0]
+
+
+def test_residual_blocks_of_a_chain_are_shown_by_their_branches(make_settings: Make) -> None:
+    made = make_settings(**{"arch": {"kind": "sequential", "layers": LAYERS}})
+    found = summarise(made, data.load(made.data).encoder, select(kernels="numpy"))
+    assert [row["node"] for row in found.rows()] == [
+        "", "", "resnet_block_2.main <- input", "resnet_block_2.main",
+        "resnet_block_2.add <- main, input", "", "", "",
+    ]  # fmt: skip
