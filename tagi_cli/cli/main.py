@@ -23,6 +23,7 @@ VERBS = (
     "eval",
     "predict",
     "smooth",
+    "generate",
     "project",
     "angles",
     "show",

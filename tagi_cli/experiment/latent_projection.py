@@ -1,4 +1,4 @@
-"""`tagi project` and `tagi angles`: latents of rows, and how far the subspaces of runs are apart."""
+"""`tagi project` and `tagi angles`: latents of rows, and angles between subspaces of runs."""
 
 from __future__ import annotations
 

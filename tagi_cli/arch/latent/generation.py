@@ -9,7 +9,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.arch.latent.core import Core
-from tagi_cli.arch.latent.recursion import Pair, recurse
+from tagi_cli.arch.latent.recursion import Pair, Units, recurse
 
 Host = np.ndarray[Any, Any]
 
@@ -17,7 +17,12 @@ MODES = ("posterior", "plugin", "marginal")
 
 
 def generate(
-    core: Core, x: Sequence[Host], pairs: Sequence[Pair], mode: str, rng: np.random.Generator
+    core: Core,
+    x: Sequence[Host],
+    pairs: Sequence[Pair],
+    mode: str,
+    rng: np.random.Generator,
+    units: Units | None = None,
 ) -> Host:
     """Draw outputs, `(n, K)`.
 
@@ -27,6 +32,7 @@ def generate(
         pairs: (output group, input group) that it is taken from and put into.
         mode: `posterior`, `plugin` or `marginal`; parameters are drawn once.
         rng: draws.
+        units: how outputs become inputs; None takes them as they are.
 
     Raises:
         ValueError: unknown mode.
@@ -48,7 +54,7 @@ def generate(
             mu, var = core.outputs(row[None])
             return nn.Moments(mu[0] + np.sqrt(var[0] + noise) * draws[t], np.zeros(noise.size))
 
-        return recurse(x, pairs, core.groups, step).mu
+        return recurse(x, pairs, core.groups, step, units).mu
 
 
 def propagate(core: Core, x: Sequence[Host], pairs: Sequence[Pair]) -> nn.Moments:

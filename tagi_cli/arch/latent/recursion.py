@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,13 @@ from tagi_cli.arch.latent.structure import Groups
 
 Host = np.ndarray[Any, Any]
 Pair = tuple[int, int]
+
+
+class Units(NamedTuple):
+    """An output y that is fed back becomes the input `factor y + shift`, `(I,)` each."""
+
+    factor: Host
+    shift: Host
 
 
 def faults(x: Sequence[Host], pairs: Sequence[Pair], groups: Groups) -> list[str]:
@@ -57,6 +64,7 @@ def recurse(
     pairs: Sequence[Pair],
     groups: Groups,
     step: Callable[[Host, Host | None, int], nn.Moments],
+    units: Units | None = None,
 ) -> nn.Moments:
     """Run the model step by step.
 
@@ -66,6 +74,7 @@ def recurse(
         groups: sizes.
         step: from a row of all inputs, its variances (None where all are certain) and the number
             of the step to the outputs, `(K,)` each, that are fed back with their variances.
+        units: how outputs become inputs; None takes them as they are.
 
     Returns:
         All outputs, `(steps, K)`.
@@ -83,8 +92,12 @@ def recurse(
         row_mu, row_var = row.copy(), None
         if fed.any():
             row_mu[fed] = mu[t - 1, source[fed]]
+            if units is not None:
+                row_mu[fed] = row_mu[fed] * units.factor[fed] + units.shift[fed]
             if var[t - 1].any():
                 row_var = np.zeros(len(row))
                 row_var[fed] = var[t - 1, source[fed]]
+                if units is not None:
+                    row_var[fed] *= units.factor[fed] ** 2
         mu[t], var[t] = step(row_mu, row_var, t)
     return nn.Moments(mu, var)

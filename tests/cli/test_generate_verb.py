@@ -1,0 +1,134 @@
+"""`tagi generate`: trajectories against the moments of the process they are drawn from."""
+
+from __future__ import annotations
+
+import csv
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagi_cli.cli.main import main
+
+from .conftest import Tagi
+
+# y_t = 0.8 y_{t-1} + 3 + noise of sd 0.5, about a mean of 15.
+SLOPE, LEVEL, SD = 0.8, 3.0, 0.5
+
+
+@pytest.fixture(scope="module")
+def ar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on an autoregressive series, with the value before as a column of its own."""
+    folder = tmp_path_factory.mktemp("ar")
+    rng = np.random.default_rng(0)
+    y = [15.0]
+    for _ in range(3000):
+        y.append(SLOPE * y[-1] + LEVEL + SD * rng.normal())
+    lines = [f"{a!r},{b!r},{0!r}" for a, b in pairwise(y)]
+    (folder / "ar.csv").write_text("\n".join(["before,y,still", *lines]) + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = [
+            "train", "data.path=ar.csv", "data.out_components=[y]", "kernels=numpy",
+            "data.in_components=[before]", "ensemble.size=1", "trainer.max_epochs=4",
+            "viz.enabled=false", "trainer.update_rule=information", "arch=latent_regression",
+            "+arch.inputs={past: {columns: [before], latents: 1}}",
+            "+arch.outputs={now: {columns: [y], latents: 1}}",
+        ]  # fmt: skip
+        assert main(words) == 0
+    (run,) = folder.glob("outputs/ar/*")
+    return run
+
+
+def write(path: Path, steps: int, first: str = "20") -> None:
+    path.write_text("before,other\n" + f"{first},1\n" + ",1\n" * (steps - 1))
+
+
+def test_trajectories_are_those_of_the_process(tagi: Tagi, ar: Path, here: Path) -> None:
+    write(here / "in.csv", 12)
+    words = ("generate", f"run={ar}", "input=in.csv", "r_map=now:past", "samples=600")
+    answer = tagi(*words, "output=out.csv")
+    assert (answer.code, answer.out) == (0, "out.csv\n")
+    with (here / "out.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    y = np.array([float(line["y"]) for line in lines]).reshape(600, 12)
+    steps = np.arange(1, 13)
+    mean = 15 + (20 - 15) * SLOPE**steps
+    sd = SD * np.sqrt((1 - SLOPE ** (2 * steps)) / (1 - SLOPE**2))
+    np.testing.assert_allclose(y.mean(axis=0), mean, atol=0.3)
+    np.testing.assert_allclose(y.std(axis=0), sd, rtol=0.15)
+    assert tagi(*words, "output=again.csv").code == 0
+    assert (here / "again.csv").read_text() == (here / "out.csv").read_text()
+    assert tagi(*words, "output=other.csv", "seed=1").code == 0
+    assert (here / "other.csv").read_text() != (here / "out.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("first", "more", "message"),
+    [
+        ("", ["r_map=now:past"], "row 0, column 'before' is empty, and there is no step before"),
+        ("20", [], "row 1, column 'before' is empty, and no output group is mapped to 'past'"),
+        ("20", ["r_map=nw:past"], "r_map: no output group 'nw'. Did you mean 'now'?"),
+        ("20", ["r_map=now:x"], "r_map: no input group 'x'. Allowed: past"),
+        ("20", ["r_map=now"], "r_map: found 'now'. Allowed: <output group>:<input group>"),
+        ("20", ["samples=0"], "samples: found '0'. Allowed: a whole number, at least 1"),
+        ("20", ["overwrite=1"], "overwrite: found '1'"),
+    ],
+)
+def test_each_mistake_has_a_message(
+    tagi: Tagi, ar: Path, here: Path, first: str, more: list[str], message: str
+) -> None:
+    write(here / "in.csv", 3, first)
+    answer = tagi("generate", f"run={ar}", "input=in.csv", "output=out.csv", *more)
+    assert answer.code == 2
+    assert message in answer.err
+    assert not (here / "out.csv").exists()
+
+
+def lagged(here: Path, groups: str, chunk: str, name: str) -> Path:
+    """A run on the process's own past, in windows, with a second input column."""
+    rng = np.random.default_rng(1)
+    y = [15.0]
+    for _ in range(1500):
+        y.append(SLOPE * y[-1] + LEVEL + SD * rng.normal())
+    lines = [f"{value!r},{rng.normal()!r}" for value in y]
+    (here / "lag.csv").write_text("\n".join(["y,z", *lines]) + "\n")
+    words = [
+        "train", "data.path=lag.csv", "data.out_components=[y]", "data.in_components=[y,z]",
+        f"data.in_chunk={chunk}", "data.padding_method=none", f"name={name}", "kernels=numpy",
+        "ensemble.size=1", "trainer.max_epochs=3", "viz.enabled=false",
+        "trainer.update_rule=information", "arch=latent_regression", f"+arch.inputs={groups}",
+        "+arch.outputs={now: {columns: [y], latents: 1}}",
+    ]  # fmt: skip
+    assert main([*words, "arch.m=identity"]) == 0
+    (run,) = here.glob(f"outputs/{name}/*")
+    return run
+
+
+def test_a_lag_of_one_goes_on_from_the_column_itself(tagi: Tagi, here: Path) -> None:
+    run = lagged(here, "{past: {columns: [y], latents: 1, lag: 1}}", "[-1,-1]", "one")
+    (here / "in.csv").write_text("y,z\n20,0\n" + ",0\n" * 8)
+    words = ("generate", f"run={run}", "input=in.csv", "output=o.csv", "r_map=now:past")
+    assert tagi(*words, "samples=400").code == 0
+    with (here / "o.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    # Row 0 is given; row 1 is the first that has a row before it.
+    assert [int(line["row"]) for line in lines[:8]] == list(range(1, 9))
+    y = np.array([float(line["y"]) for line in lines]).reshape(400, 8)
+    np.testing.assert_allclose(y.mean(axis=0), 15 + 5 * SLOPE ** np.arange(1, 9), atol=0.4)
+    (here / "in.csv").write_text("y,z\n20,0\n")
+    answer = tagi(*words, "overwrite=true")
+    assert answer.code == 2
+    assert "input: found 1 rows. Allowed: at least 2" in answer.err
+
+
+def test_only_one_step_back_and_equal_sizes_are_fed(tagi: Tagi, here: Path) -> None:
+    groups = "{far: {columns: [y, z], latents: 1, lag: 2}}"
+    run = lagged(here, groups, "[-2,-1]", "two")
+    (here / "in.csv").write_text("y,z\n" + "1,0\n" * 4)
+    words = ("generate", f"run={run}", "input=in.csv", "output=o.csv", "r_map=now:far")
+    answer = tagi(*words)
+    assert answer.code == 2
+    assert "r_map: now:far are groups of 1 and 2 variables" in answer.err
+    assert "r_map: far lies 2 rows back" in answer.err
