@@ -146,7 +146,7 @@ def _paint(canvas: Axes, axes: Sequence[Axis], runs: int) -> None:
 
     figure = canvas.get_figure(root=True)
     assert figure is not None
-    figure.set_size_inches(1.9 + 1.35 * len(axes), 3.9)
+    figure.set_size_inches(1.9 + 1.35 * len(axes), 4.2)
     shades = LinearSegmentedColormap.from_list("runs", [MODEL, BAND])
     places = range(len(axes))
     for run in reversed(range(runs)):
