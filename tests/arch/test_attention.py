@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tagi_cli import arch, nn
+from tagi_cli.backend import select
 from tagi_cli.config import check, dump, load
 from tagi_cli.errors import UserError
 from tagi_cli.options import option
@@ -79,3 +82,23 @@ def test_sizes_that_do_not_fit_are_told(attention: dict[str, Any], message: str)
     settings = checked(attention)
     with pytest.raises(UserError, match=message):
         arch.registry.of(settings.arch).build(settings.arch, (12,), 1)
+
+
+def test_the_block_of_the_page_keeps_tokens_apart(tmp_path: Path) -> None:
+    """Without attention and the last layer, another id changes the token at its place alone."""
+    page = Path(__file__).parents[2] / "docs/theory/attention.md"
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "page.yaml").write_text(block)
+    options = load(Root, REGISTRIES, tmp_path / "page.yaml").arch
+    nodes = {node.name: node for node in options.nodes}
+    assert arch.registry.of(options).build(options, (5,), 1).build(
+        (5,), nn.Parameters(select()), np.random.default_rng(0)
+    ) == (1,)
+    kept = [node for name, node in nodes.items() if name not in ("mixed", "out")]
+    kept = [replace(n, inputs=("norm", "x")) if n.name == "h" else n for n in kept]
+    graph = nn.build_graph(replace(options, nodes=tuple(kept)))
+    net = nn.Network(graph, (5,), rng=np.random.default_rng(0), backend=select(kernels="numpy"))
+    one, other = (net([ids]).mu[0] for ids in ([1, 2, 3, 4, 5], [1, 2, 9, 4, 5]))
+    assert one.shape == (5, 16)
+    np.testing.assert_array_equal((one != other).all(axis=1), np.arange(5) == 2)
+    np.testing.assert_array_equal((one != other).any(axis=1), np.arange(5) == 2)
