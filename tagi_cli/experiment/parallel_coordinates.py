@@ -173,7 +173,7 @@ def _paint(canvas: Axes, axes: Sequence[Axis], runs: int) -> None:
             )  # fmt: skip
         # Names of neighbours stand at two levels, so that long ones have room.
         canvas.annotate(
-            plain(axis.name, 26), (place, 0), (0, -28 - 12 * (place % 2)), fontsize=8.5,
+            plain(axis.name, 26), (place, 0), (0, -34 - 12 * (place % 2)), fontsize=8.5,
             textcoords="offset points", color=INK, ha="center", va="top", weight="bold",
             annotation_clip=False,
         )  # fmt: skip
