@@ -393,7 +393,8 @@ class Learner:
             if not bool(good.all()):
                 raise NumericalError(
                     f"epoch {epoch}: {int((~good).sum())} of {tensor.size} parameters of {name} "
-                    "are not finite; try precision=float64, a smaller gain_weight (of arch, or of "
-                    "its layers), or as trainer.update_rule information_capped or site. "
+                    "are not finite; try precision=float64, a smaller arch.gain_weight (of "
+                    "sequential and graph: arch.init.var_gain), or as trainer.update_rule "
+                    "information_capped or site. "
                     "trainer.nan_policy=stop keeps the best epoch before this one"
                 )
