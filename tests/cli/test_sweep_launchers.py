@@ -106,7 +106,9 @@ def test_a_job_that_is_killed_is_listed_and_ctrl_c_stops_the_others_in_order(
 ) -> None:
     until(lambda: len(list(tmp_path.glob("outputs/sweep/*/2*/metrics.jsonl"))) >= 2)
     (folder,) = tmp_path.glob("outputs/sweep/*")
-    listing = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        ["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True
+    )
     # The oldest: a job that starts another program is there twice for a moment.
     victim = min(
         int(line.split()[0])
