@@ -134,13 +134,13 @@ ELSEWHERE |= {
     for name in names(registries()["arch"][kind].options, f"arch.{kind}.")
 }
 
-ELSEWHERE |= {
-    name: "tests/experiment/test_latent.py"
-    for name in [
+ELSEWHERE |= dict.fromkeys(
+    [
         "data.seed",
         *names(registries()["arch"]["latent_regression"].options, "arch.latent_regression."),
-    ]
-}
+    ],
+    "tests/experiment/test_latent.py",
+)
 
 # What makes windows of series, and parts of dates, is tested where there are some.
 ELSEWHERE |= {
