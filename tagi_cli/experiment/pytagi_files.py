@@ -156,5 +156,9 @@ def _chosen(model: Model, member: int | None, run: str | Path) -> int:
 
 def _learner(model: Model, index: int) -> Learner:
     learner = model.learners[index]
-    assert isinstance(learner, Learner)
+    if not isinstance(learner, Learner):
+        raise UserError(
+            "format: pytagi has no latent regression. Allowed: a run of another architecture, or "
+            "no format, for a checkpoint as CSV files"
+        )
     return learner

@@ -120,3 +120,9 @@ def test_angles_need_groups_in_common(tagi: Tagi, runs: list[Path], here: Path) 
     answer = tagi("angles", str(runs[0]), str(q))
     assert answer.code == 2
     assert "group 'one': the columns differ: a, b in" in answer.err
+
+
+def test_pytagi_has_no_such_network(tagi: Tagi, runs: list[Path]) -> None:
+    answer = tagi("convert", str(runs[0]), "net.bin", "format=pytagi", "member=0")
+    assert answer.code == 2
+    assert "pytagi has no latent regression" in answer.err
