@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from series_learner import Series
+from series_learner import learner as series_learner
 
 from tagi_cli import arch
 from tagi_cli.backend import select
@@ -11,8 +13,6 @@ from tagi_cli.data import Windows
 from tagi_cli.training import prediction
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.noise import registry
-from tests.series_learner import Series
-from tests.series_learner import learner as series_learner
 
 
 def learner(depth: int) -> Learner:
