@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from types import FrameType
 from typing import NamedTuple
@@ -18,6 +19,8 @@ _NAMES = ("OMPI_COMM_WORLD", "PMI", "MV2_COMM_WORLD")
 """What Open MPI, MPICH (and its kin) and MVAPICH put in front of `_RANK` and `_SIZE`."""
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM)
+
+_MOMENT = 0.3
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
@@ -68,9 +71,15 @@ def supervise(own: Place) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code < 0:
-        print(f"tagi: {_killed(own, child, -code)}", file=sys.stderr, flush=True)
+        say_last(_killed(own, child, -code))
         code = 128 - code
     os._exit(code)
+
+
+def say_last(line: str) -> None:
+    """Say something before the job ends: launchers need a moment to pass it on."""
+    print(f"tagi: {line}", file=sys.stderr, flush=True)
+    time.sleep(_MOMENT)
 
 
 def _killed(own: Place, process: int, number: int) -> str:

@@ -11,7 +11,7 @@ from types import TracebackType
 from tagi_cli.distributed.communicator import Communicator
 from tagi_cli.distributed.connect import connect
 from tagi_cli.errors import UserError
-from tagi_cli.launcher import place
+from tagi_cli.launcher import place, say_last
 
 # Seconds in which ranks that make the same mistake all notice it.
 _SECONDS = 2.0
@@ -79,8 +79,7 @@ def abort_on_error(ranks: Communicator) -> None:
 def _say_alone(ranks: Communicator, error: BaseException) -> None:
     if not isinstance(error, UserError | MemoryError | KeyboardInterrupt | SystemExit):
         traceback.print_exception(error)
-    line = f"tagi: rank {ranks.rank} of {ranks.size} failed: {_told(error)}"
-    print(f"{line}. All ranks stop", file=sys.stderr, flush=True)
+    say_last(f"rank {ranks.rank} of {ranks.size} failed: {_told(error)}. All ranks stop")
 
 
 def _told(error: BaseException) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
+
+from tagi_cli.launcher import say_last
 
 # Seconds between two looks.
 _PERIOD = 1.0
@@ -50,8 +51,7 @@ class Watch:
             time.sleep(min(_PERIOD, timeout / 4))
             since = self._since
             if since is not None and time.monotonic() - since > timeout:
-                print(f"tagi: {self._describe(time.monotonic() - since)}", file=sys.stderr)
-                sys.stderr.flush()
+                say_last(self._describe(time.monotonic() - since))
                 self._leave(1)
                 break
         self._thread = None

@@ -48,7 +48,9 @@ def command(ranks: int, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     allowed = ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM", "MCA_rmaps_base_oversubscribe")
-    return {**os.environ, "PYTHONPATH": root, **{f"OMPI_{name}": "1" for name in allowed}}
+    more = {f"OMPI_{name}": "1" for name in allowed}
+    more["PRTE_MCA_rmaps_default_mapping_policy"] = ":OVERSUBSCRIBE"
+    return {**os.environ, "PYTHONPATH": root, **more}
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -190,7 +192,7 @@ def saved(made: Path) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_killed_rank(tmp_path: Path) -> None:
     """All end at once with a message; the resumed run is to the last bit one that went through."""
-    epochs = 1500
+    epochs = 300
     job, made = started(tmp_path, epochs, ready=saved)
     begun = time.monotonic()
     os.kill(rank_process(job, 1), signal.SIGKILL)
