@@ -16,8 +16,9 @@ from tagi_cli.data.parts import Part
 from tagi_cli.data.sources import read_table
 from tagi_cli.data.table import Table
 from tagi_cli.data.tabular import load_rows
+from tagi_cli.data.times import holds_dates
 from tagi_cli.data.windowed import Purpose, load_windows
-from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.errors import UserError, UserErrors, listing
 
 _SERIES, _TIMES, _TARGET = "series", ("t", "time"), "value"
 """Columns of long tables that a forecast finds by itself."""
@@ -108,16 +109,31 @@ def load(
 
 
 def _with_usual_columns(table: Table, options: DataOptions, notices: list[str]) -> DataOptions:
-    """The options with the usual columns, where no others are named and they are there."""
+    """The options with the usual columns, where no others are named and they are there.
+
+    Raises:
+        UserError: which of several columns of dates orders the rows is not said.
+    """
     named = {*options.in_components, *options.out_components, *options.categorical}
     usual = [name for name in table.columns if name not in named]
     if options.instance is None and _SERIES in usual:
         options = replace(options, instance=_SERIES)
         notices.append(f"data.instance: column '{_SERIES}' names the series")
-    found = [name for name in _TIMES if name in usual]
-    if options.time is None and found:
-        options = replace(options, time=found[0])
-        notices.append(f"data.time: column '{found[0]}' holds the times")
+    if options.time is None:
+        found = [name for name in _TIMES if name in usual]
+        others = {options.instance, options.split_column}
+        dated = [name for name in usual if name not in others and holds_dates(table, name)]
+        if found:
+            options = replace(options, time=found[0])
+            notices.append(f"data.time: column '{found[0]}' holds the times")
+        elif len(dated) == 1:
+            options = replace(options, time=dated[0])
+            notices.append(f"data.time: the only column of dates, '{dated[0]}', orders the rows")
+        elif dated:
+            raise UserError(
+                f"data.time: {table.source} has several columns of dates, {listing(dated)}; name "
+                "the one that orders the rows"
+            )
     if not options.out_components and _TARGET in usual:
         options = replace(options, out_components=(_TARGET,))
         notices.append(f"data.out_components: column '{_TARGET}' is forecast")

@@ -48,7 +48,7 @@ class DataOptions:
     time: str | None = option(
         None,
         "Column of times (numbers or ISO 8601) that orders the rows; not an input unless named. In "
-        "forecasting, a column `t` or `time` is found by itself.",
+        "forecasting, a column `t` or `time`, or the only one of dates, is found by itself.",
     )
     time_delta: float | str | None = option(
         None,

@@ -87,6 +87,19 @@ def dates(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:
     return found.astype(np.int64, copy=False)
 
 
+def holds_dates(table: Table, name: str) -> bool:
+    """Whether each cell of a column that is not empty is a text in ISO 8601, and one is there."""
+    column = table.column(name)
+    if isinstance(column, NumberColumn) or not column.labels:
+        return False
+    try:
+        for text in column.labels:
+            datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Step:
     """The time from one row to the next: `length` numbers, microseconds or calendar months.

@@ -50,7 +50,8 @@ def of_forecast(stem: str, numbers: Mapping[str, Any]) -> list[Figure]:
                 "the seasonal naive forecast."
             )
             title = f"{plain(one['name'] or numbers['name'], 24)}: forecast"
-            drawn.append(draw(f"{stem}_fan_{place}", title, caption, partial(_paint_fan, one)))
+            paint = partial(_paint_fan, one, plain(numbers["name"]))
+            drawn.append(draw(f"{stem}_fan_{place}", title, caption, paint))
     return [*drawn, *of_output(stem, numbers)]
 
 
@@ -58,7 +59,7 @@ def ahead(stem: str, fans: Sequence[Fan]) -> Figure:
     """One figure with the fans of some series, whose values to come nobody knows yet."""
 
     def painted(one: Fan, axes: Axes) -> None:
-        _paint_fan(one, axes)
+        _paint_fan(one, "", axes)  # the title of a panel names its output
         series = plain(one["name"], 24)
         title = f"{series}: {plain(one['component'], 24)}" if series else plain(one["component"])
         axes.set_title(title, loc="left")
@@ -68,7 +69,7 @@ def ahead(stem: str, fans: Sequence[Fan]) -> Figure:
     return draw_panels(stem, "Forecast", caption, paints)
 
 
-def _paint_fan(one: Fan, axes: Axes) -> None:
+def _paint_fan(one: Fan, label: str, axes: Axes) -> None:
     past, steps = _numbers(one["past"]), np.arange(1, len(one["median"]) + 1)
     # The fan begins at the last known value, if there is one.
     last = past[-1:] if len(past) and np.isfinite(past[-1]) else past[:0]
@@ -88,6 +89,7 @@ def _paint_fan(one: Fan, axes: Axes) -> None:
         axes.plot(x, y, color=DATA, lw=1.1)
     axes.axvline(0, color=MUTED, lw=0.8)
     axes.set_xlabel("step")
+    axes.set_ylabel(label)
     axes.legend(loc="upper left", ncols=3, columnspacing=0.9, fontsize=7.5)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.22 * (high - low))

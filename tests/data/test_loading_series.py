@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from series_tables import days, loaded, write
 
@@ -37,6 +38,33 @@ def test_in_a_forecast_series_and_times_are_found_by_their_usual_names(tmp_path:
     )
     assert used.encoder.windowing is not None
     assert (used.encoder.windowing.instance, used.encoder.windowing.time) == (None, None)
+
+
+def test_in_a_forecast_the_only_column_of_dates_orders_the_rows(tmp_path: Path) -> None:
+    dates = [f"2024-01-{day:02d}" for day in range(1, 31)]
+    y = [float(day) for day in range(30)]
+    backwards = {"day": dates[::-1], "y": y[::-1]}
+    notices: list[str] = []
+    dataset = load(
+        DataOptions(path=str(write(tmp_path, backwards)), in_chunk=(-3, 0)),
+        horizon=3,
+        notices=notices,
+    )
+    assert "data.time: the only column of dates, 'day', orders the rows" in notices
+    assert dataset.encoder.windowing is not None
+    assert dataset.encoder.windowing.time == "day"
+    targets = np.asarray(dataset.test.y).ravel()
+    assert (targets[1:] > targets[:-1]).all()
+    two = {**backwards, "delivered": dates, "made of": ["oak", "elm"] * 15}
+    with pytest.raises(UserError, match=r"several columns of dates, .*day.*delivered.*; name the"):
+        load(DataOptions(path=str(write(tmp_path, two)), in_chunk=(-3, 0)), horizon=3)
+    # Another role of a column goes before.
+    dataset = load(
+        DataOptions(path=str(write(tmp_path, two)), in_chunk=(-3, 0), categorical=("delivered",)),
+        horizon=3,
+    )
+    assert dataset.encoder.windowing is not None
+    assert dataset.encoder.windowing.time == "day"
 
 
 def test_the_only_column_of_numbers_is_predicted_from_its_past(tmp_path: Path) -> None:
