@@ -13,3 +13,4 @@ from tagi_cli.arch.latent import building as building
 from tagi_cli.arch.registry import registry as registry
 from tagi_cli.arch.tasks import faults as faults
 from tagi_cli.arch.tasks import for_task as for_task
+from tagi_cli.arch.tracking import tracks as tracks

@@ -81,7 +81,7 @@ def _contradictions_of_windows(options: DataOptions) -> list[str]:
             f"data.scaling_by: 'instance' contradicts data.split_method: '{method}', which "
             "leaves the series of other parts without training rows. Allowed: column, window"
         )
-    if options.stride not in ("auto", 1) and options.batch_sampling_mode != "independent":
+    if options.stride not in ("auto", 1) and options.in_order:
         found.append(
             f"data.stride: {options.stride} contradicts data.batch_sampling_mode: "
             f"'{options.batch_sampling_mode}', in which windows follow one another. Set "
@@ -173,7 +173,7 @@ def remarks(
         idle["variable_sequence_length_limit"] = "on any task but vl_regression"
     if not windowed:
         idle |= dict.fromkeys(_OF_WINDOWS, "without windows (data.in_chunk)")
-    elif options.batch_sampling_mode == "independent":
+    elif not options.in_order:
         idle["slide_stride"] = "beside data.batch_sampling_mode: independent"
     default = {field.name: field.default for field in fields(options)}
     return [

@@ -181,10 +181,11 @@ class DataOptions:
     )
     shuffle_train: bool = option(True, "Shuffle the training rows anew each epoch.")
     batch_sampling_mode: str = option(
-        "independent",
+        "auto",
         "How batches are made of windows. sliding-window: row j of each batch continues row j of "
-        "the one before, as networks that carry states need it; inference: likewise, unshuffled.",
-        choices=("independent", "sliding-window", "inference"),
+        "the one before, as networks that carry states need it; inference: likewise, unshuffled. "
+        "auto: sliding-window for such networks, else independent.",
+        choices=("auto", "independent", "sliding-window", "inference"),
     )
     slide_stride: int = option(
         1,
@@ -209,6 +210,11 @@ class DataOptions:
             return self.batch_size
         return _BATCH_SIZE if rows is None else min(_BATCH_SIZE, rows)
 
+    @property
+    def in_order(self) -> bool:
+        """Whether rows of a batch continue those of the one before."""
+        return self.batch_sampling_mode not in ("auto", "independent")
+
     def faults(self) -> list[str]:
         """Faults that no single option shows, one message each; needs no data."""
         return contradictions(self)
@@ -217,7 +223,7 @@ class DataOptions:
         """`stride` in force, for the season of a forecast if there is one."""
         if self.stride != "auto":
             return self.stride
-        return 1 if self.batch_sampling_mode != "independent" else max(1, (season or 1) // 4)
+        return 1 if self.in_order else max(1, (season or 1) // 4)
 
     def lag(self, horizon: int | None, season: int | None) -> int | None:
         """Rows back to what targets count from; None where they count from the inputs' centre."""

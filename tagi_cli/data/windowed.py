@@ -67,7 +67,7 @@ def load_windows(
     chunks.check(series, table.source)
     _note_targets_shown(chunks, components, notices)
     split = split_windows(table, series, chunks, options, purpose.horizon, notices, purpose.season)
-    if options.batch_sampling_mode == "independent":
+    if not options.in_order:
         split = split._replace(train=_observed(table, components, series, chunks, split.train))
     rows = [series.rows[part] for part in split[:3]]
     check_targets(table, components.outputs, _target_rows(series, chunks, split))

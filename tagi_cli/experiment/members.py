@@ -114,6 +114,7 @@ class MakeMember:
             sync_batchnorm=settings.distributed.sync_batchnorm,
         )
         if learner.tracks:
-            mode, shuffle = settings.data.batch_sampling_mode, settings.data.shuffle_train
-            check_tracking(mode, shuffle=shuffle, series=self._encoder.windowing is not None)
+            data = tasks.data_in_force(settings)
+            series = self._encoder.windowing is not None
+            check_tracking(data.batch_sampling_mode, shuffle=data.shuffle_train, series=series)
         return learner

@@ -115,7 +115,7 @@ class _Run:
         settings = dataclasses.replace(
             settings,
             name=self.name,
-            data=dataclasses.replace(settings.data, batch_size=self.batch_size),
+            data=dataclasses.replace(tasks.data_in_force(settings), batch_size=self.batch_size),
         )
         check_alike(ranks, settings, self.dataset.sha256)
         self.ranks = ranks
@@ -186,7 +186,7 @@ class _Run:
             members=settings.ensemble.size,
             sampler=Sampler(
                 self.batch_size,
-                settings.data.batch_sampling_mode,
+                settings.data.batch_sampling_mode if settings.data.in_order else "independent",
                 settings.data.shuffle_train,
                 places_apart(settings, encoder),
             ),

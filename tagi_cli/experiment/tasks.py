@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,26 @@ def head_of(settings: Settings) -> str:
 
 
 def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
-    """The data as the task wants them; see `data.load`."""
-    return load(settings.data, settings.task, settings.forecast, settings.dtype, notices)
+    """The data as task and network want them; see `data.load`."""
+    options = data_in_force(settings)
+    if notices is not None and options != settings.data:
+        notices.append(
+            f"data.batch_sampling_mode: auto is {options.batch_sampling_mode}, as the network "
+            "carries states from row to row"
+        )
+    return load(options, settings.task, settings.forecast, settings.dtype, notices)
+
+
+def data_in_force(settings: Settings) -> DataOptions:
+    """The options of data, those in the place of `auto` that the network decides."""
+    from tagi_cli import arch
+
+    options = settings.data
+    horizon = settings.forecast.horizon if forecasts(settings.task) else None
+    windowed = options.windowed(horizon, isinstance(settings.task, VLRegressionOptions))
+    if options.batch_sampling_mode != "auto" or not windowed or not arch.tracks(settings.arch):
+        return options
+    return dataclasses.replace(options, batch_sampling_mode="sliding-window")
 
 
 def load(
@@ -158,6 +177,8 @@ def faults(settings: Settings) -> list[str]:
 
     found = arch.faults(settings.arch, tasks.of(settings.task).name)
     found += latent.faults(settings)
+    known = settings.data.faults()
+    found += [fault for fault in data_in_force(settings).faults() if fault not in known]
     if forecasts(settings.task):
         found += forecast_options.faults(settings.forecast, settings.data)
     activation = getattr(settings.arch, "output_activation", None)
