@@ -11,6 +11,7 @@ from plain_attention import attention
 
 from tagi_cli import nn
 from tagi_cli.backend import select
+from tagi_cli.nn.attention import WEIGHTINGS
 
 Host = np.ndarray[Any, Any]
 VARIANTS: list[dict[str, Any]] = [
@@ -94,7 +95,7 @@ def test_innovations_of_means_are_gradients(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])
-@pytest.mark.parametrize("weighting", nn.attention.WEIGHTINGS)
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_a_token_knows_nothing_of_later_ones(weighting: str, kernels: str) -> None:
     """A mask of minus infinity: pytagi gives masked scores the value 0, and so a weight."""
     net = network(nn.MultiheadAttention(8, 2, causal=True, weighting=weighting), kernels=kernels)
@@ -123,7 +124,7 @@ def test_without_a_mask_the_order_of_tokens_does_not_matter() -> None:
         np.testing.assert_allclose(again, once[:, order], rtol=1e-12)
 
 
-@pytest.mark.parametrize("weighting", nn.attention.WEIGHTINGS)
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_shared_keys_and_values_are_copies(weighting: str) -> None:
     """Four heads that share two are four with the same keys and values; innovations add up."""
     E = 8
@@ -162,7 +163,7 @@ def test_a_flat_row_is_cut_into_tokens() -> None:
     np.testing.assert_array_equal(sent[0][0].ravel(), sent[1][0].ravel())
 
 
-@pytest.mark.parametrize("weighting", nn.attention.WEIGHTINGS)
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_a_batch_is_its_rows_one_by_one(weighting: str) -> None:
     net = network(nn.MultiheadAttention(8, 2, causal=True, rotary=True, weighting=weighting))
     rng = np.random.default_rng(7)
@@ -226,7 +227,7 @@ def test_it_recalls_what_stands_beside_a_key() -> None:
         net = trained(nn.Sequential(layer, nn.Linear(0, 1)), x, y, 10)
         return float(np.mean((net(x_test).mu - y_test) ** 2))
 
-    for weighting in nn.attention.WEIGHTINGS:
+    for weighting in WEIGHTINGS:
         assert error(nn.MultiheadAttention(8, 1, causal=True, weighting=weighting)) < 0.01
     assert error(nn.Sequential(nn.Linear(0, 40), nn.MixtureReLU())) > 0.3
 
