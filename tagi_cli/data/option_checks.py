@@ -173,6 +173,9 @@ def remarks(
         idle["variable_sequence_length_limit"] = "on any task but vl_regression"
     if not windowed:
         idle |= dict.fromkeys(_OF_WINDOWS, "without windows (data.in_chunk)")
+        if not options.in_order:
+            # Rows of a plain table are independent, whether that was said or not.
+            del idle["batch_sampling_mode"]
     elif not options.in_order:
         idle["slide_stride"] = "beside data.batch_sampling_mode: independent"
     default = {field.name: field.default for field in fields(options)}

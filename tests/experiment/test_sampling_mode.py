@@ -92,3 +92,10 @@ def test_a_stride_contradicts_rows_that_follow(make_settings: Make) -> None:
     with pytest.raises(UserError, match=told):
         make_settings(**SLSTM, **WINDOWS, **{"data.stride": 2})
     assert make_settings(**WINDOWS, **{"data.stride": 2})
+
+
+def test_saying_what_a_plain_table_is_needs_no_remark(make_settings: Make) -> None:
+    told: list[list[str]] = [[], []]
+    for mode, notices in zip(("independent", "inference"), told, strict=True):
+        tasks.load_data(make_settings(**{MODE: mode}), notices)
+    assert [any(MODE in one for one in notices) for notices in told] == [False, True]
