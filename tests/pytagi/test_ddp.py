@@ -200,8 +200,8 @@ def test_config() -> None:
 
 
 def test_no_nccl_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(UserError, match=r"DDPConfig\.backend: found 'nccl'.*Allowed here: mpi"):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(UserError, match=r"DDPConfig\.backend: found 'nccl'.*Install"):
         nn.DDPSequential(mlp(), nn.DDPConfig([0, 1]))
 
 
