@@ -43,6 +43,10 @@ SAMPLE = 0.05
 BUDGET = 4.0
 """Seconds for all samples of one contestant, about; slow ones take the fewest rounds."""
 
+PAUSE = 0.2
+"""Seconds before a sample, for the threads of the contestant before to fall asleep: those of a BLAS
+go on spinning for a while, and would take a core from whoever is next."""
+
 ROUNDS = (3, 15)
 
 
@@ -98,6 +102,8 @@ def interleave(made: dict[str, Steps]) -> dict[str, dict[str, Any]]:
     for k in range(max(rounds.values())):
         for name, steps in made.items():
             if k < rounds[name]:
+                time.sleep(PAUSE)
+                steps(1)
                 samples[name].append(seconds_of(steps, counts[name]) / counts[name])
     gc.enable()
     return {
