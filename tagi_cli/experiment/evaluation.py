@@ -80,13 +80,11 @@ def evaluate(
 
 def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str]) -> Law:
     dataset = tasks.load_data(model.settings, notices)
-    expected = folder.read_environment().get("data", {}).get("sha256")
-    if expected != dataset.sha256:
-        raise UserError(
-            f"data.path: {dataset.summary['source']} has changed since this run (its sha256 is not "
-            f"that in {folder.environment.name}), so its parts may be others. To score the model "
-            "on the file as it is now, give data.path"
-        )
+    folder.check_data(
+        dataset.sha256,
+        dataset.summary["source"],
+        "To score the model on the file as it is now, give data.path",
+    )
     part = getattr(dataset, split)
     if not len(part):
         raise UserError(f"split: the {split} part of this run is empty")

@@ -123,6 +123,23 @@ class RunFolder:
         """The content of environment.json."""
         return read_json(self.environment)
 
+    def check_data(self, sha256: str, source: str, advice: str) -> None:
+        """Make sure that the data are those of the run.
+
+        Args:
+            sha256: of the data as they are now.
+            source: what they are called in the message.
+            advice: what to do instead, the end of the message.
+
+        Raises:
+            UserError: they have changed.
+        """
+        if sha256 != self.read_environment().get("data_sha256"):
+            raise UserError(
+                f"data.path: {source} has changed since this run (its sha256 is not that in "
+                f"{self.environment.name}), so its parts may be others. {advice}"
+            )
+
     def read_summary(self) -> dict[str, Any] | None:
         """The content of summary.json; None while the run has not ended."""
         return read_json(self.summary) if self.summary.is_file() else None

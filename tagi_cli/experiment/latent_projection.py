@@ -69,9 +69,11 @@ def project(
     encoder = model.encoder
     if input is None:
         dataset = tasks.load_data(model.settings, collected)
-        expected = RunFolder.open(run).read_environment().get("data", {}).get("sha256")
-        if expected != dataset.sha256:
-            raise UserError("data.path: the data have changed since this run; give input=<file>")
+        RunFolder.open(run).check_data(
+            dataset.sha256,
+            dataset.summary["source"],
+            "To project the file as it is, give it as input",
+        )
         parts = [part for part in (dataset.train, dataset.valid, dataset.test) if len(part)]
         x = np.concatenate([np.asarray(part.x) for part in parts])
         rows = np.concatenate([part.rows for part in parts])

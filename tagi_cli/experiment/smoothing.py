@@ -226,11 +226,7 @@ def _own_table(settings: Settings, folder: RunFolder, notices: list[str]) -> Tab
         table = data.read_table(settings.data.path, notices)
         with Path(settings.data.path).open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if sha256 != folder.read_environment().get("data_sha256"):
-        raise UserError(
-            f"data.path: {table.source} has changed since this run (its sha256 is not that in "
-            f"{folder.environment.name}). To smooth the file as it is now, give it as input"
-        )
+    folder.check_data(sha256, table.source, "To smooth the file as it is now, give it as input")
     return table
 
 
