@@ -48,7 +48,7 @@ def run(kernel: str, *arguments: Any, precision: str = "float32") -> list[Any]:
     ]
 
 
-def check(
+def assert_agrees(
     kernel: str,
     *arguments: Any,
     precision: str = "float32",

@@ -9,7 +9,7 @@ import fake_cupy
 import numpy as np
 import pytest
 from golden_replay import cases, replay
-from kernel_harness import check, needs_compiler
+from kernel_harness import assert_agrees, needs_compiler
 
 from tagi_cli import nn
 from tagi_cli.arch import mlp
@@ -337,10 +337,10 @@ def test_a_batch_of_images_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     window = (2, 7, 7, 4, 5, 5, 3, 3, 1, 1, 1, 1, 0, 0, 2)
     scratch = np.zeros(20000)
     for add in (0, 1):
-        check("conv2d_innovation", weights, weights, None, None, image, maps, maps, scratch, 5,
-              *window, add, scratch=7)  # fmt: skip
-        check("conv2d_backward", image, image, maps, maps, weights, scratch, 5, *window, add,
-              scratch=5)  # fmt: skip
-    check("conv2d_forward", maps, maps, image, image**2, weights, weights**2, maps[0, :, 0, 0],
-          maps[0, :, 0, 1] ** 2, scratch, 5, *window, scratch=8)  # fmt: skip
+        assert_agrees("conv2d_innovation", weights, weights, None, None, image, maps, maps, scratch,
+                      5, *window, add, scratch=7)  # fmt: skip
+        assert_agrees("conv2d_backward", image, image, maps, maps, weights, scratch, 5, *window,
+                      add, scratch=5)  # fmt: skip
+    assert_agrees("conv2d_forward", maps, maps, image, image**2, weights, weights**2,
+                  maps[0, :, 0, 0], maps[0, :, 0, 1] ** 2, scratch, 5, *window, scratch=8)  # fmt: skip
     assert parts == 5 * [2, 2, 1]

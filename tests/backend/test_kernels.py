@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import SIZES, Exact, check, needs_compiler, run
+from kernel_harness import SIZES, Exact, assert_agrees, needs_compiler, run
 
 from tagi_cli.backend import compiler
 from tagi_cli.backend.reference import KERNELS
@@ -41,20 +41,22 @@ def test_activation(kernel: str, n: int, certain: bool, precision: str) -> None:
     out = np.zeros(2 * n)
     constants = (0.1,) if kernel == "leaky_relu" else ()
     var_a, var_z = (None, None) if certain else (out, var)
-    check(f"{kernel}_forward", out, var_a, out, mu, var_z, *constants, 2 * n, precision=precision)
+    assert_agrees(
+        f"{kernel}_forward", out, var_a, out, mu, var_z, *constants, 2 * n, precision=precision
+    )
 
 
 @pytest.mark.parametrize("m", [-30.0, -8.0, -2.0, -1e-3, 0.0, 1e-3, 2.0, 8.0, 30.0])
 def test_mixture_relu_keeps_relative_precision_in_the_tails(m: float) -> None:
     var = np.array([1e-8, 1e-2, 1.0, 100.0])
-    check("mixture_relu_forward", *np.zeros((3, 4)), np.full(4, m), var, 4, rtol=1e-5)
+    assert_agrees("mixture_relu_forward", *np.zeros((3, 4)), np.full(4, m), var, 4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
 @pytest.mark.parametrize("n", SIZES)
 def test_jacobian_backward(n: int, accumulate: int) -> None:
     rng = np.random.default_rng(n)
-    check("jacobian_backward", *rng.normal(size=(5, n)), n, accumulate)
+    assert_agrees("jacobian_backward", *rng.normal(size=(5, n)), n, accumulate)
 
 
 # Below, at and across what is looped by hand and what goes to BLAS.
@@ -73,7 +75,7 @@ def test_linear_forward(B: int, I: int, O: int, certain: bool, bias: bool, preci
     mu_b, var_b = (rng.normal(size=O), rng.random(O)) if bias else (None, None)
     out = np.zeros((B, O))
     scratch = np.zeros(max(B * I + O * I + B * O, 2 * O * I))
-    check(
+    assert_agrees(
         "linear_forward", out, out, mu_a, None if certain else var_a, mu_w, var_w, mu_b, var_b,
         scratch, B, I, O, precision=precision, scratch=8,
     )  # fmt: skip
@@ -85,7 +87,7 @@ def test_linear_backward(B: int, I: int, O: int, accumulate: int) -> None:
     rng = np.random.default_rng(B + I + O)
     d_a, d_z = rng.normal(size=(2, B, I)), rng.normal(size=(2, B, O))
     scratch = np.zeros(O * I + B * I)
-    check(
+    assert_agrees(
         "linear_backward", *d_a, *d_z, rng.normal(size=(O, I)), scratch, B, I, O, accumulate,
         scratch=5,
     )  # fmt: skip
@@ -99,7 +101,7 @@ def test_linear_innovation(B: int, I: int, O: int, accumulate: int, bias: bool) 
     w, d_z = rng.normal(size=(2, O, I)), rng.normal(size=(2, B, O))
     b = rng.normal(size=(2, O)) if bias else (None, None)
     scratch = np.zeros(B * I + O * I)
-    check(
+    assert_agrees(
         "linear_innovation", *w, *b, rng.normal(size=(B, I)), *d_z, scratch, B, I, O, accumulate,
         scratch=7,
     )  # fmt: skip
@@ -113,7 +115,7 @@ def test_gaussian_update(n: int, period: int, certain: bool) -> None:
     y, var_v = rng.normal(size=n), rng.random(period)
     y[::5], y[1::7] = np.nan, np.inf
     var_v[0] = 0
-    check("gaussian_update", mu, mu, mu, None if certain else var, y, var_v, n, period)
+    assert_agrees("gaussian_update", mu, mu, mu, None if certain else var, y, var_v, n, period)
 
 
 @pytest.mark.parametrize("scale", [1, 1e-10])
@@ -126,7 +128,7 @@ def test_heteroscedastic_update(n: int, scale: float) -> None:
     var[3::4] = 0
     y = rng.normal(size=n)
     y[::5] = np.nan
-    check("heteroscedastic_update", mu, mu, mu, var, y, n)
+    assert_agrees("heteroscedastic_update", mu, mu, mu, var, y, n)
 
 
 @pytest.mark.parametrize("found", [-1e-30, 0.0, -0.0, np.nan])
@@ -135,7 +137,7 @@ def test_find_negative(n: int, found: float) -> None:
     var = np.arange(n, dtype=float)
     var[n // 2] = found
     for before in (0, 1):
-        check("find_negative", np.array([before], np.int32), var, n)
+        assert_agrees("find_negative", np.array([before], np.int32), var, n)
         flag = np.array([before], np.int32)
         KERNELS["find_negative"](flag, var, n)
         assert flag[0] == max(before, found < 0)
@@ -145,7 +147,7 @@ def test_an_error_variance_without_bound_teaches_nothing() -> None:
     mu = np.array([0.1, np.inf, 0.2, 3e38, 0.3, 1.0], np.float32)
     var = np.array([1.0, np.inf, 1.0, 1.0, 1.0, 2.0], np.float32)
     out, y = np.zeros(6), np.ones(3)
-    check("heteroscedastic_update", out, out, mu, var, y, 3, precision="float32")
+    assert_agrees("heteroscedastic_update", out, out, mu, var, y, 3, precision="float32")
     d_mu, d_var = np.zeros((2, 6), np.float32)
     KERNELS["heteroscedastic_update"](d_mu, d_var, mu, var, y.astype(np.float32), 3)
     np.testing.assert_array_equal(d_mu[[0, 1, 3]], 0)
@@ -161,7 +163,7 @@ def test_indexed_update() -> None:
     y = rng.normal(size=(B, n_obs))
     y[3, 2] = np.nan
     mu, var = moments(rng, B, K)
-    check("indexed_update", mu, mu, mu, var, y, rng.random((B, n_obs)), index, B, K, n_obs)
+    assert_agrees("indexed_update", mu, mu, mu, var, y, rng.random((B, n_obs)), index, B, K, n_obs)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -195,10 +197,10 @@ def test_learnt_noise(B: int, K: int) -> None:
     y[::4] = np.nan
     mean, variance = rng.random(K) + 0.1, rng.random(K)
     sums = np.zeros((K, 3))
-    check("noise_statistics", Exact(sums), mu, var, y, mean, B, K)
+    assert_agrees("noise_statistics", Exact(sums), mu, var, y, mean, B, K)
     with np.errstate(all="ignore"):
         KERNELS["noise_statistics"](sums, mu, var, y, mean, B, K)
-    check("noise_step", mean, variance, Exact(sums), 1e-6, K)
+    assert_agrees("noise_step", mean, variance, Exact(sums), 1e-6, K)
 
 
 @pytest.mark.parametrize(("B", "K"), [(1, 1), (16, 1), (33, 3)])
@@ -207,15 +209,15 @@ def test_scores(B: int, K: int) -> None:
     mu, y = rng.normal(size=(2, B, K))
     y[::4] = np.nan
     scores = Exact(rng.random((K, 3)))
-    check("gaussian_score", scores, mu, rng.random((B, K)), y, rng.random(K) + 0.1, B, K)
+    assert_agrees("gaussian_score", scores, mu, rng.random((B, K)), y, rng.random(K) + 0.1, B, K)
     pairs = np.exp(rng.normal(size=(B, 2 * K)))
-    check("heteroscedastic_score", scores, pairs, rng.random((B, 2 * K)), y, B, K)
+    assert_agrees("heteroscedastic_score", scores, pairs, rng.random((B, 2 * K)), y, B, K)
 
 
 def test_rows() -> None:
     rng = np.random.default_rng(0)
     table, order = rng.normal(size=(50, 17)), rng.permutation(50)
     cursor = np.array([20])
-    check("gather_rows", np.zeros((16, 17)), table, order, cursor, 16, 17)
-    check("advance", cursor, 16)
-    check("fill", np.ones(33), 0.0, 33)
+    assert_agrees("gather_rows", np.zeros((16, 17)), table, order, cursor, 16, 17)
+    assert_agrees("advance", cursor, 16)
+    assert_agrees("fill", np.ones(33), 0.0, 33)

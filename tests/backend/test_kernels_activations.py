@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import SIZES, check, needs_compiler, run
+from kernel_harness import SIZES, assert_agrees, needs_compiler, run
 
 from tagi_cli.backend.reference import KERNELS
 
@@ -33,12 +33,16 @@ def test_elementwise(kernel: str, n: int, certain: bool, precision: str) -> None
     out = np.zeros(n)
     constants = (0.1,) if kernel == "mixture_leaky_relu" else ()
     var_a, var_z = (None, None) if certain else (out, var)
-    check(f"{kernel}_forward", out, var_a, out, mu, var_z, *constants, n, precision=precision)
+    assert_agrees(
+        f"{kernel}_forward", out, var_a, out, mu, var_z, *constants, n, precision=precision
+    )
 
 
 def test_softplus_keeps_relative_precision_and_does_not_overflow() -> None:
     for m in (-80.0, -20.0, -5.0, 0.0, 5.0, 100.0, 3e38):
-        check("softplus_forward", np.zeros(1), None, np.zeros(1), np.array([m]), None, 1, rtol=1e-6)
+        assert_agrees(
+            "softplus_forward", np.zeros(1), None, np.zeros(1), np.array([m]), None, 1, rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -48,7 +52,7 @@ def test_even_exp_does_not_overflow(certain: bool, precision: str) -> None:
     var = np.repeat([0.5, 0.5, 2.0, 1.0, 1.0, 1e30], 2)
     out = np.zeros(12)
     var_a, var_z = (None, None) if certain else (out, var)
-    check("even_exp_forward", out, var_a, out, mu, var_z, 12, precision=precision)
+    assert_agrees("even_exp_forward", out, var_a, out, mu, var_z, 12, precision=precision)
 
 
 @pytest.mark.parametrize("m", [-8.0, -3.0, -1.0, -0.999, -1e-4, 0.0, 0.5, 1.0, 1.001, 12.0])
@@ -83,7 +87,7 @@ def test_rows(kernel: str, rows: int, K: int, certain: bool, precision: str) -> 
     mu, var = logits(np.random.default_rng(K), rows, K)
     out = np.zeros((rows, K))
     var_a, var_z = (None, None) if certain else (out, np.minimum(var, 8))
-    check(
+    assert_agrees(
         f"{kernel}_forward", out, var_a, out, mu, var_z, rows, K, precision=precision,
         rtol=TAIL["float64"] if kernel == "remax" and precision == "float64" else None,
     )  # fmt: skip
@@ -97,7 +101,7 @@ def test_rows_at_extremes(kernel: str, precision: str) -> None:
     var = np.array([[1.0, 1, 1], [1, 1, 1], [0, 0, 0], [500, 1e4, 0], [0, 0, 0], [1e-8, 1, 0]])
     for m, v in zip(mu, var, strict=True):
         out = np.zeros((1, 3))
-        check(
+        assert_agrees(
             f"{kernel}_forward", out, out, out, m[None], v[None], 1, 3, precision=precision,
             rtol=TAIL[precision] if kernel == "remax" else None, atol=VANISHING,
         )  # fmt: skip

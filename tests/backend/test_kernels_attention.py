@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler
+from kernel_harness import assert_agrees, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -53,7 +53,7 @@ def test_rotate_pairs(
     rng = np.random.default_rng(rows)
     n, angle = 2 * half * heads, rng.normal(size=(T, half))
     width = n + 3
-    check(
+    assert_agrees(
         "rotate_pairs", rng.normal(size=(rows, width)), rng.random((rows, width)), np.cos(angle),
         np.sin(angle), rows, T, width, n, half, inverse, precision=precision,
     )  # fmt: skip
@@ -64,7 +64,7 @@ def test_rotate_pairs(
 @pytest.mark.parametrize("shape", SHAPES + LONG)
 def test_scores(shape: tuple[int, ...], causal: int, precision: str) -> None:
     s = Sizes(*shape, causal)
-    check(
+    assert_agrees(
         "attention_scores", *s.pair("s"), *s.pair("p"), 0.3, *s.sizes, precision=precision,
         rtol=None if precision == "float64" else 1e-4,
     )  # fmt: skip
@@ -76,7 +76,7 @@ def test_scores(shape: tuple[int, ...], causal: int, precision: str) -> None:
 def test_values(shape: tuple[int, ...], causal: int, precision: str) -> None:
     s = Sizes(*shape, causal)
     (mean, strength), (second, _) = s.pair("s"), s.pair("s")
-    check(
+    assert_agrees(
         "attention_values", *s.pair("y"), mean, strength, second, *s.pair("p"), *s.sizes,
         precision=precision, rtol=None if precision == "float64" else 1e-4,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_weights(
     shape = (2, tokens, tokens)
     scores = np.stack([shift + rng.normal(size=shape), var * rng.random(shape)])
     rtol = None if precision == "float64" else 1e-4
-    check(
+    assert_agrees(
         f"attention_{kind}", *(np.tril(scores) if causal else scores), *np.zeros((2, *shape)),
         2 * tokens, tokens, causal, precision=precision, rtol=rtol,
     )  # fmt: skip
@@ -106,7 +106,7 @@ def test_nan_stays_in_its_row(kind: str) -> None:
     rng = np.random.default_rng(0)
     mu, var = rng.normal(size=(5, 5)), rng.random((5, 5))
     mu[1, 2] = var[3, 4] = np.nan
-    check(f"attention_{kind}", mu, var, *np.zeros((2, 5, 5)), 5, 5, 0, rtol=1e-4)
+    assert_agrees(f"attention_{kind}", mu, var, *np.zeros((2, 5, 5)), 5, 5, 0, rtol=1e-4)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -122,7 +122,7 @@ def test_backward(kernel: str, shape: tuple[int, ...], causal: int, precision: s
         "weights": (*s.pair("s"), *s.pair("y"), s.pair("y")[0], mean, mu_p),
         "scores": (*s.pair("p"), *s.pair("s"), mu_p, 0.3),
     }
-    check(
+    assert_agrees(
         f"attention_{kernel}_backward", *arguments[kernel], *s.sizes, precision=precision,
         rtol=None if precision == "float64" else 1e-4,
     )  # fmt: skip

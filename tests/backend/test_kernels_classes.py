@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_harness import Exact, check, needs_compiler
+from kernel_harness import Exact, assert_agrees, needs_compiler
 from scipy.special import log_softmax, softmax
 
 from tagi_cli import nn
@@ -35,7 +35,7 @@ def probabilities(rng: np.random.Generator, B: int, K: int) -> tuple[Any, Any]:
 def test_scores(B: int, K: int, precision: str) -> None:
     rng = np.random.default_rng(K)
     scores, (p, _) = Exact(rng.random((K, 3))), probabilities(rng, B, K)
-    check("class_score", scores, p, labels(rng, B, K), B, K, precision=precision)
+    assert_agrees("class_score", scores, p, labels(rng, B, K), B, K, precision=precision)
 
 
 @needs_compiler
@@ -51,7 +51,7 @@ def test_update(B: int, K: int, certain: bool, precision: str) -> None:
     for row in range(B):  # by itself, as innovations of a row are of its own size
         one = slice(row, row + 1)
         v = None if given is None else given[one]
-        check(
+        assert_agrees(
             "categorical_update", out[one], out[one], p[one], v, y[one], 1, K, precision=precision,
             rtol=1e-4 if precision == "float32" else 1e-9,
         )  # fmt: skip
@@ -66,7 +66,7 @@ def test_update_of_logits(B: int, K: int, certain: bool, precision: str) -> None
     p, var = probabilities(rng, B, K)
     out, given = np.zeros((B, K)), None if certain else 2 * var
     y = labels(rng, B, K)
-    check("softmax_update", out, out, p, given, y, B, K, precision=precision)
+    assert_agrees("softmax_update", out, out, p, given, y, B, K, precision=precision)
 
 
 def test_the_update_of_logits_is_that_of_their_probabilities() -> None:
@@ -100,7 +100,7 @@ def test_a_row_that_is_wrong_beyond_doubt_still_learns(kernels: str) -> None:
 def test_update_at_extremes(p: list[float]) -> None:
     out, y = np.zeros((1, 3)), np.array([[0.0, 1, 0]])
     for kernel in ("categorical_update", "softmax_update"):
-        check(kernel, out, out, np.array([p], float), None, y, 1, 3, rtol=1e-4)
+        assert_agrees(kernel, out, out, np.array([p], float), None, y, 1, 3, rtol=1e-4)
 
 
 @needs_compiler
@@ -110,10 +110,12 @@ def test_trees(B: int, K: int, precision: str) -> None:
     rng = np.random.default_rng(K)
     U = K + 2
     codes = rng.choice([1.0, -1.0, np.nan], (K, U))
-    check("tree_targets", np.zeros((B, U)), labels(rng, B, K), codes, B, K, U, precision=precision)
+    assert_agrees(
+        "tree_targets", np.zeros((B, U)), labels(rng, B, K), codes, B, K, U, precision=precision
+    )
     mu, var = rng.normal(size=(B, U)), rng.random((B, U))
     for scale in (1, 0.01):
-        check(
+        assert_agrees(
             "tree_probabilities", np.zeros((B, K)), scale * mu, var, codes, 1 / 9, B, K, U,
             precision=precision,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler
+from kernel_harness import assert_agrees, needs_compiler
 
 from tagi_cli.backend.window import Window
 
@@ -70,7 +70,7 @@ def test_forward(name: str, transposed: bool, certain: bool, precision: str) -> 
     units = mu_z.shape[1]
     bias = (None, None) if certain else (a.rng.normal(size=units), a.rng.random(units))
     var_a = None if certain else a.rng.random(source().shape)
-    check(
+    assert_agrees(
         kernel, mu_z, mu_z, source(), var_a, a.weights(), a.weights() ** 2, *bias, a.scratch(),
         a.B, *a.window, precision=precision, scratch=8,
     )  # fmt: skip
@@ -84,7 +84,7 @@ def test_backward(name: str, transposed: bool, accumulate: int, precision: str) 
     a = Arrays(name)
     source, result = (a.map, a.image) if transposed else (a.image, a.map)
     kernel = "conv_transpose2d_backward" if transposed else "conv2d_backward"
-    check(
+    assert_agrees(
         kernel, source(), source(), result(), result(), a.weights(), a.scratch(), a.B, *a.window,
         accumulate, precision=precision, scratch=5,
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_innovation(name: str, transposed: bool, accumulate: int, precision: str
     kernel = "conv_transpose2d_innovation" if transposed else "conv2d_innovation"
     d_z = result()
     bias = a.rng.normal(size=(2, d_z.shape[1])) if accumulate else (None, None)
-    check(
+    assert_agrees(
         kernel, a.weights(), a.weights(), *bias, source(), d_z, result(),
         a.scratch(square_map=transposed), a.B, *a.window, accumulate, precision=precision,
         scratch=7,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler, run
+from kernel_harness import assert_agrees, needs_compiler, run
 
 from tagi_cli.backend.reference import KERNELS
 
@@ -28,11 +28,11 @@ def test_compiled_kernels_follow_the_reference(
     mu, var, y, var_v, share = case(B, K)
     d_mu, d_var = np.zeros((B, K)), np.zeros((B, K))
     given = None if certain else var
-    check(
+    assert_agrees(
         "damped_update", d_mu, d_var, mu, given, y, var_v, share, float(B - 1), B, K,
         precision=precision,
     )  # fmt: skip
-    check("damping_share", share, given, y, var_v, 0.2, 0.6, B, K, precision=precision)
+    assert_agrees("damping_share", share, given, y, var_v, 0.2, 0.6, B, K, precision=precision)
 
 
 def test_without_damping_it_is_the_plain_update() -> None:

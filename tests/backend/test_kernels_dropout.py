@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import SIZES, check, needs_compiler
+from kernel_harness import SIZES, assert_agrees, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -17,7 +17,7 @@ PRECISIONS = ("float32", "float64")
 def test_moments(n: int, certain: bool, precision: str) -> None:
     rng = np.random.default_rng(n)
     var = None if certain else rng.random(n)
-    check(
+    assert_agrees(
         "dropout_moments_forward", np.zeros(n), rng.normal(size=n), var, 0.3, n, precision=precision
     )
 
@@ -30,7 +30,7 @@ def test_sample(n: int, certain: bool, precision: str) -> None:
     out = np.zeros(n)
     var_z, var_a = (None, None) if certain else (out, rng.random(n))
     for generator, first in (([0, 0], 0), ([5, 1], 12), ([2**31 - 1, 2**31 - 1], 2**31 - 1)):
-        check(
+        assert_agrees(
             "dropout_sample_forward", out, var_z, out, rng.normal(size=n), var_a,
             np.array(generator), 0.7, first, n, precision=precision,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler
+from kernel_harness import assert_agrees, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -25,7 +25,7 @@ def ids_of(rng: np.random.Generator, n: int, V: int) -> np.ndarray:
 def test_forward(n: int, V: int, D: int, padding: int, precision: str) -> None:
     rng = np.random.default_rng(n)
     table, out = rng.random((2, V, D)), np.zeros((n, D))
-    check(
+    assert_agrees(
         "embedding_forward", out, out, ids_of(rng, n, V), *table, padding, n, V, D,
         precision=precision,
     )  # fmt: skip
@@ -37,4 +37,6 @@ def test_forward(n: int, V: int, D: int, padding: int, precision: str) -> None:
 def test_innovation(n: int, V: int, D: int, padding: int, accumulate: int) -> None:
     rng = np.random.default_rng(n)
     sums, d = rng.normal(size=(2, V, D)), rng.normal(size=(2, n, D))
-    check("embedding_innovation", *sums, ids_of(rng, n, V), *d, padding, n, V, D, accumulate)
+    assert_agrees(
+        "embedding_innovation", *sums, ids_of(rng, n, V), *d, padding, n, V, D, accumulate
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler, run
+from kernel_harness import assert_agrees, needs_compiler, run
 
 pytestmark = needs_compiler
 
@@ -30,7 +30,7 @@ def test_windows(B: int, T: int, C: int, scaled: bool, precision: str) -> None:
     scalers = (rng.normal(size=(len(order), C)), rng.uniform(0.5, 2, size=(len(order), C)))
     center, scale = scalers if scaled else (None, None)
     out = np.zeros((B, T * C))
-    check(
+    assert_agrees(
         "gather_windows", out, rows, starts, order, cursor, center, scale, B, T, C,
         precision=precision,
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_windows_by_hand() -> None:
 def test_rows_that_follow(B: int) -> None:
     rng = np.random.default_rng(B)
     follows = rng.integers(2, size=3 * B)
-    check("follow_rows", np.full(B + 1, -7), follows, np.array([B]), B, B)
+    assert_agrees("follow_rows", np.full(B + 1, -7), follows, np.array([B]), B, B)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -62,7 +62,7 @@ def test_kept_rows(B: int, n: int, precision: str) -> None:
     rows, S = 3 * B, B + 2
     slots = np.full(rows, -1)
     slots[rng.permutation(rows)[:S]] = rng.permutation(S)
-    check(
+    assert_agrees(
         "keep_rows", np.zeros((S, n)), np.zeros(S), rng.normal(size=(B + 1, n)), slots,
         rng.permutation(rows), np.array([B]), B, n, precision=precision,
     )  # fmt: skip

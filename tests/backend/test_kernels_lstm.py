@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler
+from kernel_harness import assert_agrees, needs_compiler
 
 from tagi_cli.backend.reference import KERNELS
 
@@ -74,7 +74,7 @@ def test_lstm_forward(
         arguments = window.forward(
             certain=certain, start=start, bias=bias, reverse=reverse, full=full
         )
-        check("lstm_forward", *arguments, precision=precision, scratch=13)
+        assert_agrees("lstm_forward", *arguments, precision=precision, scratch=13)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -87,7 +87,7 @@ def test_lstm_backward(
     for reverse in (0, 1):
         window = Window(*shape, directions=1 + reverse)
         arguments = window.backward(wanted=wanted, reverse=reverse, accumulate=accumulate)
-        check("lstm_backward", *arguments, precision=precision, scratch=9)
+        assert_agrees("lstm_backward", *arguments, precision=precision, scratch=9)
 
 
 @pytest.mark.parametrize("reverse", [0, 1])
@@ -95,8 +95,8 @@ def test_lstm_backward(
 def test_the_output_of_the_last_step_alone(shape: tuple[int, int, int, int], reverse: int) -> None:
     window = Window(*shape, directions=2, last=1)
     arguments = window.forward(certain=False, start=True, bias=True, reverse=reverse, full=1)
-    check("lstm_forward", *arguments, scratch=13)
-    check(
+    assert_agrees("lstm_forward", *arguments, scratch=13)
+    assert_agrees(
         "lstm_backward",
         *window.backward(wanted=True, reverse=reverse, accumulate=0),
         scratch=9,
@@ -115,15 +115,15 @@ def test_steps_of_the_cell(step: int, precision: str) -> None:
         *window.forward(certain=False, start=True, bias=True, reverse=0, full=1)
     )
     for reverse in (0, 1):
-        check(
+        assert_agrees(
             "lstm_input", *window.u, *window.x, window.initial, B, T, I, H, reverse,
             precision=precision,
         )  # fmt: skip
-        check(
+        assert_agrees(
             "lstm_cell_forward", *window.out, window.states, window.jac, *window.u, sums,
             window.initial, *window.b, B, T, I, H, step, H, 0, 0, reverse, 1, precision=precision,
         )  # fmt: skip
-        check(
+        assert_agrees(
             "lstm_cell_backward", *window.d_z, rng.normal(size=(B, T, 4, H)), np.zeros((B, H)),
             *window.d_out, rng.normal(size=(B, 2, H)), window.jac, B, T, H, step, H, 0, 0, reverse,
             precision=precision,
@@ -144,13 +144,17 @@ def test_states_from_call_to_call(precision: str) -> None:
     initial = np.zeros((B, 4, H))
     for seed in (None, generator):
         for kept in ((None, None, None), (carried, held, continues)):
-            check("lstm_state_load", initial, *kept, seed, 0.1, 0.5, 3, B, H, precision=precision)
-    check("lstm_state_store", carried, held, states, B, T, H, precision=precision)
-    check("lstm_state_posterior", carried, states, d, B, T, H, precision=precision)
+            assert_agrees(
+                "lstm_state_load", initial, *kept, seed, 0.1, 0.5, 3, B, H, precision=precision
+            )
+    assert_agrees("lstm_state_store", carried, held, states, B, T, H, precision=precision)
+    assert_agrees("lstm_state_posterior", carried, states, d, B, T, H, precision=precision)
 
 
 def test_no_rows() -> None:
     window = Window(0, 3, 2, 4)
     forward = window.forward(certain=False, start=True, bias=True, reverse=0, full=1)
-    check("lstm_forward", *forward, scratch=13)
-    check("lstm_backward", *window.backward(wanted=True, reverse=0, accumulate=0), scratch=9)
+    assert_agrees("lstm_forward", *forward, scratch=13)
+    assert_agrees(
+        "lstm_backward", *window.backward(wanted=True, reverse=0, accumulate=0), scratch=9
+    )

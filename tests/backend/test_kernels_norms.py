@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import Exact, check, needs_compiler
+from kernel_harness import Exact, assert_agrees, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -25,7 +25,7 @@ def test_channel_moments(B: int, C: int, P: int, certain: bool, precision: str) 
     moments = Exact(np.zeros((1, 1 + 2 * C)))
     rtol = 1e-6 if precision == "float32" else 1e-12
     var_a = None if certain else var
-    check("channel_moments", moments, mu, var_a, B, C, P, precision=precision, rtol=rtol)
+    assert_agrees("channel_moments", moments, mu, var_a, B, C, P, precision=precision, rtol=rtol)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -38,7 +38,7 @@ def test_batch_norm_statistics(unbiased: int, seen: float, precision: str) -> No
         moments = rng.random((len(counts), 1 + 2 * C))
         moments[:, 0] = counts
         old, flag = rng.random((2, C)), np.array([seen])
-        check(
+        assert_agrees(
             "batch_norm_statistics", *np.zeros((3, C)), *old, flag, Exact(moments), len(counts), C,
             unbiased, 1e-5, 0.9, precision=precision,
         )  # fmt: skip
@@ -46,7 +46,7 @@ def test_batch_norm_statistics(unbiased: int, seen: float, precision: str) -> No
 
 @pytest.mark.parametrize("n", [1, 16, 33])
 def test_norm_scale(n: int) -> None:
-    check("norm_scale", np.zeros(n), np.random.default_rng(n).random(n), 1e-5, n)
+    assert_agrees("norm_scale", np.zeros(n), np.random.default_rng(n).random(n), 1e-5, n)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -56,7 +56,7 @@ def test_norm_scale(n: int) -> None:
 def test_row_statistics(rows: int, n: int, centred: int, certain: bool, precision: str) -> None:
     mu, var = units(np.random.default_rng(n), rows, n)
     for unbiased in (0, 1):
-        check(
+        assert_agrees(
             "row_statistics", *np.zeros((3, rows)), mu, None if certain else var, rows, n, centred,
             unbiased, 1e-4, precision=precision,
         )  # fmt: skip
@@ -75,7 +75,7 @@ def test_norm_forward(
     mean, scale = rng.random((2, B if per_row else C))
     w, b = rng.random((2, C)), rng.random((2, C)) if bias else (None, None)
     out = np.zeros((B, C, P))
-    check(
+    assert_agrees(
         "norm_forward", out, out, mu, None if certain else var, mean, scale, *w, *b, B, C, P,
         per_row, precision=precision,
     )  # fmt: skip
@@ -88,7 +88,7 @@ def test_norm_backward(B: int, C: int, P: int, per_row: int, accumulate: int) ->
     rng = np.random.default_rng(C)
     d = rng.normal(size=(4, B, C, P))
     scale, w = rng.random(B if per_row else C), rng.normal(size=C)
-    check("norm_backward", *d, scale, w, B, C, P, per_row, accumulate)
+    assert_agrees("norm_backward", *d, scale, w, B, C, P, per_row, accumulate)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -100,4 +100,4 @@ def test_norm_innovation(B: int, C: int, P: int, per_row: int, accumulate: int, 
     w, b = rng.normal(size=(2, C)), rng.normal(size=(2, C)) if bias else (None, None)
     mean, scale = rng.random((2, B if per_row else C))
     mu, d, e = rng.normal(size=(3, B, C, P))
-    check("norm_innovation", *w, *b, mu, mean, scale, d, e, B, C, P, per_row, accumulate)
+    assert_agrees("norm_innovation", *w, *b, mu, mean, scale, d, e, B, C, P, per_row, accumulate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import check, needs_compiler
+from kernel_harness import assert_agrees, needs_compiler
 
 from tagi_cli.backend.reference import KERNELS
 
@@ -43,9 +43,11 @@ def arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
 def test_forward(name: str, certain: bool, precision: str) -> None:
     a, z = arrays(name)
     var_z, var_a = (None, None) if certain else (z, a**2 + 0.1)
-    check("avg_pool2d_forward", z, var_z, a, var_a, *CASES[name], precision=precision)
+    assert_agrees("avg_pool2d_forward", z, var_z, a, var_a, *CASES[name], precision=precision)
     winner = np.zeros(z.shape, np.int32)
-    check("max_pool2d_forward", z, var_z, winner, a, var_a, *CASES[name], precision=precision)
+    assert_agrees(
+        "max_pool2d_forward", z, var_z, winner, a, var_a, *CASES[name], precision=precision
+    )
 
 
 @precisions
@@ -54,7 +56,7 @@ def test_forward(name: str, certain: bool, precision: str) -> None:
 def test_backward(name: str, accumulate: int, precision: str) -> None:
     a, z = arrays(name)
     sizes = (*CASES[name], accumulate)
-    check("avg_pool2d_backward", a, a, z, z**2, *sizes, precision=precision)
+    assert_agrees("avg_pool2d_backward", a, a, z, z**2, *sizes, precision=precision)
     winner = np.zeros(z.shape, np.int32)
     KERNELS["max_pool2d_forward"](z.copy(), None, winner, a, None, *CASES[name])
-    check("max_pool2d_backward", a, a, z, z**2, winner, *sizes, precision=precision)
+    assert_agrees("max_pool2d_backward", a, a, z, z**2, winner, *sizes, precision=precision)

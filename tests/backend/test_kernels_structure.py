@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_harness import SIZES, check, needs_compiler
+from kernel_harness import SIZES, assert_agrees, needs_compiler
 
 from tagi_cli.backend.reference import KERNELS
 
@@ -23,14 +23,14 @@ def test_add_forward(n: int, certain: tuple[int, ...], precision: str) -> None:
     mu, var = rng.normal(size=(2, n)), [None if k in certain else rng.random(n) for k in (0, 1)]
     out = np.zeros(n)
     var_z = None if len(certain) == 2 else out
-    check("add_forward", out, var_z, mu[0], var[0], mu[1], var[1], n, precision=precision)
+    assert_agrees("add_forward", out, var_z, mu[0], var[0], mu[1], var[1], n, precision=precision)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
 @pytest.mark.parametrize("n", SIZES)
 def test_pass_backward(n: int, accumulate: int) -> None:
     rng = np.random.default_rng(n)
-    check("pass_backward", *rng.normal(size=(4, n)), n, accumulate)
+    assert_agrees("pass_backward", *rng.normal(size=(4, n)), n, accumulate)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
@@ -48,7 +48,7 @@ def test_copy_columns(
     names = [*out, *into]
     arrays = [names[0], None if 3 in absent else names[1],
               None if 0 in absent else names[2], None if 1 in absent else names[3]]  # fmt: skip
-    check("copy_columns", *arrays, rows, width, width_in, start, start_in, n, accumulate)
+    assert_agrees("copy_columns", *arrays, rows, width, width_in, start, start_in, n, accumulate)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -61,11 +61,15 @@ def test_scale(B: int, groups: int, inner: int, certain: bool, precision: str) -
     var = None if certain else rng.random(n)
     s, v = rng.normal(size=groups), rng.random(groups)
     sizes = (B, groups, inner)
-    check("scale_forward", *np.zeros((2, n)), mu, var, s, v, *sizes, precision=precision)
+    assert_agrees("scale_forward", *np.zeros((2, n)), mu, var, s, v, *sizes, precision=precision)
     for add in (0, 1):
-        check("scale_backward", *d, s, *sizes, add, precision=precision)
-        check("scale_innovation", s, v, mu, *d[:2], *sizes, add, precision=precision, atol=1e-6)
-        check("scale_innovation", s, v, None, *d[:2], *sizes, add, precision=precision, atol=1e-6)
+        assert_agrees("scale_backward", *d, s, *sizes, add, precision=precision)
+        assert_agrees(
+            "scale_innovation", s, v, mu, *d[:2], *sizes, add, precision=precision, atol=1e-6
+        )
+        assert_agrees(
+            "scale_innovation", s, v, None, *d[:2], *sizes, add, precision=precision, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -77,7 +81,7 @@ def test_offset_forward(B: int, groups: int, inner: int, certain: bool, known: b
     mu, var = rng.normal(size=n), None if certain else rng.random(n)
     b, v = rng.normal(size=groups), None if known else rng.random(groups)
     var_z = None if certain and known else np.zeros(n)
-    check("offset_forward", np.zeros(n), var_z, mu, var, b, v, B, groups, inner)
+    assert_agrees("offset_forward", np.zeros(n), var_z, mu, var, b, v, B, groups, inner)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -96,7 +100,7 @@ def test_transpose(
     out = rng.normal(size=(2, *(sizes[axis] for axis in axes)))
     steps = [mu.strides[axis] // mu.itemsize for axis in axes]
     arrays = out[0], None if certain else out[1], mu, None if certain else var
-    check("transpose", *arrays, *out[0].shape, *steps, accumulate, precision=precision)
+    assert_agrees("transpose", *arrays, *out[0].shape, *steps, accumulate, precision=precision)
     moved = np.empty_like(out[0])
     KERNELS["transpose"](moved, None, mu, None, *out[0].shape, *steps, 0)
     np.testing.assert_array_equal(moved, mu.transpose(axes))
