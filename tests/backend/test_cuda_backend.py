@@ -342,5 +342,6 @@ def test_a_batch_of_images_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) ->
         assert_agrees("conv2d_backward", image, image, maps, maps, weights, scratch, 5, *window,
                       add, scratch=5)  # fmt: skip
     assert_agrees("conv2d_forward", maps, maps, image, image**2, weights, weights**2,
-                  maps[0, :, 0, 0], maps[0, :, 0, 1] ** 2, scratch, 5, *window, scratch=8)  # fmt: skip
+                  maps[0, :, 0, 0], maps[0, :, 0, 1] ** 2, scratch, 5, *window,
+                  scratch=8)  # fmt: skip
     assert parts == 5 * [2, 2, 1]
