@@ -5,7 +5,7 @@ python benchmarks/gpu.py [--save <file>] [--no-cpu]
 First come the ceilings: products of plain float32 and tf32 at the sizes of the widest layer, and a
 copy in memory. Then whole steps from the trainer's own loop, with the share of the ceiling that
 their products reach; then passes of one layer by either of the two ways to run it, from which
-`tagi_cli.backend.cuda_linear.FUSED_WORK` follows. Results go to results/gpu.json.
+`tagi_cli.backend.cuda.linear.FUSED_WORK` follows. Results go to results/gpu.json.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ import numpy as np
 from machine import RESULTS, environment
 from workloads import WORKLOADS, Steps, Workload, dense, epochs, layer, step_flops
 
-from tagi_cli.backend import Backend, Call, cuda_linear, select
-from tagi_cli.backend.cuda_backend import CudaBackend
+from tagi_cli.backend import Backend, Call, select
+from tagi_cli.backend.cuda import linear as cuda_linear
+from tagi_cli.backend.cuda.backend import CudaBackend
 from tagi_cli.backend.select import without_gpu
 
 SAMPLE, ROUNDS = 0.2, 7

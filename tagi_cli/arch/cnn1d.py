@@ -8,7 +8,7 @@ from tagi_cli import nn
 from tagi_cli.arch import convolution
 from tagi_cli.arch.convolution import ConvolutionOptions
 from tagi_cli.arch.registry import registry
-from tagi_cli.nn.geometry import Padding
+from tagi_cli.nn.layers.geometry import Padding
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tagi_cli import nn
 from tagi_cli.arch.mlp import ACTIVATIONS
 from tagi_cli.arch.output import StepOutputOptions, window
-from tagi_cli.nn.geometry import Padding
+from tagi_cli.nn.layers.geometry import Padding
 from tagi_cli.options import option
 
 NORMALIZATIONS = ("batch", "layer")

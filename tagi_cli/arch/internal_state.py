@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tagi_cli.errors import UserError, nearest
+from tagi_cli.nn.layers.recurrent import RANDOM_SPREAD
 from tagi_cli.nn.network import Moments
-from tagi_cli.nn.recurrent import RANDOM_SPREAD
 from tagi_cli.options import option
 
 INITIAL = ("zeros", "random")

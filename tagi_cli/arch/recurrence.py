@@ -8,7 +8,7 @@ from tagi_cli import nn
 from tagi_cli.arch.internal_state import InternalStateOptions
 from tagi_cli.arch.output import StepOutputOptions, window
 from tagi_cli.arch.registry import registry
-from tagi_cli.nn.recurrent import CARRIES, COVARIANCES
+from tagi_cli.nn.layers.recurrent import CARRIES, COVARIANCES
 from tagi_cli.options import option
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tagi_cli.backend.base import Backend, Call, Segment
-from tagi_cli.backend.compiler import CompilerError
+from tagi_cli.backend.host.compiler import CompilerError
 from tagi_cli.backend.notes import say_once
 from tagi_cli.backend.numpy_backend import NumpyBackend
 
@@ -19,7 +19,7 @@ class AutoBackend(Backend):
     def __init__(self, precision: str = "float32") -> None:
         super().__init__(precision)
         # SciPy, which compiled kernels take their matrix products from, is slow to load.
-        from tagi_cli.backend.host_backend import HostBackend
+        from tagi_cli.backend.host.backend import HostBackend
 
         try:
             self._use(HostBackend(precision))

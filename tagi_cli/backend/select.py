@@ -81,7 +81,7 @@ def _cpu(kernels: str, precision: str) -> Backend:
 
         return NumpyBackend(precision)
     if kernels == "host":
-        from tagi_cli.backend.host_backend import HostBackend
+        from tagi_cli.backend.host.backend import HostBackend
 
         return HostBackend(precision)
     from tagi_cli.backend.auto_backend import AutoBackend
@@ -142,7 +142,7 @@ def _cuda(device: str, precision: str) -> Backend:
             f"device: found '{device}', but {count} "
             f"{'GPU is' if count == 1 else 'GPUs are'} visible. Allowed: auto, cpu, {there}"
         )
-    from tagi_cli.backend.cuda_backend import CudaBackend
+    from tagi_cli.backend.cuda.backend import CudaBackend
 
     try:
         return CudaBackend(precision, index)

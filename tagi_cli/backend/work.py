@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tagi_cli.backend.base import Array, Call
 from tagi_cli.backend.reference import KERNELS
-from tagi_cli.backend.window import Window
+from tagi_cli.backend.sliding_window import Window
 
 Arguments = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ example:
 def run(arguments: list[str]) -> int:
     """Print the angles."""
     first, second = words(arguments, ["run folder", "run folder"])
-    from tagi_cli.experiment.latent_projection import angles
+    from tagi_cli.experiment.latent.projection import angles
 
     print(json.dumps(angles(first, second), indent=2))
     return 0

@@ -12,7 +12,7 @@ from tagi_cli.errors import UserError, nearest
 from tagi_cli.paths import user_path
 
 if TYPE_CHECKING:
-    from tagi_cli.experiment.compare import Comparison
+    from tagi_cli.experiment.sweeps.compare import Comparison
 
 HELP = """
 Compare runs: one sorted table with the options in which they differ, and a figure.
@@ -58,9 +58,9 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"figure: found '{figure.name}'. Allowed: a name that ends in .png or .svg")
     if "to" in given and not select:
         raise UserError(f"to: says where {_SELECT} best copies the best run to; add that")
-    from tagi_cli.experiment.compare import compare
     from tagi_cli.experiment.folder import from_here
-    from tagi_cli.experiment.selection import copy_run, place_for
+    from tagi_cli.experiment.sweeps.compare import compare
+    from tagi_cli.experiment.sweeps.selection import copy_run, place_for
 
     found = compare(folders, given.get("sort"))
     show_table(found.header, found.rows)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from tagi_cli.cli.arguments import words
 from tagi_cli.cli.main import VERBS
 from tagi_cli.errors import UserError, nearest
-from tagi_cli.experiment.launchers import launchers
-from tagi_cli.experiment.tune_options import TuneOptions
+from tagi_cli.experiment.sweeps.launchers import launchers
+from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 from tagi_cli.paths import user_path
 
 HELP = """

@@ -66,8 +66,8 @@ def launcher_from(arguments: Sequence[str]) -> Any:
         UserError: there is no such launcher, or it does not take an option.
     """
     from tagi_cli import config
-    from tagi_cli.experiment.launchers import launchers
     from tagi_cli.experiment.settings import registries
+    from tagi_cli.experiment.sweeps.launchers import launchers
 
     return config.launcher(registries(), launchers, arguments)
 

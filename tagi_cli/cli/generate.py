@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
         if not (h and colon and g):
             raise UserError(f"r_map: found '{word}'. Allowed: <output group>:<input group>")
         pairs.append((h, g))
-    from tagi_cli.experiment.latent_generation import generate
+    from tagi_cli.experiment.latent.generation import generate
 
     notices: list[str] = []
     path = generate(

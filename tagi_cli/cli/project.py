@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
     overwrite = given.get("overwrite", "false")
     if overwrite not in ("true", "false"):
         raise UserError(f"overwrite: found '{overwrite}'. Allowed: true or false")
-    from tagi_cli.experiment.latent_projection import project
+    from tagi_cli.experiment.latent.projection import project
 
     notices: list[str] = []
     path = project(

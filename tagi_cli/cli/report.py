@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
     """Write the report and say where."""
     given = keyed(arguments, ["run"])
     from tagi_cli.experiment.folder import RunFolder
-    from tagi_cli.experiment.report import write_report
+    from tagi_cli.experiment.report.page import write_report
 
     folder = RunFolder.open(given["run"])
     with folder.locked():

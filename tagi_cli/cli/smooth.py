@@ -45,8 +45,8 @@ def run(arguments: list[str]) -> int:
     from tagi_cli.cli.configuration import settings_from
     from tagi_cli.cli.console import TrainingConsole
     from tagi_cli.cli.train import was_interrupted
-    from tagi_cli.experiment import smoothing
     from tagi_cli.experiment.run import train
+    from tagi_cli.experiment.smoothing import whole_series as smoothing
 
     input, output = given.get("input"), given.get("output")
     smoothing.place_to_write(None, input, output, overwrite=_overwrites(given))
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
 
 def _smooth(run: str, given: Mapping[str, str]) -> int:
     overwrite = _overwrites(given)
-    from tagi_cli.experiment.smoothing import OUTPUTS, STATES, smooth
+    from tagi_cli.experiment.smoothing.whole_series import OUTPUTS, STATES, smooth
 
     notices: list[str] = []
     found = smooth(

@@ -14,8 +14,8 @@ from tagi_cli.cli.table import show_table
 from tagi_cli.cli.train import was_interrupted
 from tagi_cli.config import Job
 from tagi_cli.errors import UserError, UserErrors
-from tagi_cli.experiment.launchers import BasicOptions
-from tagi_cli.experiment.sweep import FAILURES, TABLE, Outcome, run_jobs, write_table
+from tagi_cli.experiment.sweeps.launchers import BasicOptions
+from tagi_cli.experiment.sweeps.sweep import FAILURES, TABLE, Outcome, run_jobs, write_table
 from tagi_cli.training.progress_text import counted
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run_sweep(jobs: Sequence[Job], launcher: Any, command: str) -> int:
     Raises:
         UserErrors: every job is mistaken, or the launcher cannot work here; nothing is written.
     """
-    from tagi_cli.experiment.sweep_engines import required
+    from tagi_cli.experiment.sweeps.engines import required
 
     required(launcher)
     outcomes = [Outcome(job.overrides) for job in jobs]
@@ -177,8 +177,8 @@ def _launch(
 ) -> bool:
     """Have a launcher run the jobs; returns whether the user interrupted."""
     from tagi_cli.experiment.settings import dump_settings
-    from tagi_cli.experiment.sweep_engines import engine
-    from tagi_cli.experiment.sweep_job import write_jobs
+    from tagi_cli.experiment.sweeps.engines import engine
+    from tagi_cli.experiment.sweeps.job import write_jobs
     from tagi_cli.training.signals import Interruption
 
     texts = {i: dump_settings(one) for i, one in enumerate(settings) if one is not None}

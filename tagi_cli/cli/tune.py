@@ -13,8 +13,8 @@ from tagi_cli.errors import UserError, UserErrors
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
-    from tagi_cli.experiment.tune import Search
-    from tagi_cli.experiment.tune_options import TuneOptions
+    from tagi_cli.experiment.sweeps.tune import Search
+    from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 
 HELP = """
 Search for the options with the lowest validation NLL.
@@ -50,8 +50,8 @@ def run(arguments: list[str]) -> int:
     command = shlex.join(["tagi", "tune", *arguments])
     from tagi_cli.cli.sweep import result_of, words_of
     from tagi_cli.experiment.folder import RunFolder, from_here
-    from tagi_cli.experiment.sweep_engines import require
-    from tagi_cli.experiment.tune import Search
+    from tagi_cli.experiment.sweeps.engines import require
+    from tagi_cli.experiment.sweeps.tune import Search
     from tagi_cli.training.signals import Interruption
 
     require("optuna")
@@ -81,7 +81,7 @@ def run(arguments: list[str]) -> int:
 def _conclude(search: Search, folder: Path, interrupted: bool) -> int:
     from tagi_cli.cli.sweep import show_outcomes
     from tagi_cli.experiment.folder import from_here
-    from tagi_cli.experiment.sweep import FAILURES
+    from tagi_cli.experiment.sweeps.sweep import FAILURES
     from tagi_cli.training.progress_text import counted
 
     failed = sum(one.status in FAILURES for one in search.outcomes)
@@ -117,7 +117,7 @@ def _begun(arguments: Sequence[str]) -> tuple[TuneOptions, None, list[str]]:
     """The options of a new search, and the arguments of all its trials."""
     from tagi_cli import config
     from tagi_cli.experiment.settings import registries
-    from tagi_cli.experiment.tune_options import TuneOptions
+    from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 
     tree, rest = config.tune_section(registries(), arguments)
     options = config.check(TuneOptions, {}, tree, where="tune")
@@ -129,8 +129,8 @@ def _resumed(arguments: Sequence[str]) -> tuple[TuneOptions, Path, list[str]]:
     from tagi_cli import config
     from tagi_cli.errors import listing
     from tagi_cli.experiment.settings import registries
-    from tagi_cli.experiment.tune import CONFIG, STORAGE
-    from tagi_cli.experiment.tune_options import TuneOptions
+    from tagi_cli.experiment.sweeps.tune import CONFIG, STORAGE
+    from tagi_cli.experiment.sweeps.tune_options import TuneOptions
     from tagi_cli.paths import user_path
 
     allowed = ("tune.trials", "tune.workers")
@@ -159,7 +159,7 @@ def _space(options: TuneOptions, base: Sequence[str]) -> Any:
     """The dimensions, after the config without them was found in order."""
     from tagi_cli.config.schema import arms, walk
     from tagi_cli.experiment.settings import Settings, registries
-    from tagi_cli.experiment.tune_space import check_space, dimensions
+    from tagi_cli.experiment.sweeps.space import check_space, dimensions
 
     whole = {
         path: float not in arms(option.type)
@@ -190,7 +190,7 @@ def _make_folder(base: Sequence[str], options: TuneOptions) -> Path:
     from tagi_cli import atomic
     from tagi_cli.experiment.folder import fresh_folder
     from tagi_cli.experiment.settings import dump_settings
-    from tagi_cli.experiment.tune import CONFIG
+    from tagi_cli.experiment.sweeps.tune import CONFIG
 
     settings = _settings(base)
     folder = fresh_folder(Path("outputs") / str(settings.name)).resolve()

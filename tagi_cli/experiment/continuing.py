@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from tagi_cli import atomic, data
 from tagi_cli.data.tail import tail
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import fan_figures, forecast_diagnostics, forecasting, laws, tasks
+from tagi_cli.experiment import forecasting, laws, tasks
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.forecasting import Forecasts
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.new_file import new_file
 from tagi_cli.experiment.predictions import Floats
+from tagi_cli.experiment.report import fan_figures, forecast_diagnostics
 
 
 @dataclass(frozen=True)

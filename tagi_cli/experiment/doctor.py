@@ -121,7 +121,7 @@ def _kernels() -> Finding:
     """The path that `device: auto`, `kernels: auto` take, and why not the compiled one."""
     from tagi_cli import backend
     from tagi_cli.backend import threads
-    from tagi_cli.backend.compiler import CompilerError
+    from tagi_cli.backend.host.compiler import CompilerError
 
     used = backend.select("auto")
     found = used.describe()
@@ -137,7 +137,7 @@ def _kernels() -> Finding:
 
 def _cache() -> Finding:
     """Where compiled kernels are kept, and how many there are."""
-    from tagi_cli.backend.compiler import CompilerError, cache_folder
+    from tagi_cli.backend.host.compiler import CompilerError, cache_folder
     from tagi_cli.experiment.summary import byte_words
 
     try:

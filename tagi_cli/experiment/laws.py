@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 
 from tagi_cli.data import Encoder
-from tagi_cli.experiment import (
-    class_diagnostics,
-    class_predictions,
-    diagnostics,
-    forecast_diagnostics,
-    predictions,
-)
+from tagi_cli.experiment import class_predictions, predictions
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.forecasting import Forecasts
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Floats, Predictions
+from tagi_cli.experiment.report import class_diagnostics, diagnostics, forecast_diagnostics
 from tagi_cli.training.classification import classification_metrics
 from tagi_cli.training.interface import Prediction
 from tagi_cli.training.metrics import regression_metrics

@@ -8,12 +8,13 @@ import numpy as np
 
 from tagi_cli import arch
 from tagi_cli.backend import Backend, select
-from tagi_cli.backend.compiler import CompilerError
+from tagi_cli.backend.host.compiler import CompilerError
 from tagi_cli.backend.notes import say_once
 from tagi_cli.data import Encoder
 from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import latent, tasks
+from tagi_cli.experiment import tasks
+from tagi_cli.experiment.latent import networks as latent
 from tagi_cli.training import noise
 from tagi_cli.training.class_noise import class_noise
 from tagi_cli.training.latent_learner import LatentLearner

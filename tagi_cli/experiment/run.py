@@ -15,25 +15,18 @@ from tagi_cli.backend import threads
 from tagi_cli.distributed import Communicator, connect, together
 from tagi_cli.distributed.partition import rows_per_rank
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import (
-    forecasting,
-    latent,
-    latent_findings,
-    latent_report,
-    laws,
-    preamble,
-    provenance,
-    report,
-    resume,
-    tasks,
-)
+from tagi_cli.experiment import forecasting, laws, preamble, provenance, resume, tasks
 from tagi_cli.experiment.folder import FORMAT, RunFolder
+from tagi_cli.experiment.latent import findings as latent_findings
+from tagi_cli.experiment.latent import networks as latent
+from tagi_cli.experiment.latent import report as latent_report
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.ranks import check_alike, device_of, threads_of
 from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
+from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
 from tagi_cli.training import checkpoint as checkpoint_file

@@ -171,7 +171,7 @@ def faults(settings: Settings) -> list[str]:
     """What stands between a task and the other groups, one message each."""
     from tagi_cli import arch
     from tagi_cli.arch.output import BOUNDED
-    from tagi_cli.experiment import latent
+    from tagi_cli.experiment.latent import networks as latent
     from tagi_cli.training import class_noise
     from tagi_cli.training.noise import HeteroscedasticOptions
 

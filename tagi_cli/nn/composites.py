@@ -9,8 +9,8 @@ from typing import Any
 from tagi_cli.nn.graph import Graph, Node, faults
 from tagi_cli.nn.init import InitOptions
 from tagi_cli.nn.layer import Layer
+from tagi_cli.nn.layers.resnet_block import ResNetBlock
 from tagi_cli.nn.registry import build_layer, registry
-from tagi_cli.nn.resnet_block import ResNetBlock
 from tagi_cli.nn.sequential import Sequential
 from tagi_cli.options import Extension, option
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tagi_cli.backend import Segment
-from tagi_cli.nn.batch_norm import local_averages
+from tagi_cli.nn.layers.batch_norm import local_averages
 from tagi_cli.nn.network import Network
 from tagi_cli.nn.plan import Plan
 from tagi_cli.nn.rules import default_cap, emit_step

@@ -19,7 +19,7 @@ from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 
 if TYPE_CHECKING:
     from tagi_cli.nn.layer import Layer
-    from tagi_cli.nn.recurrent import Recurrence, Window
+    from tagi_cli.nn.layers.recurrent import Recurrence, Window
     from tagi_cli.nn.shard import Shard
 
 

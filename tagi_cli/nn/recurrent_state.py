@@ -9,9 +9,9 @@ import numpy as np
 
 from tagi_cli.backend import overwrite
 from tagi_cli.nn.layer import Layer
-from tagi_cli.nn.lstm import LSTM
+from tagi_cli.nn.layers.lstm import LSTM
+from tagi_cli.nn.layers.recurrent import Recurrence, continuation
 from tagi_cli.nn.parameters import Host, Parameters
-from tagi_cli.nn.recurrent import Recurrence, continuation
 
 
 class CellState(NamedTuple):

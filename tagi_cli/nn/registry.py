@@ -9,7 +9,9 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tagi_cli.nn import (
+from tagi_cli.nn.init import METHODS
+from tagi_cli.nn.layer import Layer
+from tagi_cli.nn.layers import (
     activations,
     attention,
     averages,
@@ -33,9 +35,7 @@ from tagi_cli.nn import (
     structure,
     transpose,
 )
-from tagi_cli.nn.init import METHODS
-from tagi_cli.nn.layer import Layer
-from tagi_cli.nn.normalisation import STATISTICS
+from tagi_cli.nn.layers.normalisation import STATISTICS
 from tagi_cli.options import Registry, option
 
 registry = Registry("layer")

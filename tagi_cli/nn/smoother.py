@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tagi_cli.nn import rts
+from tagi_cli.nn.layers.slstm import SLSTM
 from tagi_cli.nn.network import Network
 from tagi_cli.nn.parameters import Host
 from tagi_cli.nn.plan import Plan
 from tagi_cli.nn.recurrent_state import CellState, RecurrentStates, recurrences
 from tagi_cli.nn.sequential import Sequential
-from tagi_cli.nn.slstm import SLSTM
 
 
 class Smoothed(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from tagi_cli import nn
 from tagi_cli.backend import host_copy
 from tagi_cli.nn import interop
-from tagi_cli.nn.recurrent import continuation
+from tagi_cli.nn.layers.recurrent import continuation
 
 Host = np.ndarray[Any, Any]
 Four = tuple[Host, Host, Host, Host]

@@ -10,7 +10,7 @@ from scipy.special import ndtr, owens_t
 
 from tagi_cli import nn
 from tagi_cli.backend import Array, Backend
-from tagi_cli.nn.hrc_softmax import SLOPE
+from tagi_cli.nn.layers.hrc_softmax import SLOPE
 from tagi_cli.options import Kind
 from tagi_cli.training.noise import AutoOptions, HeteroscedasticOptions, Host, LearnedOptions, Noise
 from tagi_cli.training.noise import registry as noises

@@ -13,7 +13,7 @@ from tagi_cli.backend import Backend, Segment, collective
 from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.distributed.partition import lanes
 from tagi_cli.errors import UserError
-from tagi_cli.nn.batch_norm import local_averages
+from tagi_cli.nn.layers.batch_norm import local_averages
 from tagi_cli.nn.rules import default_cap, emit_step
 from tagi_cli.nn.shard import Shard, Sums
 from tagi_cli.options import Kind

@@ -15,7 +15,7 @@ import numpy as np
 from tagi_cli import nn
 from tagi_cli.backend import Array, Segment, overwrite
 from tagi_cli.distributed import ALONE, Communicator
-from tagi_cli.nn.recurrent import continuation
+from tagi_cli.nn.layers.recurrent import continuation
 from tagi_cli.training import sampling
 from tagi_cli.training.batches import Batches
 from tagi_cli.training.interface import Indices, Values

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from kernel_harness import needs_compiler
 
-from tagi_cli.backend import Call, compiler, select
-from tagi_cli.backend.host_backend import HostBackend
+from tagi_cli.backend import Call, select
+from tagi_cli.backend.host import compiler
+from tagi_cli.backend.host.backend import HostBackend
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_source_contains_its_headers() -> None:
 
 @needs_compiler
 def test_processes_may_build_at_the_same_time(fresh_cache: Path) -> None:
-    code = "from tagi_cli.backend import compiler; compiler.build(['rows', 'scores'], False)"
+    code = "from tagi_cli.backend.host import compiler; compiler.build(['rows', 'scores'], False)"
     command = [sys.executable, "-c", code]
     running = [
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)

@@ -13,9 +13,11 @@ from kernel_harness import assert_agrees, needs_compiler
 
 from tagi_cli import nn
 from tagi_cli.arch import mlp
-from tagi_cli.backend import Backend, Call, cuda_conv, cuda_linear, select
-from tagi_cli.backend.cuda_backend import CudaBackend
-from tagi_cli.backend.cuda_products import Products
+from tagi_cli.backend import Backend, Call, select
+from tagi_cli.backend.cuda import conv as cuda_conv
+from tagi_cli.backend.cuda import linear as cuda_linear
+from tagi_cli.backend.cuda.backend import CudaBackend
+from tagi_cli.backend.cuda.products import Products
 from tagi_cli.backend.notes import say_once
 from tagi_cli.nn.rules import RULES
 from tagi_cli.training import noise

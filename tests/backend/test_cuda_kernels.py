@@ -7,8 +7,9 @@ import kernel_harness
 import pytest
 from kernel_cases import cases
 
-from tagi_cli.backend import cuda_linear, sources
-from tagi_cli.backend.cuda_backend import CudaBackend
+from tagi_cli.backend import sources
+from tagi_cli.backend.cuda import linear as cuda_linear
+from tagi_cli.backend.cuda.backend import CudaBackend
 from tagi_cli.backend.reference import KERNELS
 from tagi_cli.paths import resource_dir
 

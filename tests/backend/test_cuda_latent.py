@@ -9,7 +9,7 @@ from kernel_harness import needs_compiler
 
 from tagi_cli.arch.latent_regression import LatentRegModel, group_maps, synthetic
 from tagi_cli.backend import Backend, select
-from tagi_cli.backend.cuda_backend import CudaBackend
+from tagi_cli.backend.cuda.backend import CudaBackend
 
 pytestmark = needs_compiler
 

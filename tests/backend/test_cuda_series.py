@@ -8,7 +8,7 @@ import pytest
 from kernel_harness import needs_compiler
 from series_learner import Series, bound, learner, train
 
-from tagi_cli.backend.cuda_backend import CudaBackend
+from tagi_cli.backend.cuda.backend import CudaBackend
 
 pytestmark = needs_compiler
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kernel_harness import SIZES, Exact, assert_agrees, needs_compiler, run
 
-from tagi_cli.backend import compiler
+from tagi_cli.backend.host import compiler
 from tagi_cli.backend.reference import KERNELS
 from tagi_cli.nn.rules import RULES
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kernel_harness import assert_agrees, needs_compiler
 
-from tagi_cli.backend.window import Window
+from tagi_cli.backend.sliding_window import Window
 
 pytestmark = needs_compiler
 
@@ -111,7 +111,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
     from threadpoolctl import threadpool_limits
 
     from tagi_cli.backend import Call
-    from tagi_cli.backend.host_backend import HostBackend
+    from tagi_cli.backend.host.backend import HostBackend
 
     a, backend = Arrays("threads"), HostBackend("float32")
     sizes = [np.int32(n) for n in (a.B, *a.window, 0)]

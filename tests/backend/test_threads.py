@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 from tagi_cli import nn
 from tagi_cli.backend import select, threads
-from tagi_cli.backend.host_backend import HostBackend
+from tagi_cli.backend.host.backend import HostBackend
 
 
 def test_limit_holds_inside_only() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tagi_cli.cli.main import main
-from tagi_cli.experiment.latent_findings import network_of
+from tagi_cli.experiment.latent.findings import network_of
 from tagi_cli.experiment.model import Model
 
 from .conftest import Tagi

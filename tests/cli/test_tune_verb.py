@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tagi_cli.experiment.sweep_job import JobFiles
+from tagi_cli.experiment.sweeps.job import JobFiles
 
 optuna = pytest.importorskip("optuna", reason="needs the extra hpo (Optuna)", exc_type=ImportError)
 
@@ -104,7 +104,7 @@ class Jobs:
             def ended(self) -> bool:
                 return self.outcome not in ("bad", "slow")
 
-        monkeypatch.setattr("tagi_cli.experiment.tune.Process", Fake)
+        monkeypatch.setattr("tagi_cli.experiment.sweeps.tune.Process", Fake)
 
 
 def test_trials_that_look_bad_are_pruned(

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tagi_cli import config
-from tagi_cli.experiment import report, run
+from tagi_cli.experiment import run
+from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 
 SMALL: dict[str, Any] = {

@@ -12,12 +12,12 @@ from scipy.special import softmax
 
 from tagi_cli.data.times import Step
 from tagi_cli.experiment import class_predictions, predictions
-from tagi_cli.experiment.class_diagnostics import diagnose
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.laws import diagnose as diagnose_any
 from tagi_cli.experiment.laws import metrics
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
+from tagi_cli.experiment.report.class_diagnostics import diagnose
 
 CLASSES = ("10", 'a "b"', "x,y")
 

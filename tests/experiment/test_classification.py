@@ -15,7 +15,7 @@ import tagi_cli
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import evaluation, run
 from tagi_cli.experiment.model import Classes
-from tagi_cli.experiment.report import write_report
+from tagi_cli.experiment.report.page import write_report
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.training.classification import classification_metrics
 
@@ -127,7 +127,7 @@ def test_the_report_tells_what_is_taken_for_what(grown: Path) -> None:
 
 def verdict(right: int, sure: float, n: int = 400) -> str:
     """What a report says of so many right predictions of one confidence."""
-    from tagi_cli.experiment.report_classes import ACCOUNT
+    from tagi_cli.experiment.report.classes import ACCOUNT
 
     table = [{"label": "a", "rows": 300}, {"label": "b", "rows": 100}]
     bins = {"rows": [n], "confidence": [sure], "right": [right / n]}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tagi_cli.errors import UserError
-from tagi_cli.experiment.compare import compare
 from tagi_cli.experiment.folder import FORMAT, RunFolder
-from tagi_cli.experiment.selection import copy_run, place_for
+from tagi_cli.experiment.sweeps.compare import compare
+from tagi_cli.experiment.sweeps.selection import copy_run, place_for
 
 
 def make_run(path: Path, config: str, **summary: Any) -> Path:

@@ -7,9 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from tagi_cli.experiment.diagnostics import OUTPUTS_DRAWN, POINTS_DRAWN, ROWS_IN_BAND, diagnose
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
+from tagi_cli.experiment.report.diagnostics import (
+    OUTPUTS_DRAWN,
+    POINTS_DRAWN,
+    ROWS_IN_BAND,
+    diagnose,
+)
 
 
 def gaussian(n: int, outputs: int = 1, sd_ratio: float = 1.0) -> Predictions:

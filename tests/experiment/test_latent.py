@@ -14,8 +14,9 @@ from tagi_cli.arch.latent.options import LatentRegressionOptions
 from tagi_cli.arch.latent.subspaces import principal_angles
 from tagi_cli.data.bundled.latent import synthetic_truth
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import latent_findings, run
+from tagi_cli.experiment import run
 from tagi_cli.experiment.evaluation import evaluate, predict
+from tagi_cli.experiment.latent import findings as latent_findings
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.profile import profile
 from tagi_cli.experiment.settings import Settings, registries

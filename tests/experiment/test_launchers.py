@@ -15,17 +15,17 @@ from tagi_cli import config
 from tagi_cli.config.schema import flat_options
 from tagi_cli.config.source import read_yaml
 from tagi_cli.errors import UserError, UserErrors
-from tagi_cli.experiment import sweep_engines
-from tagi_cli.experiment.launchers import (
+from tagi_cli.experiment.sweeps import engines as sweep_engines
+from tagi_cli.experiment.sweeps.engines import engine, required, threads_each, workers
+from tagi_cli.experiment.sweeps.job import JobFiles, Process, write_jobs
+from tagi_cli.experiment.sweeps.launchers import (
     JoblibOptions,
     SubmititLocalOptions,
     SubmititSlurmOptions,
     launchers,
 )
-from tagi_cli.experiment.sweep import Outcome, collect
-from tagi_cli.experiment.sweep_engines import engine, required, threads_each, workers
-from tagi_cli.experiment.sweep_job import JobFiles, Process, write_jobs
-from tagi_cli.experiment.tune_options import TuneOptions
+from tagi_cli.experiment.sweeps.sweep import Outcome, collect
+from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 from tagi_cli.paths import resource_dir
 
 PRESETS = {path.stem: path for path in (resource_dir("configs") / "hydra/launcher").glob("*.yaml")}

@@ -6,7 +6,11 @@ import math
 
 import pytest
 
-from tagi_cli.experiment.parallel_coordinates import MOST_AXES, coordinate, parallel_coordinates
+from tagi_cli.experiment.sweeps.parallel_coordinates import (
+    MOST_AXES,
+    coordinate,
+    parallel_coordinates,
+)
 
 
 def test_numbers_stand_in_proportion() -> None:

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import figures
-from tagi_cli.experiment.diagnostics import diagnose
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
-from tagi_cli.experiment.report import write_report
+from tagi_cli.experiment.report import figures
+from tagi_cli.experiment.report.diagnostics import diagnose
+from tagi_cli.experiment.report.page import write_report
 
 HOSTILE = '<script>alert("1")</script>$\\frac{a}&"\x00\x1b\''
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -233,7 +233,7 @@ def test_curves_with_a_huge_first_epoch_stay_readable() -> None:
 
 
 def test_importing_the_module_does_not_import_matplotlib() -> None:
-    code = "import sys, tagi_cli.experiment.report; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, tagi_cli.experiment.report.page; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagi_cli.experiment import fan_figures, figures, report_forecast
+from tagi_cli.experiment.report import fan_figures, figures
+from tagi_cli.experiment.report import forecasts as report_forecast
 
 
 def numbers(steps: int = 3, *, known: bool = True) -> dict[str, Any]:

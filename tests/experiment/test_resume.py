@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tagi_cli.errors import UserError, UserErrors
-from tagi_cli.experiment import report, run
+from tagi_cli.experiment import run
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.training import checkpoint
 from tagi_cli.training.events import EpochEnded

@@ -22,9 +22,10 @@ from scipy import stats
 
 from tagi_cli import atomic, config
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import report, run
+from tagi_cli.experiment import run
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint
 from tagi_cli.training.interface import NumericalError

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tagi_cli.backend import compiler, host_backend
+from tagi_cli.backend.host import backend as host_backend
+from tagi_cli.backend.host import compiler
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import report, run
+from tagi_cli.experiment import run
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings
 
 MakeSettings = Callable[..., Settings]

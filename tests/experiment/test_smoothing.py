@@ -13,9 +13,11 @@ from scipy.stats import norm
 
 from tagi_cli import config, data
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import run, smoothing, smoothing_pass
+from tagi_cli.experiment import run
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.smoothing import recorded_pass as smoothing_pass
+from tagi_cli.experiment.smoothing import whole_series as smoothing
 from tagi_cli.training import checkpoint
 from tagi_cli.training.interface import NumericalError
 

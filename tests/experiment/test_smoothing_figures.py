@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from tagi_cli import atomic
-from tagi_cli.experiment import smoothing_figures
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
-from tagi_cli.experiment.smoothing_figures import POINTS_DRAWN, drawn_series, missing_stretches
+from tagi_cli.experiment.smoothing import figures as smoothing_figures
+from tagi_cli.experiment.smoothing.figures import POINTS_DRAWN, drawn_series, missing_stretches
 
 
 def law(index: Any, y: Any, *, steps: int = 1, names: tuple[str, ...] = ("y",), **more: Any) -> Any:

@@ -12,7 +12,7 @@ from tagi_cli.data.inputs import TimeInput
 from tagi_cli.data.points import Chunks
 from tagi_cli.data.times import find_step, times
 from tagi_cli.data.windowing import Windowing
-from tagi_cli.experiment.smoothing_gaps import completed
+from tagi_cli.experiment.smoothing.gaps import completed
 
 
 def encoder(table: Table, **options: Any) -> Encoder:

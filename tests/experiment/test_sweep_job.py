@@ -9,7 +9,7 @@ import pytest
 
 from tagi_cli.cli.configuration import settings_from
 from tagi_cli.experiment.settings import dump_settings
-from tagi_cli.experiment.sweep_job import Job, JobFiles, Process, write_jobs
+from tagi_cli.experiment.sweeps.job import Job, JobFiles, Process, write_jobs
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tagi_cli.config.arguments import parse
 from tagi_cli.errors import UserError, UserErrors
-from tagi_cli.experiment.tune_space import Choice, Range, check_space, dimensions, text_of
+from tagi_cli.experiment.sweeps.space import Choice, Range, check_space, dimensions, text_of
 
 WHOLE = {"arch.width": True, "arch.gain": False}
 

@@ -6,8 +6,8 @@ import kernel_harness
 import pytest
 from kernel_cases import cases
 
-from tagi_cli.backend import cuda_linear
-from tagi_cli.backend.cuda_backend import CudaBackend
+from tagi_cli.backend.cuda import linear as cuda_linear
+from tagi_cli.backend.cuda.backend import CudaBackend
 from tagi_cli.backend.select import without_gpu
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(without_gpu()), reason=without_gpu())]

@@ -8,7 +8,7 @@ from golden_replay import cases, distance, replay
 
 from tagi_cli import nn
 from tagi_cli.backend import Backend, Call, select
-from tagi_cli.backend.cuda_backend import CudaBackend
+from tagi_cli.backend.cuda.backend import CudaBackend
 from tagi_cli.backend.select import without_gpu
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(without_gpu()), reason=without_gpu())]

@@ -2,7 +2,7 @@
 
 Each placement of the kernel is a row of a fully connected layer whose inputs are the pixels under
 it, so all formulas are those of `linear`; pixels outside the image are certain zeros. Shapes, with
-`*window` the fields of `tagi_cli.backend.window.Window`: images `(B, C, H, W)`, maps
+`*window` the fields of `tagi_cli.backend.sliding_window.Window`: images `(B, C, H, W)`, maps
 `(B, O, P, Q)`, weights `(O, C / groups, kh, kw)` for both directions, and `scratch` as
 `Window.scratch` says.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tagi_cli.backend.base import Array
-from tagi_cli.backend.window import Window
+from tagi_cli.backend.sliding_window import Window
 
 
 def _overlap(size: int, offset: int, padded: int) -> tuple[slice, slice]:

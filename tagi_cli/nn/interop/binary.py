@@ -17,14 +17,14 @@ import numpy as np
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
-from tagi_cli.nn.batch_norm import BatchNorm2d
 from tagi_cli.nn.interop.info import info
 from tagi_cli.nn.interop.known import check_known
 from tagi_cli.nn.interop.naming import Entry, Leaf, leaves
 from tagi_cli.nn.layer import Layer
-from tagi_cli.nn.layer_norm import LayerNorm
+from tagi_cli.nn.layers.batch_norm import BatchNorm2d
+from tagi_cli.nn.layers.layer_norm import LayerNorm
+from tagi_cli.nn.layers.pooling import Pooling
 from tagi_cli.nn.parameters import Host
-from tagi_cli.nn.pooling import Pooling
 
 _RUNNING = ("running_mean", "running_var")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tagi_cli.nn.attention import MultiheadAttention
-from tagi_cli.nn.conv import Convolution
-from tagi_cli.nn.embedding import Embedding
-from tagi_cli.nn.geometry import shown
 from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer, Shape
+from tagi_cli.nn.layers.attention import MultiheadAttention
+from tagi_cli.nn.layers.conv import Convolution
+from tagi_cli.nn.layers.embedding import Embedding
+from tagi_cli.nn.layers.geometry import shown
+from tagi_cli.nn.layers.pooling import Pooling
+from tagi_cli.nn.layers.recurrent import Recurrence
 from tagi_cli.nn.parameters import flat_size
-from tagi_cli.nn.pooling import Pooling
-from tagi_cli.nn.recurrent import Recurrence
 from tagi_cli.nn.sequential import Sequential
 
 # Layers that tell nothing but their name, where it is not that of the class.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tagi_cli.errors import UserError
 from tagi_cli.nn.interop.info import info
 from tagi_cli.nn.interop.naming import Leaf
-from tagi_cli.nn.recurrent import Recurrence
+from tagi_cli.nn.layers.recurrent import Recurrence
 
 _KINDS = {
     "linear", "conv2d", "conv_transpose2d", "avg_pool2d", "max_pool2d", "batch_norm2d",

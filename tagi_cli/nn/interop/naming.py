@@ -17,8 +17,8 @@ import numpy as np
 from tagi_cli.backend import host_copy, overwrite
 from tagi_cli.nn.graph import Graph
 from tagi_cli.nn.layer import Layer
+from tagi_cli.nn.layers.recurrent import Recurrence
 from tagi_cli.nn.parameters import Host, Parameter, State
-from tagi_cli.nn.recurrent import Recurrence
 from tagi_cli.nn.sequential import Sequential
 
 Four: TypeAlias = tuple[Host, Host, Host, Host]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import nn
-from tagi_cli.nn.geometry import pair
+from tagi_cli.nn.layers.geometry import pair
 from tagi_cli.objax.constants import ConvPadding
 from tagi_cli.objax.module import Module
 from tagi_cli.objax.nn.init import Initialiser, drawn, kaiming_normal, kaiming_normal_gain

@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: kernels through CuPy, products through cuBLAS."""

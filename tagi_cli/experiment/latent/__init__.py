@@ -1,0 +1,1 @@
+"""Latent regression in runs: networks, findings, commands."""

@@ -1,0 +1,212 @@
+"""`tagi generate`: outputs drawn from a latent regression, fed back where inputs are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tagi_cli import atomic, data
+from tagi_cli.arch.latent.generation import generate as draw
+from tagi_cli.arch.latent.layout import Layout
+from tagi_cli.arch.latent.recursion import Units
+from tagi_cli.data import Encoder, Table
+from tagi_cli.data.inputs import NumberInput
+from tagi_cli.errors import UserError, UserErrors, listing, nearest
+from tagi_cli.experiment.latent.findings import network_of
+from tagi_cli.experiment.latent.projection import latent_model
+from tagi_cli.experiment.new_file import new_file
+from tagi_cli.experiment.places import cell
+
+Host = np.ndarray[Any, Any]
+Named = tuple[str, str]
+
+
+def generate(
+    run: str | Path,
+    input: str | Path,
+    output: str | Path,
+    r_map: Sequence[Named] = (),
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    checkpoint: str = "best",
+    overwrite: bool = False,
+    notices: list[str] | None = None,
+) -> Path:
+    """Write trajectories of outputs, drawn with their noise, in the units of the data.
+
+    The parameters are drawn once for each trajectory; trajectories take the networks of the
+    ensemble in turn.
+
+    Args:
+        run: a run folder.
+        input: a table with the run's input columns, one row per step; empty cells of groups that
+            `r_map` names take what the step before gave.
+        output: the CSV file: sample, row, component, y.
+        r_map: pairs (output group, input group) that outputs are taken from and put into.
+        samples: trajectories.
+        seed: draws.
+        checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
+        overwrite: replace `output` if it is there.
+        notices: collects remarks for the user.
+
+    Returns:
+        the path written.
+
+    Raises:
+        UserError: a file is missing or does not fit, a group is unknown, groups of different sizes
+            are mapped, or an input is missing that nothing gives.
+    """
+    path = new_file(output, overwrite=overwrite)
+    model = latent_model(run, checkpoint)
+    encoder, options = model.encoder, model.settings.arch
+    if model.settings.data.instance is not None:
+        raise UserError("generate goes on in one series. Allowed: a run without data.instance")
+    layout = network_of(model.learners[0]).layout
+    pairs = _pairs(r_map, list(options.inputs), list(options.outputs), layout)
+    try:
+        table = data.read_table(input, notices)
+        encoder.check_columns(table)
+        x = _by_group(_encoded(encoder, table), layout)
+    except UserError as error:
+        raise UserError(f"input: {error}") from None
+    first = max(layout.lags)
+    _check(x, pairs, list(options.inputs), encoder, layout, first)
+    units = _units(encoder, layout, pairs)
+    generators = np.random.default_rng(seed).spawn(samples)
+    with atomic.replacing(path.resolve()) as file:
+        file.write(b"sample,row,component,y\n")
+        names = [cell(name) for name in encoder.outputs]
+        for sample, rng in enumerate(generators):
+            member = network_of(model.learners[sample % len(model.learners)])
+            core = member.model.core
+            y = layout.in_order(draw(core, x, pairs, "posterior", rng, units))
+            y = y * encoder.scale_y + encoder.center_y
+            lines = [
+                f"{sample},{first + t},{name},{value:.9g}\n"
+                for t, row in enumerate(y.tolist())
+                for name, value in zip(names, row, strict=True)
+            ]
+            file.write("".join(lines).encode())
+    return path
+
+
+def _pairs(
+    r_map: Sequence[Named], inputs: list[str], outputs: list[str], layout: Layout
+) -> list[tuple[int, int]]:
+    """Numbers of output and input groups."""
+    found, faults = [], []
+    groups = layout.groups
+    for h, g in r_map:
+        for name, known, side in ((h, outputs, "output"), (g, inputs, "input")):
+            if name not in known:
+                faults.append(
+                    f"r_map: no {side} group '{name}'.{nearest(name, known)} Allowed: "
+                    f"{listing(known)}"
+                )
+        if h not in outputs or g not in inputs:
+            continue
+        pair = outputs.index(h), inputs.index(g)
+        if groups.d_out[pair[0]] != groups.d_in[pair[1]]:
+            faults.append(
+                f"r_map: {h}:{g} are groups of {groups.d_out[pair[0]]} and "
+                f"{groups.d_in[pair[1]]} variables. Allowed: groups of one size"
+            )
+        if layout.lags[pair[1]] > 1:
+            faults.append(
+                f"r_map: {g} lies {layout.lags[pair[1]]} rows back; only what the step before gave "
+                "is fed back. Allowed: groups of lag 0 (columns that hold earlier values) or 1"
+            )
+        found.append(pair)
+    if faults:
+        raise UserErrors(faults)
+    return found
+
+
+def _encoded(encoder: Encoder, table: Table) -> Host:
+    """Features of all rows, scaled, `(n, F)`; a missing number is NaN, whatever `data.missing`."""
+    x, _ = encoder.encode_counting(_filled(encoder, table))
+    begin = 0
+    for column in encoder.columns:
+        if isinstance(column, NumberInput):
+            x[np.isnan(table.numbers(column.name)), begin] = np.nan
+        begin += len(column.features)
+    return np.asarray(x, np.float64)
+
+
+def _filled(encoder: Encoder, table: Table) -> Table:
+    """The table with zeros for missing numbers, which the encoder would refuse."""
+    numbers = {column.name for column in encoder.columns if isinstance(column, NumberInput)}
+    columns: dict[str, Any] = {}
+    for name in table.columns:
+        if name in numbers:
+            values = table.numbers(name)
+            columns[name] = np.where(np.isnan(values), 0.0, values)
+        else:
+            columns[name] = table[name]
+    return Table.from_columns(columns, table.source)
+
+
+def _by_group(x: Host, layout: Layout) -> list[Host]:
+    """Inputs of each group, `(steps, d_in)`, without the first rows, which lags reach beyond."""
+    first = max(layout.lags)
+    if len(x) <= first:
+        raise UserError(f"found {len(x)} rows. Allowed: at least {first + 1}, as groups have lags")
+    return [
+        x[first - lag : len(x) - lag, index % layout.features]
+        for lag, index in zip(layout.lags, layout.inputs, strict=True)
+    ]
+
+
+def _check(
+    x: Sequence[Host],
+    pairs: Sequence[tuple[int, int]],
+    inputs: list[str],
+    encoder: Encoder,
+    layout: Layout,
+    first: int,
+) -> None:
+    """Make sure that what is missing can be fed back.
+
+    Raises:
+        UserErrors: a cell is empty in a group that nothing is mapped to, or in the first step.
+    """
+    mapped = {g for _, g in pairs}
+    faults = []
+    for g, values in enumerate(x):
+        missing = np.argwhere(np.isnan(values))
+        if not len(missing):
+            continue
+        step, j = (int(i) for i in missing[0])
+        column = encoder.features[layout.inputs[g][j] % layout.features]
+        where = f"input: row {step + first - layout.lags[g]}, column '{column}' is empty"
+        if g not in mapped:
+            faults.append(
+                f"{where}, and no output group is mapped to '{inputs[g]}'. Allowed: numbers, or "
+                f"r_map=<output group>:{inputs[g]}"
+            )
+        elif step == 0:
+            faults.append(f"{where}, and there is no step before. Allowed: numbers there")
+    if faults:
+        raise UserErrors(faults)
+
+
+def _units(encoder: Encoder, layout: Layout, pairs: Sequence[tuple[int, int]]) -> Units:
+    """From scaled outputs to scaled inputs, by way of the units of the data."""
+    scales, centers = [], []
+    for column in encoder.columns:
+        number = isinstance(column, NumberInput)
+        scales += [column.scale if number else 1.0] * len(column.features)  # type: ignore[union-attr]
+        centers += [column.center if number else 0.0] * len(column.features)  # type: ignore[union-attr]
+    ends = np.cumsum((0, *layout.groups.d_in))
+    factor, shift = np.ones(ends[-1]), np.zeros(ends[-1])
+    for h, g in reversed(pairs):
+        own, target = layout.inputs[g] % layout.features, layout.outputs[h]
+        scale = np.asarray(scales)[own]
+        part = slice(ends[g], ends[g + 1])
+        factor[part] = encoder.scale_y[target] / scale
+        shift[part] = (encoder.center_y[target] - np.asarray(centers)[own]) / scale
+    return Units(factor, shift)

@@ -1,0 +1,167 @@
+"""The part of a report on what a latent regression has found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tagi_cli.arch.latent.subspaces import canonical
+from tagi_cli.experiment.latent.findings import Findings
+from tagi_cli.experiment.report.figures import DATA, MODEL, Figure, draw, plain
+from tagi_cli.experiment.report.markup import code, gallery, number, safe, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LATENTS_DRAWN = 4
+"""Directions of a subspace with a panel of their own; of more, the first ones."""
+
+_LISTED = 60
+"""Rows of a table; of more, the first ones."""
+
+
+def numbers_of(found: Findings) -> dict[str, Any]:
+    """JSON-able numbers for the report.
+
+    Subspaces are given by orthonormal columns, those first along which the matrix is largest.
+    """
+    variables = {**{f"p.{g}": v for g, v in found.inputs.items()}}
+    variables |= {f"u.{h}": v for h, v in found.outputs.items()}
+    spaces = []
+    for name, matrix in found.spaces.items():
+        side, _, group = name.partition(".")
+        basis = canonical(matrix, np.eye(matrix.shape[1]), np.eye(matrix.shape[1]))
+        spaces.append(
+            {
+                "side": side,
+                "group": group,
+                "variables": list(variables[name]),
+                "basis": [[_short(v) for v in column] for column in basis.p.T],
+            }
+        )
+    return {
+        "spaces": spaces,
+        "singular": [
+            {"input": g, "output": h, "values": [_short(v) for v in values]}
+            for (g, h), values in found.singular.items()
+        ],
+        "psi": [
+            {"group": h, "variables": list(found.outputs[h]), "values": [_short(v) for v in psi]}
+            for h, psi in found.psi.items()
+        ],
+        "direct": [
+            {
+                "input": g,
+                "output": h,
+                "from": list(found.inputs[g]),
+                "to": list(found.outputs[h]),
+                "mean": [_short(v) for v in mean],
+                "sd": [_short(v) for v in sd],
+            }
+            for (g, h), (mean, sd) in found.couplings.items()
+        ],
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.7g}")
+
+
+class Section(NamedTuple):
+    """What a report shows of a latent regression: nothing where there is none."""
+
+    figures: list[Figure]
+    html: str
+
+
+def section(numbers: Mapping[str, Any]) -> Section:
+    """The figures of subspaces, and the part of the report.
+
+    Args:
+        numbers: of figures/data.json.
+    """
+    found = numbers.get("latent")
+    if not found:
+        return Section([], "")
+    drawn = [_drawn(place, space) for place, space in enumerate(found["spaces"], 1)]
+    drawn += [_couplings(place, one) for place, one in enumerate(found["direct"], 1)]
+    singular = [
+        [safe(f"{one['input']} → {one['output']}"), safe("  ".join(map(number, one["values"])))]
+        for one in found["singular"]
+    ]
+    psi = [
+        [safe(one["group"]), code(name), number(value), number(float(np.sqrt(value)))]
+        for one in found["psi"]
+        for name, value in zip(one["variables"], one["values"], strict=True)
+    ]
+    direct = [
+        [code(a), code(b), number(mean), number(sd)]
+        for one in found["direct"]
+        for a, b, mean, sd in zip(one["from"], one["to"], one["mean"], one["sd"], strict=True)
+    ]
+    html = (
+        '<h2>Latents</h2><p class="lead">Subspaces of variables that the latents see (p) and move '
+        "(u), in the units of the data, of the first network. What is found again from fit to fit "
+        "is what columns span, not single entries.</p>"
+        + gallery(drawn)
+        + '<h3>Singular values</h3><p class="lead">Of the way through the latents at the mean of '
+        "the inputs, in standard deviations of outputs for one of inputs.</p>"
+        + table(["groups", "values"], singular, text=2)
+        + "<h3>Error variances</h3>"
+        + _listed(["group", "output", "psi", "its root"], psi)
+    )
+    if direct:
+        html += "<h3>Direct couplings</h3>" + _listed(["from", "to", "mean", "sd"], direct)
+    return Section(drawn, html)
+
+
+def _listed(header: list[str], rows: list[list[str]]) -> str:
+    left_out = f'<p class="lead">{_LISTED} of {len(rows)}.</p>' if len(rows) > _LISTED else ""
+    return table(header, rows[:_LISTED], text=2) + left_out
+
+
+def _drawn(place: int, space: Mapping[str, Any]) -> Figure:
+    """Weights of the variables in an orthonormal basis of a subspace."""
+    what = "seen by p" if space["side"] == "p" else "moved by u"
+    shown, count = space["basis"][:_LATENTS_DRAWN], len(space["basis"])
+    more = f" {len(shown)} of {count} directions are drawn." if count > len(shown) else ""
+    return draw(
+        f"latent_space_{place}",
+        f"{plain(space['group'], 24)}: {what}",
+        f"Orthonormal directions that span the {count}-dimensional subspace {what}, over the "
+        f"{len(space['variables'])} variables of the group.{more}",
+        partial(_weights, shown),
+    )
+
+
+def _weights(directions: list[list[float]], axes: Axes) -> None:
+    for k, direction in enumerate(directions):
+        shade = 1 - 0.65 * k / max(len(directions) - 1, 1)
+        places = np.arange(1, len(direction) + 1)
+        axes.plot(places, direction, marker="o", ms=3, color=MODEL, alpha=shade)
+    axes.axhline(0, color=DATA, lw=0.7)
+    axes.set_xlabel("variable, by its place in the group")
+    axes.set_ylabel("weight")
+
+
+def _couplings(place: int, one: Mapping[str, Any]) -> Figure:
+    """Direct couplings with their 90 % intervals."""
+    return draw(
+        f"latent_direct_{place}",
+        f"{plain(one['input'], 18)} to {plain(one['output'], 18)}: direct",
+        "Direct couplings of variables at the same place of both groups, with central 90 % "
+        "intervals.",
+        partial(_intervals, one),
+    )
+
+
+def _intervals(one: Mapping[str, Any], axes: Axes) -> None:
+    places = np.arange(1, len(one["mean"]) + 1)
+    half = 1.645 * np.asarray(one["sd"])
+    axes.errorbar(places, one["mean"], half, fmt="o", ms=3, color=MODEL, elinewidth=0.8)
+    axes.axhline(0, color=DATA, lw=0.7)
+    axes.set_xlabel("variable, by its place in the group")
+    axes.set_ylabel("coupling")

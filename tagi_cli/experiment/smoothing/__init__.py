@@ -1,0 +1,1 @@
+"""`tagi smooth`: series given all their observations."""

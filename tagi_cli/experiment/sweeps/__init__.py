@@ -1,0 +1,1 @@
+"""Many runs: sweeps, the engines that run their jobs, searches, comparison."""

@@ -1,0 +1,1 @@
+"""The layers, one or one family per file."""
