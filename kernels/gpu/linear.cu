@@ -28,14 +28,6 @@ KERNEL BLOCK_OF(HALF * HALF * SLICES) linear_forward(
     product<true, true, false>(B, O, I, left, right, term, store);
 }
 
-// Of a left innovation and a right mean: the mean times the first, its square times the second.
-struct Innovate {
-    __device__ __forceinline__ void operator()(const Pair &d, const Pair &m, Pair &sums) const {
-        sums.first += d.first * m.first;
-        sums.second += d.second * (m.first * m.first);
-    }
-};
-
 KERNEL BLOCK_OF(HALF * HALF * SLICES) linear_backward(
     real *__restrict__ d_mu_a, real *__restrict__ d_var_a, const real *__restrict__ d_mu_z,
     const real *__restrict__ d_var_z, const real *__restrict__ mu_w, real *scratch, int B, int I,

@@ -30,6 +30,14 @@ DEVICE void add(Pair &sum, const Pair &other) {
     sum.second += other.second;
 }
 
+// Of a left innovation and a right mean: the mean times the first, its square times the second.
+struct Innovate {
+    __device__ __forceinline__ void operator()(const Pair &d, const Pair &m, Pair &sums) const {
+        sums.first += d.first * m.first;
+        sums.second += d.second * (m.first * m.first);
+    }
+};
+
 // left(m, k), right(n, k) -> Pair; LEFT_ALONG, RIGHT_ALONG: whether it lies in memory along k.
 // term(left, right, sums): adds to sums.first and sums.second. store(m, n, sums, lefts) for each result;
 // lefts are, with LEFT_SUMS, the sums over k of the left operands.

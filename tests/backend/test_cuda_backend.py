@@ -16,6 +16,7 @@ from tagi_cli.arch import mlp
 from tagi_cli.backend import Backend, Call, select
 from tagi_cli.backend.cuda import conv as cuda_conv
 from tagi_cli.backend.cuda import linear as cuda_linear
+from tagi_cli.backend.cuda import step as cuda_step
 from tagi_cli.backend.cuda.backend import CudaBackend
 from tagi_cli.backend.cuda.products import Products
 from tagi_cli.backend.notes import say_once
@@ -35,7 +36,12 @@ def cupy(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Module
 def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to run a fully connected layer."""
     if request.param == "cublas":
-        monkeypatch.setattr(cuda_linear, "FUSED_WORK", 0)
+        for module, limit in (
+            (cuda_linear, "FUSED_WORK"),
+            (cuda_step, "WORK"),
+            (cuda_step, "ROWS"),
+        ):
+            monkeypatch.setattr(module, limit, 0)
 
 
 @pytest.mark.usefixtures("cupy")

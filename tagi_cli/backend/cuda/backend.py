@@ -18,6 +18,7 @@ from tagi_cli.backend.cuda.kernels import Kernels, Launch
 from tagi_cli.backend.cuda.linear import LinearDriver
 from tagi_cli.backend.cuda.lstm import LstmDriver
 from tagi_cli.backend.cuda.products import Products
+from tagi_cli.backend.cuda.step import StepDriver, with_fused_steps
 from tagi_cli.backend.cuda.transfer import Staging
 from tagi_cli.backend.notes import say_once
 
@@ -127,6 +128,7 @@ class CudaBackend(Backend):
             **linear.drivers,
             **conv.drivers,
             **lstm.drivers,
+            **StepDriver(self._kernels).drivers,
             "embedding_innovation": self._embedding_innovation,
         }
 
@@ -187,13 +189,14 @@ class CudaBackend(Backend):
         """Make a segment of calls."""
         launches: list[Launch] = []
         self._used = []
+        calls = with_fused_steps(calls, self)
         for kernel, arguments, _ in calls:
             driver = self._drivers.get(kernel)
             if driver is None:
                 launches.append(self._kernels.launch(kernel, *arguments))
             else:
                 launches += driver(*arguments)
-        return CudaSegment(self._cupy, launches, (self, list(calls), self._used))
+        return CudaSegment(self._cupy, launches, (self, calls, self._used))
 
     def describe(self) -> str:
         """One line for people."""

@@ -64,11 +64,15 @@ class Kernels:
         cupy: the module.
         dtype: precision of moments.
         processors: multiprocessors of the device.
+
+    Attributes:
+        processors: multiprocessors of the device.
     """
 
     def __init__(self, cupy: Any, dtype: np.dtype[Any], processors: int) -> None:
         self._cupy = cupy
         self._dtype = dtype
+        self.processors = processors
         self._most_blocks = processors * _BLOCKS_PER_PROCESSOR
         self._modules: dict[str, Any] = {}
         self._functions: dict[str, Any] = {}

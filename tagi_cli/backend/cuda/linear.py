@@ -17,7 +17,21 @@ FUSED_WORK = 1 << 25
 product, but a pass then takes up to six launches."""
 
 # As in `kernels/gpu/product.cuh`; a grid has at most 65535 tiles below each other.
-_SIDE, _TILES = 16, 65535
+SIDE, TILES = 16, 65535
+
+
+def is_small(B: int, I: int, O: int) -> bool:
+    """Whether a pass of a layer `(B, I) -> (B, O)` is left to one kernel of our own."""
+    return B * I * O <= FUSED_WORK and max(B, O) <= SIDE * TILES
+
+
+def blocks_of_product(
+    rows: int, columns: int, inner: int, itemsize: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Grid and block of a kernel made of `product`: sums of `inner` terms, `(rows, columns)`."""
+    grid = (max(-(-columns // SIDE), 1), max(-(-rows // SIDE), 1))
+    slices = max(min(-(-inner // SIDE), 32 // itemsize), 1)
+    return grid, (SIDE // 2, SIDE // 2, slices)
 
 
 class LinearDriver:
@@ -36,24 +50,17 @@ class LinearDriver:
             "linear_innovation": self._innovation,
         }
 
-    @staticmethod
-    def _small(*sizes: int) -> bool:
-        B, I, O = sizes
-        return B * I * O <= FUSED_WORK and max(B, O) <= _SIDE * _TILES
-
     def _fused(
         self, name: str, rows: int, columns: int, inner: int, *arguments: Any
     ) -> list[Launch]:
         """The pass as one kernel, a block for each tile of its results: sums of `inner` terms."""
-        grid = (max(-(-columns // _SIDE), 1), max(-(-rows // _SIDE), 1))
-        slices = max(min(-(-inner // _SIDE), 32 // arguments[0].itemsize), 1)
-        block = (_SIDE // 2, _SIDE // 2, slices)
-        return [self._kernels.start(name, grid, block, *arguments)]
+        blocks = blocks_of_product(rows, columns, inner, arguments[0].itemsize)
+        return [self._kernels.start(name, *blocks, *arguments)]
 
     def _forward(self, *call: Any) -> list[Launch]:
         mu_z, var_z, mu_a, var_a, mu_w, var_w, mu_b, var_b, scratch, *sizes = call
         B, I, O = map(int, sizes)
-        if self._small(B, I, O):
+        if is_small(B, I, O):
             return self._fused("linear_forward", B, O, I, *call)
         product = self._products.launch
         mean, variance = mu_z.reshape(B, O), var_z.reshape(B, O)
@@ -76,7 +83,7 @@ class LinearDriver:
     def _backward(self, *call: Any) -> list[Launch]:
         d_mu_a, d_var_a, d_mu_z, d_var_z, mu_w, scratch, *sizes = call
         B, I, O, accumulate = map(int, sizes)
-        if self._small(B, I, O):
+        if is_small(B, I, O):
             return self._fused("linear_backward", B, I, O, *call)
         product, squared = self._products.launch, part(scratch, 0, O, I)
         d_mu_z, d_var_z = d_mu_z.reshape(B, O), d_var_z.reshape(B, O)
@@ -89,7 +96,7 @@ class LinearDriver:
     def _innovation(self, *call: Any) -> list[Launch]:
         G_w, L_w, G_b, L_b, mu_a, d_mu_z, d_var_z, scratch, *sizes = call
         B, I, O, accumulate = map(int, sizes)
-        if self._small(B, I, O):
+        if is_small(B, I, O):
             return self._fused("linear_innovation", O, I, B, *call)
         product, second = self._products.launch, part(scratch, 0, B, I)
         G_w, L_w, mu_a = G_w.reshape(O, I), L_w.reshape(O, I), mu_a.reshape(B, I)
