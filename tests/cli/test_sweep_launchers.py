@@ -113,7 +113,7 @@ def test_a_job_that_is_killed_is_listed_and_ctrl_c_stops_the_others_in_order(
     victim = min(
         int(line.split()[0])
         for line in listing.stdout.splitlines()
-        if line.endswith(f"sweep_job {folder} 0")
+        if line.endswith(f"sweeps.job {folder} 0")
     )
     os.kill(victim, signal.SIGKILL)
     until(lambda: rows(folder)[0]["status"] == "killed")
