@@ -31,7 +31,9 @@ class Ahead(NamedTuple):
         center: `(1 or n, T_out * K)`; a target in original units is `center + scale * scaled`.
         scale: of the same shape.
         var_center: variance of `center`, in squared original units, of the same shape.
-        places: `(n, 3)` number of the series, of its slice, and place in the slice.
+        places: `(n, 3)` number of the series, of its slice, and place in the slice, as training
+            counts them.
+        earliest: `(n,)` as `InTraining.earliest`; None where all windows between are shown.
     """
 
     x: Windows
@@ -40,6 +42,7 @@ class Ahead(NamedTuple):
     scale: Floats
     var_center: Floats
     places: Rows
+    earliest: Rows | None
 
 
 class Continuation:
@@ -65,7 +68,9 @@ class Continuation:
         at = np.clip(part.x.starts[:, None] + offsets, 0, len(part.x.rows) - 1)
         self._mu = part.x.rows[at]
         self._var = np.zeros_like(self._mu)
-        self._index = part.index
+        stand = part.in_training
+        self._places = part.index if stand is None else stand.places
+        self._earliest = None if stand is None else stand.earliest
         # Place in its slice of each row; before the first there is padding.
         places = part.index[:, 2:] + self._chunks.inputs[0] + offsets
         self._is_known = places >= 0
@@ -76,8 +81,9 @@ class Continuation:
         """The same with each window `count` times, one after the other, each fed by itself."""
         made = object.__new__(Continuation)
         made.__dict__.update(self.__dict__)
-        for name in ("_mu", "_var", "_index", "_is_known", "_codes"):
-            setattr(made, name, np.repeat(getattr(self, name), count, axis=0))
+        for name in ("_mu", "_var", "_places", "_earliest", "_is_known", "_codes"):
+            if (own := getattr(self, name)) is not None:
+                setattr(made, name, np.repeat(own, count, axis=0))
         return made
 
     def feed(self, offset: int, mu: Floats, var: Floats | None = None) -> None:
@@ -121,10 +127,10 @@ class Continuation:
             zero = np.zeros_like(x.center)
             var_x = Windows(var_rows, starts, self._chunks.input_length, zero, x.scale**2)
         times = self._encoder.units // center.shape[1]
-        moved = self._index + np.array([0, 0, offset])
+        moved = self._places + np.array([0, 0, offset])
         center, scale = np.tile(center, (1, times)), np.tile(scale, (1, times))
         var_center = self._var_of_reference(Windows(var_rows, starts, plain.length), center.shape)
-        return Ahead(x, var_x, center, scale, var_center, moved)
+        return Ahead(x, var_x, center, scale, var_center, moved, self._earliest)
 
     def _var_of_reference(self, var_rows: Windows, shape: tuple[int, ...]) -> Floats:
         """Variance of the values that targets count from, where these are values."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,20 @@ from tagi_cli.data.windows import Windows
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+class InTraining(NamedTuple):
+    """Where n prediction points of a new table stand in the series that were learnt.
+
+    Attributes:
+        places: `(n, 3)` as `Part.index`, by the count of the training data; slices that they lack
+            have numbers below 0.
+        earliest: `(n,)` the earliest place of the slice whose window the table can show as the
+            training data would.
+    """
+
+    places: Rows
+    earliest: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +54,7 @@ class Part:
         series: names of the series by their number.
         lengths: `(n,)` rows of each segment that are in its slice, the others being padding; None
             where examples are no segments.
+        in_training: where examples of a new table stand in the training data; None of its parts.
     """
 
     x: Any
@@ -52,6 +67,7 @@ class Part:
     time: NDArray[Any] | None = None
     series: tuple[str, ...] = ("",)
     lengths: Rows | None = None
+    in_training: InTraining | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -89,6 +105,9 @@ class Part:
             None if self.time is None else self.time[index],
             self.series,
             None if self.lengths is None else self.lengths[index],
+            None
+            if self.in_training is None
+            else InTraining(*(own[index] for own in self.in_training)),
         )
 
     def followed_by(self, other: Part) -> Part:

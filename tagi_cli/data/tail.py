@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tagi_cli.data.gaps import without_gaps
 from tagi_cli.data.inputs import TimeInput
 from tagi_cli.data.layout import COPIED, copied_row
+from tagi_cli.data.origins import in_training
 from tagi_cli.data.parts import Part
 from tagi_cli.data.series import Series
 from tagi_cli.data.table import NumberColumn, Table
@@ -32,9 +33,24 @@ Rows = NDArray[np.int64]
 
 
 def tail(
-    encoder: Encoder, table: Table, steps: int, notices: list[str], *, history: int = 0
+    encoder: Encoder,
+    table: Table,
+    steps: int,
+    notices: list[str],
+    *,
+    history: int = 0,
+    is_own: bool = False,
 ) -> Part:
-    """See `Encoder.tail`; `history` rows stand before each window, for what reaches back."""
+    """See `Encoder.tail`.
+
+    Args:
+        encoder: of windows.
+        table: with the past of each series.
+        steps: rows by which windows are longer at their end.
+        notices: collects remarks for the user.
+        history: rows that stand before each window, for what reaches back.
+        is_own: whether the table is the one that was learnt.
+    """
     whole = arranged(encoder, table, notices)
     windowing = encoder.windowing
     assert windowing is not None
@@ -84,6 +100,9 @@ def tail(
     time = None
     if past.times is not None and past.step is not None:
         time = shown_times(past.step.after(past.times[ends], 1 - chunks.targets[0]))
+    stand = None
+    if windowing.origins is not None or not is_own:
+        stand = in_training(windowing.origins, windowing.step, chunks, past, slices, point)
     return Part(
         windows,
         *_no_targets(encoder, len(ends)),
@@ -93,6 +112,7 @@ def tail(
         index,
         time,
         past.names,
+        in_training=stand,
     )
 
 

@@ -129,7 +129,7 @@ class Step:
             times = times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
         return np.asarray(times / self.length, dtype=np.float64)
 
-    def after(self, times: NDArray[Any], count: int) -> NDArray[Any]:
+    def after(self, times: NDArray[Any], count: int | Rows) -> NDArray[Any]:
         """The times `count` steps after `times`."""
         if self.unit == "number":
             return np.asarray(times + count * self.length)
@@ -140,6 +140,14 @@ class Step:
         within = moments - months.astype("datetime64[us]")
         later = (months + count * int(self.length)).astype("datetime64[us]")
         return np.asarray(later + within).astype(np.int64)
+
+    def between(self, begins: NDArray[Any], ends: NDArray[Any]) -> tuple[Rows, NDArray[np.bool_]]:
+        """The number of steps from each of `begins` to `ends`, and whether it is a whole one."""
+        counts = np.rint(self.ticks(ends) - self.ticks(begins)).astype(np.int64)
+        off = np.abs(self.after(begins, counts) - ends)
+        # How long a month is depends; on the same day of it, nothing is off.
+        most = TOLERANCE * self.length if self.unit in ("number", "microsecond") else 0
+        return counts, np.asarray(off <= most)
 
     def to_json(self) -> dict[str, Any]:
         """A dict for JSON that `from_json` turns into an equal step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from tagi_cli.data.gaps import without_gaps
 from tagi_cli.data.inputs import filled_notice
+from tagi_cli.data.origins import in_training
 from tagi_cli.data.parts import Part
 from tagi_cli.data.reference import ScaledWindows, by_reference
 from tagi_cli.data.series import Series, arrange
@@ -192,7 +194,10 @@ def windows(encoder: Encoder, table: Table, notices: list[str]) -> Part:
     points = windowing.chunks.points(series, with_targets=False)
     view = View(encoder, table, inputs, series)
     note_filled(view.filled, notices)
-    return view.part(points)
+    stand = in_training(
+        windowing.origins, windowing.step, windowing.chunks, series, series.slices[points], points
+    )
+    return replace(view.part(points), in_training=stand)
 
 
 def arranged(encoder: Encoder, table: Table, notices: list[str]) -> Series:

@@ -15,6 +15,7 @@ from tagi_cli.data.gaps import without_gaps
 from tagi_cli.data.inputs import Input, NumberInput
 from tagi_cli.data.labels import fit_classes
 from tagi_cli.data.options import DataOptions
+from tagi_cli.data.origins import Origins
 from tagi_cli.data.points import Chunks
 from tagi_cli.data.reference import seasonal_change
 from tagi_cli.data.scaling import NEAR_CONSTANT
@@ -295,6 +296,7 @@ def _fit(
         lag if by_window else None,
         usual,
         naive_error,
+        Origins.of(series),
     )
     return Encoder(columns, outputs, center, scale, dtype, classes, windowing)
 

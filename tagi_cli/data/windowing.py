@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tagi_cli.data.origins import Origins
 from tagi_cli.data.points import Chunks
 from tagi_cli.data.series_scaling import SeriesScaler
 from tagi_cli.data.times import Step
@@ -38,6 +39,8 @@ class Windowing:
         usual: by column, `(series,)` root mean square change over `reference` rows, where training.
         naive_error: by target, `(series,)` mean absolute change over a season before the tested
             rows, which scales errors.
+        origins: by which new rows find their places in the training data; None where times do not
+            tell, and of encoders older than that.
     """
 
     chunks: Chunks
@@ -55,6 +58,7 @@ class Windowing:
     reference: int | None = None
     usual: Mapping[str, Floats] = field(default_factory=dict)
     naive_error: Mapping[str, Floats] = field(default_factory=dict)
+    origins: Origins | None = None
 
     def usual_of(self, codes: NDArray[np.int64]) -> dict[str, Floats]:
         """By column, `usual` of series by their numbers; 0 for those that are new."""
@@ -91,11 +95,13 @@ class Windowing:
             "reference": self.reference,
             "usual": {name: values.tolist() for name, values in self.usual.items()},
             "naive_error": {name: values.tolist() for name, values in self.naive_error.items()},
+            "origins": None if self.origins is None else self.origins.to_json(),
         }
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Windowing:
         """The windowing that `to_json` wrote."""
+        origins = tree.get("origins")
         return cls(
             Chunks.from_json(tree["chunks"]),
             tree["instance"],
@@ -112,4 +118,5 @@ class Windowing:
             tree["reference"],
             {name: np.array(values, float) for name, values in tree["usual"].items()},
             {name: np.array(values, float) for name, values in tree["naive_error"].items()},
+            None if origins is None else Origins.from_json(origins),
         )

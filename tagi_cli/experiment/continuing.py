@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tagi_cli import atomic, data
 from tagi_cli.data.tail import tail
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import forecasting, laws, tasks
+from tagi_cli.experiment import carried_states, forecasting, laws, tasks
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.forecasting import Forecasts
 from tagi_cli.experiment.model import Model
@@ -97,6 +97,7 @@ def continued(
     if horizon < 1:
         raise UserError(f"horizon: found {horizon}. Allowed: at least 1")
     tasks.check_feedback(encoder, horizon)
+    is_own = table is None
     if table is None:
         table = data.source_table(settings.data, notices)
     at_once = encoder.output_shape[0]
@@ -105,7 +106,8 @@ def continued(
     # States go on from where training ended, wherever in the series that was.
     shown = forecasting.PAST * horizon
     history = max(shown, _longest(encoder, table)) if tracks else shown
-    part = tail(encoder, table, fed, notices, history=history)
+    part = tail(encoder, table, fed, notices, history=history, is_own=is_own)
+    notices += carried_states.notices(model.learners, part)
     law = forecasting.forecast(
         model.learners, encoder, part, horizon, settings.forecast, settings.seed
     )

@@ -288,6 +288,7 @@ def _predict(learner: Learner, ahead: Ahead) -> list[Prediction]:
         rows=ahead.places[:, 2],
         index=ahead.places,
         continues=True,
+        earliest=ahead.earliest,
         var_x=None if certain else ahead.var_x,
     )
     assert members is not None  # nothing asked it to pause

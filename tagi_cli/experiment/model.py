@@ -14,7 +14,7 @@ from tagi_cli.data import Encoder, Table
 from tagi_cli.data.inputs import filled_notice
 from tagi_cli.data.parts import Part
 from tagi_cli.errors import UserError, listing
-from tagi_cli.experiment import forecasting, laws, tasks
+from tagi_cli.experiment import carried_states, forecasting, laws, tasks
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.laws import Law
@@ -195,7 +195,9 @@ class Model:
         encoder = self.encoder
         if encoder.windowing is not None:
             part = encoder.windows(table, notices)
-            law = self.predict_part(part)
+            if notices is not None:
+                notices += carried_states.notices(self.learners, part)
+            law = self.predict_part(part, continues=True)
             if not targets or not any(name in table.columns for name in self.outputs):
                 return law.without_targets()
             return self.compared(law, part)
@@ -248,35 +250,38 @@ class Model:
 
         Args:
             part: the examples.
-            continues: whether they are of the series that were learnt, so that networks that carry
-                states go on from where training ended.
+            continues: whether networks that carry states go on from where training ended: of a part
+                of the run's own data also through rows between, of a new table as far as its times
+                tell that nothing lies between.
 
         Raises:
             NumericalError: a predicted moment is not finite; names the row.
         """
-        return self._predict(
+        index, earliest = part.index, None
+        if continues and part.in_training is not None:
+            index, earliest = part.in_training
+        members = prediction.predict(
+            self.learners,
             part.x,
+            rows=part.rows,
+            index=index,
+            continues=continues,
+            earliest=earliest,
+        )
+        assert members is not None  # nothing asked it to pause
+        return laws.in_original_units(
+            self.encoder,
+            members,
             Places.of(part),
             part.target,
             part.center,
             part.scale,
             part.lengths,
-            continues=continues,
         )
 
     def _predict(
-        self,
-        x: Values,
-        places: Places,
-        y: Floats | None,
-        center: Floats,
-        scale: Floats,
-        lengths: NDArray[np.int64] | None = None,
-        *,
-        continues: bool = False,
+        self, x: Values, places: Places, y: Floats | None, center: Floats, scale: Floats
     ) -> Law:
-        members = prediction.predict(
-            self.learners, x, rows=places.rows, index=places.index, continues=continues
-        )
+        members = prediction.predict(self.learners, x, rows=places.rows, index=places.index)
         assert members is not None  # nothing asked it to pause
-        return laws.in_original_units(self.encoder, members, places, y, center, scale, lengths)
+        return laws.in_original_units(self.encoder, members, places, y, center, scale)

@@ -116,6 +116,7 @@ class Learner(Protocol):
         pause: Callable[[], bool],
         *,
         continues: bool,
+        earliest: Indices | None = None,
         var_x: Values | None = None,
     ) -> Prediction | None:
         """Predict rows of series, carrying states from each to the next.
@@ -126,6 +127,9 @@ class Learner(Protocol):
             pause: asked now and then; True ends it, and None is returned.
             continues: whether these are places in the series that were learnt, and windows of the
                 same rows: then what lies behind the last row learnt goes on from its state.
+            earliest: `(n,)` the earliest place of each row's slice whose window `x` can show; rows
+                go on from a state only where it shows the next one, and what goes on from none
+                begins there. None where it shows all.
             var_x: variances of the inputs; None where they are certain.
         """
 

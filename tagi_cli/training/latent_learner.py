@@ -200,6 +200,7 @@ class LatentLearner:
         pause: Callable[[], bool] = lambda: False,
         *,
         continues: bool = False,
+        earliest: Indices | None = None,
         var_x: Values | None = None,
     ) -> Prediction | None:
         """No states are carried.

@@ -100,9 +100,9 @@ class Learner:
         self._steps: dict[int, Segment] = {}
         self._predictors: dict[tuple[int, bool], tuple[nn.Plan, Segment]] = {}
         self._batches: Batches | None = None
-        self._tracking: tracking.Tracking | None = None
+        self.tracking: tracking.Tracking | None = None
         if tracking.tracks(self.layer):
-            self._tracking = tracking.Tracking(self.layer, self.parameters, stride, ranks)
+            self.tracking = tracking.Tracking(self.layer, self.parameters, stride, ranks)
         self._sums: Sums | None = None
         self._shard: Shard | None = None
         self._carried = CarriedRows(self.layer, self.parameters, ranks, self._lanes, batch_size)
@@ -121,7 +121,7 @@ class Learner:
     @property
     def tracks(self) -> bool:
         """Whether states are carried from batch to batch, so that the order of rows matters."""
-        return self._tracking is not None
+        return self.tracking is not None
 
     def bind(self, x: Values, y: Values, index: Indices | None = None) -> None:
         """Set the rows to train on.
@@ -138,8 +138,8 @@ class Learner:
         """
         self.check_inputs(x)
         self._batches = Batches(self.backend, x, y)
-        if self._tracking is not None:
-            self._tracking.bind(sampling.one_series(len(x)) if index is None else index)
+        if self.tracking is not None:
+            self.tracking.bind(sampling.one_series(len(x)) if index is None else index)
         self._steps.clear()
 
     def check_inputs(self, x: Values) -> None:
@@ -172,15 +172,15 @@ class Learner:
         the same row of the batch before; without it none does.
         """
         self.load(order, begin, end, follows)
-        if self._tracking is not None:
-            self._tracking.begin()
+        if self.tracking is not None:
+            self.tracking.begin()
         full, rest = divmod(end - begin, self.batch_size)
         if full:
             self._step(self.batch_size).run(full)
         if rest:
             self._step(rest).run()
-        if self._tracking is not None:
-            self._tracking.end()
+        if self.tracking is not None:
+            self.tracking.end()
 
     def load(self, order: Host, begin: int, end: int, follows: Host | None = None) -> None:
         """Make rows `order[begin:end]` the ones that the next steps learn; see `train`.
@@ -224,8 +224,8 @@ class Learner:
         plan.input = plan.value(self.input_shape, certain=True, wanted=False)
         y = plan.empty((own, self.outputs))
         batches.emit(plan, plan.input.mu, y)
-        if self._tracking is not None:
-            self._tracking.emit_follow(plan, batches)
+        if self.tracking is not None:
+            self.tracking.emit_follow(plan, batches)
         ends.append(plan.emitted)
         self._trace(plan)
         ends.append(plan.emitted)
@@ -242,8 +242,8 @@ class Learner:
         rows = self.backend.asarray([batch])
         emit_step(plan, self.parameters, self._rule, self._cap, rows)
         ends.append(plan.emitted)
-        if self._tracking is not None:
-            self._tracking.emit_keep(plan, batches)
+        if self.tracking is not None:
+            self.tracking.emit_keep(plan, batches)
         plan.call("advance", batches.cursor, own)
         ends.append(plan.emitted)
         calls = plan.take()
@@ -281,9 +281,8 @@ class Learner:
         n = len(x)
         K = self.noise.width(self.outputs)
         mu, var = np.empty((n, K)), np.empty((n, K))
-        chunk = (
-            _CHUNK if self.parameters.rows == 1 else min(_CHUNK, self._lanes.rows(self.batch_size))
-        )
+        carries = self.parameters.rows > 1
+        chunk = min(_CHUNK, self._lanes.rows(self.batch_size)) if carries else _CHUNK
         for first in range(0, n, chunk):
             rows = slice(first, min(first + chunk, n))
             plan, forward = self._predictor(rows.stop - rows.start, var_x is None)
@@ -304,6 +303,7 @@ class Learner:
         pause: Callable[[], bool] = lambda: False,
         *,
         continues: bool = False,
+        earliest: Indices | None = None,
         var_x: Values | None = None,
     ) -> Prediction | None:
         """The same for rows of series, carrying states from each to the next.
@@ -314,22 +314,22 @@ class Learner:
             x: `(n, *input_shape)`.
             index: `(n, 3)` places as in `bind`; None for one series in order.
             pause: asked now and then; True ends it, and None is returned.
-            continues: whether these are places in the series that were learnt, and windows of the
-                same rows: then what lies behind the last row learnt goes on from its state, through
-                the windows between.
+            continues, earliest: see `tagi_cli.training.interface.Learner.predict_along`. Where `x`
+                are windows, what lies further back goes through those between.
             var_x: variances of the inputs, as windows where they are; None where they are certain.
 
         Raises:
             UserError: the first layer cannot take a value of `x`.
             ValueError: the network does not track its states.
         """
-        if self._tracking is None:
+        if self.tracking is None:
             raise ValueError("the network does not track its states")
         self.check_inputs(x)
         places = sampling.one_series(len(x)) if index is None else index
-        found = self._tracking.predict(
-            x, places, self._predictor, pause, continues=continues, var_x=var_x
-        )
+        found = self.tracking.predict(
+            x, places, self._predictor, pause,
+            continues=continues, earliest=earliest, var_x=var_x,
+        )  # fmt: skip
         return None if found is None else Prediction(*self.noise.split(*found))
 
     def _predictor(self, batch: int, certain: bool = True) -> tuple[nn.Plan, Segment]:
@@ -354,7 +354,7 @@ class Learner:
         return {
             **self._carried.gather(self.parameters.state_dict()),
             **self.noise.state_dict(),
-            **({} if self._tracking is None else self._tracking.state_dict()),
+            **({} if self.tracking is None else self.tracking.state_dict()),
             "health.floored": floored,
         }
 
@@ -368,8 +368,8 @@ class Learner:
         own = {k: v for k, v in values.items() if not k.startswith(others)}
         self.parameters.load_state_dict(self._carried.take(own))
         self.noise.load_state_dict(values)
-        if self._tracking is not None:
-            self._tracking.load_state_dict(values)
+        if self.tracking is not None:
+            self.tracking.load_state_dict(values)
         self.backend.write(self.parameters.floored, values["health.floored"])
 
     def health(self) -> dict[str, LayerHealth]:

@@ -21,6 +21,7 @@ def predict(
     index: Indices | None = None,
     *,
     continues: bool = False,
+    earliest: Indices | None = None,
     var_x: Values | None = None,
     ranks: Communicator = ALONE,
 ) -> list[Prediction] | None:
@@ -32,7 +33,7 @@ def predict(
         pause: asked after each block of rows.
         rows: `(n,)` numbers by which a message names the rows; default 0 to n - 1.
         index: `(n, 3)` places in series, for networks that track their states.
-        continues: as in `Learner.predict_along`.
+        continues, earliest: as in `Learner.predict_along`.
         var_x: variances of the inputs; None where they are certain.
         ranks: who share the rows, and all get the whole; they ask `pause` together.
 
@@ -44,7 +45,9 @@ def predict(
         if learner.tracks:
             # What goes on from row to row cannot be shared, so all ranks do all of it.
             asked = pause if ranks.size == 1 else _never
-            whole = learner.predict_along(x, index, asked, continues=continues, var_x=var_x)
+            whole = learner.predict_along(
+                x, index, asked, continues=continues, earliest=earliest, var_x=var_x
+            )
             if whole is None or (ranks.size > 1 and pause()):
                 return None
             whole = ranks.share(whole)

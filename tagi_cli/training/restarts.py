@@ -75,10 +75,13 @@ class Restarts:
         pause: Callable[[], bool] = lambda: False,
         *,
         continues: bool = False,
+        earliest: Indices | None = None,
         var_x: Values | None = None,
     ) -> Prediction | None:
         """No states are carried; see `LatentLearner.predict_along`."""
-        return self.best.predict_along(x, index, pause, continues=continues, var_x=var_x)
+        return self.best.predict_along(
+            x, index, pause, continues=continues, earliest=earliest, var_x=var_x
+        )
 
     def state_dict(self) -> Tensors:
         """Of all of them, with which one counts and what each has scored in this epoch."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -86,12 +87,17 @@ class Sampler:
         mode: one of `MODES`.
         shuffle: whether anything is drawn.
         stride: places from a row to the one that goes on from it.
+        before: `(batch_size, 3)` places of the rows that the states of a batch's rows were left by,
+            which the first batch may go on from; None where there are no such states.
+        few: whether there may be fewer rows than a batch has.
     """
 
     batch_size: int
     mode: str = "independent"
     shuffle: bool = True
     stride: int = 1
+    before: Indices | None = None
+    few: bool = False
 
     def order(self, part: Rows, rng: np.random.Generator, *, follows: bool = False) -> Order:
         """The order of the next epoch.
@@ -120,7 +126,7 @@ class Sampler:
             return Order(rows)
         if index is None:
             index = one_series(n)
-        return Order(rows, goes_on(index, rows, self.batch_size, self.stride))
+        return Order(rows, goes_on(index, rows, self.batch_size, self.stride, self.before))
 
     def check(self, part: Rows) -> None:
         """Make sure that there is a whole batch of rows.
@@ -128,7 +134,7 @@ class Sampler:
         Raises:
             UserError: there is not.
         """
-        if self.batch_size > len(part):
+        if self.batch_size > len(part) and not self.few:
             raise UserError(
                 f"data.batch_size: {self.batch_size} rows are more than the {len(part)} training "
                 "rows; at most that many are allowed"
@@ -183,9 +189,17 @@ def one_series(n: int) -> Indices:
     return np.stack([np.zeros(n, np.int64), np.zeros(n, np.int64), np.arange(n)], axis=1)
 
 
-def goes_on(index: Indices, rows: Indices, batch_size: int, stride: int) -> Flags:
-    """For each entry, whether it goes on from the one `batch_size` before."""
+def goes_on(
+    index: Indices, rows: Indices, batch_size: int, stride: int, before: Indices | None = None
+) -> Flags:
+    """For each entry, whether it goes on from the one `batch_size` before.
+
+    `before (batch_size, 3)` are the places of as many entries before the first.
+    """
     result = np.zeros(len(rows), bool)
+    if before is not None:
+        step = index[rows[:batch_size]] - before[: len(rows)]
+        result[:batch_size] = (step == (0, 0, stride)).all(axis=1)
     if len(rows) > batch_size:
         step = index[rows[batch_size:]] - index[rows[:-batch_size]]
         result[batch_size:] = (step == (0, 0, stride)).all(axis=1)
@@ -244,7 +258,13 @@ class Schedule(NamedTuple):
 
 
 def schedule(
-    index: Indices, stride: int, lanes: int, known: Mapping[Key, tuple[int, int]], *, lead: bool
+    index: Indices,
+    stride: int,
+    lanes: int,
+    known: Mapping[Key, tuple[int, int]],
+    *,
+    lead: bool,
+    earliest: Indices | None = None,
 ) -> Schedule:
     """In which order to predict rows of series so that states can be carried.
 
@@ -253,21 +273,55 @@ def schedule(
         stride: places from a row to the one that goes on from it.
         lanes: rows of a batch, at most.
         known: for each group of chains, the place after which a state is known, and its number. The
-            first chain of a group that lies behind that place goes on from it.
-        lead: whether windows between that place and the chain can be had; without them, a chain
-            goes on only where there is nothing between.
+            first row of a group behind that place goes on from it; a chain that comes from before
+            is cut there.
+        lead: whether windows between that place and the row can be had; without them, it goes on
+            only where there is nothing between.
+        earliest: `(n,)` the earliest place of the row's slice whose window can be had; None where
+            all can. What goes on from nothing known is then led there from that place.
     """
     found = chains(index, stride)
-    first_of_group = np.diff(found.groups, prepend=-1) > 0
-    gaps = np.zeros(len(found.firsts), np.int64)
-    sources = np.full(len(found.firsts), FRESH)
-    for c in np.flatnonzero(first_of_group) if known else ():
-        head = index[found.rows[found.firsts[c]]]
-        place, number = known.get(key(head, stride), (int(head[2]), 0))
-        gap = (int(head[2]) - place) // stride - 1
-        if gap == 0 or (gap > 0 and lead):
-            gaps[c], sources[c] = gap, number
-    return _in_lanes(found, gaps, sources, lanes, stride)
+    places = index[found.rows, 2]
+    ways = _from_known(found, index, places, stride, known, lead=lead, earliest=earliest)
+    at, way = np.array(list(ways), np.int64), np.array(list(ways.values()), np.int64)
+    firsts = np.union1d(found.firsts, at)
+    groups = found.groups[np.searchsorted(found.firsts, firsts, side="right") - 1]
+    sources = np.full(len(firsts), FRESH)
+    gaps = np.zeros_like(sources)
+    if lead and earliest is not None:
+        gaps = np.maximum(0, (places[firsts] - earliest[found.rows[firsts]]) // stride)
+    if ways:
+        gaps[np.searchsorted(firsts, at)], sources[np.searchsorted(firsts, at)] = way.T
+    return _in_lanes(Chains(found.rows, firsts, groups), gaps, sources, lanes, stride)
+
+
+def _from_known(
+    found: Chains,
+    index: Indices,
+    places: Indices,
+    stride: int,
+    known: Mapping[Key, tuple[int, int]],
+    *,
+    lead: bool,
+    earliest: Indices | None,
+) -> dict[int, tuple[int, int]]:
+    """For numbers in `found.rows`: how many places they are led, and from which known state."""
+    ways: dict[int, tuple[int, int]] = {}
+    begins = found.firsts[np.diff(found.groups, prepend=-1) > 0]
+    for begin, end in pairwise(np.append(begins, len(places)).tolist()) if known else ():
+        place, number = known.get(key(index[found.rows[begin]], stride), (None, 0))
+        if place is None:
+            continue
+        at = begin + int(np.searchsorted(places[begin:end], place, side="right"))
+        if at == end:
+            continue
+        gap = (int(places[at]) - place) // stride - 1
+        shown = earliest is None or place + stride >= earliest[found.rows[at]]
+        if shown and (gap == 0 or lead):
+            # Trajectories of a series are several rows at one place.
+            last = begin + int(np.searchsorted(places[begin:end], places[at], side="right"))
+            ways |= dict.fromkeys(range(at, last), (gap, number))
+    return ways
 
 
 def _in_lanes(found: Chains, gaps: Indices, sources: Indices, lanes: int, stride: int) -> Schedule:

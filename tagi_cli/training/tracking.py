@@ -128,6 +128,7 @@ class Tracking:
         pause: Callable[[], bool],
         *,
         continues: bool,
+        earliest: Indices | None = None,
         var_x: Values | None = None,
     ) -> tuple[Host, Host] | None:
         """Moments of the network's output, `(n, units)` each; see `Learner.predict_along`.
@@ -135,8 +136,9 @@ class Tracking:
         What training carries stays as it is.
         """
         known = self._known() if continues else {}
+        lead = not isinstance(x, np.ndarray)
         order = sampling.schedule(
-            index, self._stride, self._fresh, known, lead=not isinstance(x, np.ndarray)
+            index, self._stride, self._fresh, known, lead=lead, earliest=earliest
         )
         plan, forward = predictor(order.rows.shape[1], var_x is None)
         assert plan.output.var is not None
@@ -164,6 +166,16 @@ class Tracking:
                 if pause():
                     return None
         return mu, var
+
+    def from_training(self, index: Indices, earliest: Indices) -> Indices:
+        """Which rows at places `(n, 3)` go on, at once or led, from a state of training.
+
+        `earliest` is as in `Learner.predict_along`.
+        """
+        order = sampling.schedule(
+            index, self._stride, 1, self._known(), lead=True, earliest=earliest
+        )
+        return order.rows[order.sources >= 0]
 
     def _known(self) -> dict[sampling.Key, tuple[int, int]]:
         """For each group of chains, the place that left a state, and the number of that."""

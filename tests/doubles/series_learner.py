@@ -94,8 +94,8 @@ def train(one: Learner, part: Part, mode: str = "inference", cut: int = 10**9) -
 
 
 def one_stride(one: Learner) -> int:
-    assert one._tracking is not None
-    return one._tracking._stride
+    assert one.tracking is not None
+    return one.tracking._stride
 
 
 def bound(one: Learner, part: Part) -> Learner:

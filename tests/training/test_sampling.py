@@ -168,7 +168,13 @@ def test_schedules(
         group: (steps * stride + group[2], number)
         for number, (group, steps) in enumerate(ends.items())
     }
-    table = sampling.schedule(np.array(found, np.int64), stride, lanes, known, lead=lead)
+    # The first place of each slice that can be shown; None where all can.
+    slices = sorted({place[:2] for place in found})
+    first = data.draw(st.none() | st.fixed_dictionaries({s: st.integers(0, 8) for s in slices}))
+    earliest = None if first is None else np.array([first[place[:2]] for place in found])
+    table = sampling.schedule(
+        np.array(found, np.int64), stride, lanes, known, lead=lead, earliest=earliest
+    )
     assert table.rows.shape[1] <= lanes
     shown = []
     for lane in range(table.rows.shape[1]):
@@ -186,17 +192,30 @@ def test_schedules(
                 group, (end, number) = next(i for i in known.items() if i[1][1] == source)
                 assert number == source
                 assert (group, end) == ((s, p, t % stride), t - leads - stride)
+            elif leads:
+                assert first is not None
+                assert first[s, p] <= t - leads < first[s, p] + stride
             state = here
             if leads == 0:
                 shown.append(((s, p, t), row))
             else:
                 assert lead
+                assert first is None or t - leads >= first[s, p]
     assert sorted(place for place, _ in shown) == sorted(found)
-    # The first chain behind a known state goes on from it.
+    # The first row behind a known state goes on from it, if what lies between can be shown.
     for group, (end, number) in known.items():
-        own = sorted(t for s, p, t in found if (s, p, t % stride) == group)
-        wanted = own[0] > end and (lead or own[0] == end + stride)
+        behind = sorted(t for s, p, t in found if (s, p, t % stride) == group and t > end)
+        wanted = bool(behind) and (lead or behind[0] == end + stride)
+        if first is not None:
+            wanted = wanted and end + stride >= first[group[:2]]
         assert (table.sources == number).sum() == wanted
+
+
+def test_trajectories_of_a_series_go_on_from_the_same_state() -> None:
+    found = np.array([(0, 0, 5)] * 3 + [(1, 0, 4)] * 3)
+    table = sampling.schedule(found, 1, 6, {(0, 0, 0): (3, 0)}, lead=True)
+    assert sorted(table.rows[table.sources == 0].tolist()) == [0, 1, 2]
+    assert sorted(table.rows[table.sources == FRESH].tolist()) == [3, 4, 5]
 
 
 def test_lanes_are_filled_evenly() -> None:
