@@ -257,8 +257,7 @@ def test_a_strided_array_is_refused() -> None:
 
 def multiply(precision: str) -> tuple[CudaBackend, Products]:
     backend = CudaBackend(precision)
-    cublas = backend.xp.cuda.cublas
-    return backend, Products(cublas, backend._kernels, backend.dtype, precision == "tf32")
+    return backend, backend.products
 
 
 SIZES = [(1, 1, 1), (2, 3, 4), (1, 5, 2), (7, 1, 3), (3, 4, 0), (0, 2, 3)]
@@ -308,6 +307,21 @@ def test_products_that_do_not_fit_are_refused() -> None:
         products.launch(a, a, a)
     with pytest.raises(ValueError, match="not contiguous"):
         products.launch(backend.zeros((2, 2)), a[:, ::2], backend.zeros((2, 2)))
+
+
+@pytest.mark.usefixtures("cupy")
+def test_what_cublas_refuses_raises() -> None:
+    backend, products = multiply("float32")
+    a = backend.zeros((2, 2))
+    cublas = products._cublas
+    with pytest.raises(RuntimeError, match="cuBLAS fails with status 14"):
+        cublas.gemm(0, 0, 0, 2, 2, 0, 0, a.data.ptr, 2, a.data.ptr, 2, 0, a.data.ptr, 2)
+
+
+def test_cublas_that_is_not_linked_is_told(cupy: Any) -> None:
+    cupy.cuda.cublas.__file__ = None  # the process itself
+    with pytest.raises(ImportError, match="CuPy 0 is not linked with cuBLAS"):
+        CudaBackend("float64")
 
 
 def test_tf32_rounds_what_only_variances_depend_on(

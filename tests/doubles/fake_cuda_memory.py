@@ -69,6 +69,10 @@ class DeviceArray:
         raise TypeError("implicit conversion to a NumPy array is not allowed")
 
     @property
+    def ptr(self) -> int:
+        return int(self.host.ctypes.data)
+
+    @property
     def data(self) -> Data:
         return Data(self.host)
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_cublas import Cublas
 from fake_cuda_memory import (
     CAPTURED,
     LIVE,
@@ -37,7 +38,7 @@ from fake_cuda_memory import (
 from tagi_cli.backend.sources import kernel_names, without_host
 
 _HEADER = Path(__file__).parent / "cuda_host.hpp"
-_LETTERS = {"float32": "f", "float64": "d", "int32": "i"}
+_LETTERS = {"float32": "f", "float64": "d", "int32": "i", "uint8": "b"}
 PROCESSORS = 4
 _state: dict[str, Any] = {}
 
@@ -162,12 +163,16 @@ class Stream:
 
     def __init__(self, non_blocking: bool = False) -> None:
         self._non_blocking = non_blocking
+        self.ptr = id(self)
 
     def __enter__(self) -> Stream:
+        _state["streams"].append(self)
+        _state["stream"] = self.ptr
         return self
 
     def __exit__(self, *_: Any) -> None:
-        pass
+        _state["streams"].pop()
+        _state["stream"] = _state["streams"][-1].ptr
 
     def begin_capture(self) -> None:
         assert self._non_blocking, "the default stream cannot be captured"
@@ -238,6 +243,14 @@ def _allocated(array: np.ndarray[Any, Any]) -> DeviceArray:
     return DeviceArray(array)
 
 
+def _alloc(nbytes: int) -> Any:
+    """Memory that is no array's, at an address like the device's."""
+    not_while_capturing("allocation")
+    memory = np.zeros(nbytes + 512, np.uint8)
+    start = -memory.ctypes.data % 512
+    return DeviceArray(memory[start : start + nbytes])
+
+
 def _empty(shape: Any, dtype: Any) -> DeviceArray:
     array = np.empty(shape, dtype)
     array.fill(np.nan if array.dtype.kind == "f" else -(2**30))
@@ -249,91 +262,12 @@ def _array(array: Any, dtype: Any = None, order: str = "C") -> DeviceArray:
     return _allocated(np.array(source, dtype=dtype, order=order))  # type: ignore[call-overload]
 
 
-def _tf32(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Rounded to ten bits of mantissa."""
-    return ((np.ascontiguousarray(x).view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32)
-
-
-class Cublas(types.ModuleType):
-    """Column-major products on raw addresses."""
-
-    CUBLAS_OP_N, CUBLAS_OP_T = 0, 1
-
-    def __init__(self) -> None:
-        super().__init__("cupy.cuda.cublas")
-        self._math: dict[int, int] = {}
-        self.products: list[tuple[str, int]] = []
-
-    def create(self) -> int:
-        self._math[len(self._math) + 1] = 0
-        return len(self._math)
-
-    def setMathMode(self, handle: int, mode: int) -> None:
-        self._math[handle] = mode
-
-    @staticmethod
-    def _matrix(address: int, rows: int, columns: int, stride: int, dtype: Any) -> Any:
-        assert type(address) is int
-        assert stride >= max(1, rows)
-        size = ((columns - 1) * stride + rows) * np.dtype(dtype).itemsize
-        inside = any(a <= address and address + size <= a + n for a, n in LIVE.items())
-        assert inside, "a product leaves the memory of its operand"
-        buffer = (ctypes.c_char * size).from_address(address)
-        flat = np.frombuffer(buffer, dtype)
-        step = flat.itemsize
-        shape, strides = (rows, columns), (step, step * stride)
-        return np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=True)
-
-    def _gemm(self, dtype: Any, handle: int, *arguments: Any) -> None:
-        at, bt, m, n, k, alpha, A, lda, B, ldb, beta, C, ldc = arguments
-        assert all(isinstance(a, int) for a in arguments)
-        assert min(m, n, k) > 0
-        one, factor = (np.ctypeslib.as_array((ctypes.c_char * np.dtype(dtype).itemsize)
-                       .from_address(p)).view(dtype)[0] for p in (alpha, beta))  # fmt: skip
-        assert one == 1
-        mode = self._math[handle]
-        self.products.append((np.dtype(dtype).name, mode))
-
-        def work() -> None:
-            a = self._matrix(A, *((k, m) if at else (m, k)), lda, dtype)
-            b = self._matrix(B, *((n, k) if bt else (k, n)), ldb, dtype)
-            c = self._matrix(C, m, n, ldc, dtype)
-            left, right = a.T if at else a, b.T if bt else b
-            if mode:
-                assert dtype == np.float32
-                left, right = _tf32(left), _tf32(right)
-            # With a factor 0, cuBLAS does not read C.
-            c[...] = left @ right + (factor * c if factor else 0)
-
-        submit(work)
-
-    def _batched(self, dtype: Any, handle: int, *arguments: Any) -> None:
-        (at, bt, m, n, k, alpha, A, lda, a_step, B, ldb, b_step, beta, C, ldc, c_step, count) = (
-            arguments
-        )
-        size = np.dtype(dtype).itemsize
-        for i in range(count):
-            operands = (A + i * a_step * size, lda, B + i * b_step * size, ldb, beta)
-            self._gemm(dtype, handle, at, bt, m, n, k, alpha, *operands, C + i * c_step * size, ldc)
-
-    def sgemm(self, *arguments: Any) -> None:
-        self._gemm(np.float32, *arguments)
-
-    def dgemm(self, *arguments: Any) -> None:
-        self._gemm(np.float64, *arguments)
-
-    def sgemmStridedBatched(self, *arguments: Any) -> None:
-        self._batched(np.float32, *arguments)
-
-    def dgemmStridedBatched(self, *arguments: Any) -> None:
-        self._batched(np.float64, *arguments)
-
-
 def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> Any:
     """Make `import cupy` give this for the length of a test; compiled kernels go to `folder`."""
     for memory in (LIVE, _state, PENDING, CAPTURED):
         memory.clear()
-    _state.update(folder=folder, devices=devices)
+    _state.update(folder=folder, devices=devices, streams=[], stream=None)
+    Stream().__enter__()
     cupy = types.ModuleType("cupy")
     cuda = types.ModuleType("cupy.cuda")
     runtime = types.ModuleType("cupy.cuda.runtime")
@@ -356,8 +290,9 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> 
         MemoryPool=MemoryPool,
         using_allocator=using_allocator,
         alloc_pinned_memory=bytearray,
-        get_current_stream=Stream,
-        cublas=Cublas(),
+        get_current_stream=lambda: _state["streams"][-1],
+        cublas=Cublas(folder, _state),
+        alloc=_alloc,
         runtime=runtime,
         nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from tagi_cli.backend.base import Array, Backend, Call, Segment
 from tagi_cli.backend.cuda.conv import ConvDriver
+from tagi_cli.backend.cuda.cublas import Cublas
 from tagi_cli.backend.cuda.kernels import Kernels, Launch
 from tagi_cli.backend.cuda.linear import LinearDriver
 from tagi_cli.backend.cuda.lstm import LstmDriver
@@ -31,8 +32,13 @@ def _kernels(cupy: Any, index: int, dtype: np.dtype[Any]) -> Kernels:
 
 
 @cache
+def _cublas(cupy: Any, index: int, dtype: np.dtype[Any]) -> Cublas:
+    return Cublas(cupy, dtype)
+
+
+@cache
 def _products(cupy: Any, index: int, dtype: np.dtype[Any], tf32: bool) -> Products:
-    return Products(cupy.cuda.cublas, _kernels(cupy, index, dtype), dtype, tf32)
+    return Products(_cublas(cupy, index, dtype), _kernels(cupy, index, dtype), dtype, tf32)
 
 
 class CudaSegment(Segment):
@@ -50,17 +56,17 @@ class CudaSegment(Segment):
         self._graph: Any = None
         self._fresh = True
         self._capture_wanted = len(launches) > 1
-        self.once = self._once
 
     def run(self, times: int = 1) -> None:
         """Run all calls in order, `times` times over; wait for the end of more than one."""
         for _ in range(times):
-            self._once()
+            self.once()
         if times > 1:
             # Callers that ask for many runs pace themselves by the time that these take.
             self._cupy.cuda.get_current_stream().synchronize()
 
-    def _once(self) -> None:
+    def once(self) -> None:
+        """Run all calls in order, once."""
         if self._graph is None and self._capture_wanted and not self._fresh:
             self._capture()
         if self._graph is not None:
@@ -84,7 +90,8 @@ class CudaSegment(Segment):
                     graph = stream.end_capture()
             self._graph = graph
         except Exception as error:  # whatever the driver or cuBLAS refuses: it runs without
-            say_once(f"no CUDA graph, launches are slower: {error}")
+            # Where a launch was refused, so is the end of the capture.
+            say_once(f"no CUDA graph, launches are slower: {error.__context__ or error}")
 
 
 class CudaBackend(Backend):

@@ -32,6 +32,7 @@ _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "damped_update": ((-2,), (-1,)),
     "damping_share": ((-1,), (-2,)),
     "embedding_forward": ((-3,), (-1,)),
+    "gather_images": ((-2,), (-1, -4)),
     "gather_rows": ((-2,), (-1,)),
     "gather_windows": ((-3,), (-2, -1)),
     "gaussian_score": ((-1,), (-2,)),
