@@ -6,12 +6,14 @@ Standard library only: this runs before anything else does.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -23,6 +25,32 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM)
 _MOMENT = 0.3
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
+
+Record = Callable[[Path, str], None]
+"""Writes into a run folder why the run failed."""
+
+
+class _Results:
+    """Where the results of this job go; known to a supervised process and to its supervisor."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self._shared = mmap.mmap(-1, mmap.PAGESIZE)
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder; None before there is one."""
+        path = self._shared[:].rstrip(b"\0")
+        return Path(os.fsdecode(path)) if path else None
+
+    @folder.setter
+    def folder(self, value: Path) -> None:
+        path = os.fsencode(value)
+        if len(path) <= len(self._shared):
+            self._shared[:] = path.ljust(len(self._shared), b"\0")
+
+
+_results: _Results | None = None
 
 
 class Place(NamedTuple):
@@ -42,13 +70,19 @@ def place(environment: Mapping[str, str] | None = None) -> Place:
     return Place(0, 1)
 
 
-def supervise(own: Place) -> None:
+def supervise(own: Place, record: Record) -> None:
     """Go on in a child process; this one tells of its end, which nobody else may be able to.
 
     A process that is killed, as by the system where memory runs out, says nothing itself, and many
     launchers do not say which rank it was. Returns in the child. Signals are passed on to it; the
     launcher sees its exit code, or 128 and the number of the signal that killed it.
+
+    Args:
+        own: this rank.
+        record: called, in either process, where this rank fails alone and there is a run folder.
     """
+    global _results
+    _results = _Results(record)
     sys.stdout.flush()
     sys.stderr.flush()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
@@ -76,10 +110,18 @@ def supervise(own: Place) -> None:
     os._exit(code)
 
 
-def say_last(line: str) -> None:
-    """Say something before the job ends: launchers need a moment to pass it on."""
+def results_go_to(folder: Path) -> None:
+    """Tell whoever has to record a failure which run folder this job has."""
+    if _results is not None:
+        _results.folder = folder
+
+
+def say_last(line: str, *, record: bool = True) -> None:
+    """Say why the job ends, here and, where it has one, in the run folder."""
     print(f"tagi: {line}", file=sys.stderr, flush=True)
-    time.sleep(_MOMENT)
+    if record and _results is not None and _results.folder is not None:
+        _results.record(_results.folder, line)
+    time.sleep(_MOMENT)  # launchers need a moment to pass it on
 
 
 def _killed(own: Place, process: int, number: int) -> str:

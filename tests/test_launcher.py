@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,14 @@ from tagi_cli.launcher import Place, place
 
 CHILD = """
 import os, signal, sys, time
-from tagi_cli.launcher import Place, supervise
-supervise(Place(1, 4))
+from pathlib import Path
+from tagi_cli.launcher import Place, results_go_to, say_last, supervise
+
+def record(folder, line):
+    (folder / "why").write_text(f"{{os.getpid() == SUPERVISOR}} {{line}}")
+
+SUPERVISOR = os.getpid()
+supervise(Place(1, 4), record)
 print("child", flush=True)
 {work}
 """
@@ -57,6 +64,22 @@ def test_a_killed_rank_is_told_with_number_and_cause() -> None:
     assert told.startswith("tagi: rank 1 of 4 (process ")
     assert "was killed by signal 9 (SIGKILL), as the system does where memory runs out" in told
     assert done.returncode == 128 + 9
+
+
+@pytest.mark.parametrize(
+    ("work", "recorded"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "True rank 1 of 4 (process "),
+        ("say_last('no more')", "False no more"),
+        ("say_last('no more', record=False)", None),
+    ],
+)
+def test_the_run_folder_keeps_why(tmp_path: Path, work: str, recorded: str | None) -> None:
+    """By the supervisor where the rank was killed, else by the rank itself."""
+    supervised(f"results_go_to(Path({str(tmp_path)!r})); {work}").communicate(timeout=60)
+    found = tmp_path / "why"
+    assert found.exists() == (recorded is not None)
+    assert recorded is None or found.read_text().startswith(recorded)
 
 
 def test_signals_reach_the_child_once() -> None:

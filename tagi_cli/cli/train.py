@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
     """Train once, or sweep; 130 where the user interrupted."""
     own = place()
     if own.size > 1:
-        supervise(own)
+        supervise(own, _record_failure)
     given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
     from tagi_cli.cli.configuration import (
         jobs_from,
@@ -80,8 +80,19 @@ def run(arguments: list[str]) -> int:
     from tagi_cli.cli.console import TrainingConsole
     from tagi_cli.experiment.run import train
 
-    folder = train(settings, command, console=TrainingConsole(), checkpoint=checkpoint)
+    # Some launchers give ranks a terminal that nobody looks at, and collect what they say there.
+    console = TrainingConsole(force_terminal=False if own.size > 1 else None)
+    folder = train(settings, command, console=console, checkpoint=checkpoint)
     return 130 if was_interrupted(folder) else 0
+
+
+def _record_failure(folder: Path, line: str) -> None:
+    """Leave behind in a run folder why its ranks ended."""
+    from tagi_cli.experiment import failure
+    from tagi_cli.experiment.folder import RunFolder
+
+    if folder.is_dir():  # as seen from the machine of this rank
+        failure.record(RunFolder(folder), line)
 
 
 def was_interrupted(folder: Path) -> bool:

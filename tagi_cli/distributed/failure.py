@@ -79,7 +79,8 @@ def abort_on_error(ranks: Communicator) -> None:
 def _say_alone(ranks: Communicator, error: BaseException) -> None:
     if not isinstance(error, UserError | MemoryError | KeyboardInterrupt | SystemExit):
         traceback.print_exception(error)
-    say_last(f"rank {ranks.rank} of {ranks.size} failed: {_told(error)}. All ranks stop")
+    line = f"rank {ranks.rank} of {ranks.size} failed: {_told(error).rstrip('.')}. All ranks stop"
+    say_last(line, record=not ranks.leads)  # which leaves its own behind, with more about the run
 
 
 def _told(error: BaseException) -> str:

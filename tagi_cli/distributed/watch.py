@@ -16,8 +16,9 @@ _PERIOD = 1.0
 class Watch:
     """While entered, the process waits for others: for `timeout` seconds at most.
 
-    Then it says so on standard error and exits with code 1, from which the launcher ends the other
-    processes: whoever waits inside a library cannot be asked to raise an error.
+    Then it says so on standard error and in the run folder, and exits with code 1, from which the
+    launcher ends the other processes: whoever waits inside a library cannot be asked to raise an
+    error.
 
     Args:
         timeout: seconds; None waits for ever.

@@ -83,8 +83,6 @@ class MakeMember:
         self._settings = settings
         self._encoder = encoder
         self._backend = backend
-        if ranks.size > 1 and latent.is_latent(settings.arch):
-            raise UserError(latent.ALONE)
 
     def __call__(self, member: int, rng: np.random.Generator) -> Learner | LatentLearner | Restarts:
         """A member with prior parameters drawn by `rng`.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from tagi_cli.backend.select import without_gpu
 from tagi_cli.distributed import Communicator
 from tagi_cli.errors import UserError
+from tagi_cli.experiment.latent import networks as latent
 from tagi_cli.experiment.provenance import available_cores
 from tagi_cli.experiment.settings import Settings, dump_settings
 from tagi_cli.version import __version__
@@ -18,13 +19,16 @@ _MAY_DIFFER = ("path:", "resume:", "device:")
 
 
 def check_alike(ranks: Communicator, settings: Settings, data_sha256: str) -> None:
-    """Make sure that all ranks do the same.
+    """Make sure that all ranks do the same, and can.
 
     Raises:
-        UserError: another config, other data or another version on some rank; the same on all.
+        UserError: another config, other data or another version on some rank; a network that ranks
+            cannot share; the same on all.
     """
     if ranks.size == 1:
         return
+    if latent.is_latent(settings.arch):
+        raise UserError(latent.ALONE)
     facts = {"version of tagi": __version__, "sha256 of the data": data_sha256, **_lines(settings)}
     everywhere = ranks.exchange(facts)
     faults = []

@@ -6,16 +6,16 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli import atomic, config
 from tagi_cli.backend import threads
-from tagi_cli.distributed import Communicator, connect, together
+from tagi_cli.distributed import Communicator, connect, one_message, together
 from tagi_cli.distributed.partition import rows_per_rank
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import forecasting, laws, preamble, provenance, resume, tasks
+from tagi_cli.experiment import failure, forecasting, laws, preamble, provenance, resume, tasks
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.latent import findings as latent_findings
 from tagi_cli.experiment.latent import networks as latent
@@ -29,10 +29,11 @@ from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
 from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
+from tagi_cli.launcher import results_go_to
 from tagi_cli.training import checkpoint as checkpoint_file
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.classification import ClassificationTask
-from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED, Observer
+from tagi_cli.training.events import COMPLETED, Observer
 from tagi_cli.training.interface import NumericalError, Prediction
 from tagi_cli.training.progress import progress_observer
 from tagi_cli.training.sampling import Sampler
@@ -76,7 +77,8 @@ def train(
         UserError: a mistake in the settings or data, or a file cannot be written. Once the folder
             is there, its summary says `failed`.
     """
-    ranks = connect(settings.distributed.backend, settings.distributed.timeout)
+    with one_message():
+        ranks = connect(settings.distributed.backend, settings.distributed.timeout)
     with together(ranks):
         if settings.trainer.resume is not None:
             folder = RunFolder.open(settings.trainer.resume)
@@ -86,6 +88,7 @@ def train(
                 run = _Run(resume.continued(settings, folder), command, console, ranks)
                 return run.into(folder, folder.checkpoint(checkpoint))
         run = _Run(settings, command, console, ranks)
+        ranks.barrier()  # no folder where some rank cannot even begin
         if not ranks.leads:
             return run.take_part(None)
         folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
@@ -127,17 +130,20 @@ class _Run:
         if not self.ranks.leads:
             return self.take_part(last)
         with threads.limited(self.threads):
-            return self.ranks.share(self._into(folder, last))
+            return self.ranks.share(self._into(RunFolder(self.ranks.share(folder.path)), last))
 
     def take_part(self, last: Path | None) -> Path:
         """Train with the rank that writes, whose folder is returned once it has written all."""
+        folder: Path | None = None
         with threads.limited(self.threads):
+            folder = self.ranks.share(folder)
             trainer = self._trainer(None, [])
             if last is not None:
                 trainer.restore(*checkpoint_file.read(last, "training"))
+            assert folder is not None
+            results_go_to(folder)
             self._predictions(trainer, trainer.fit())
-            folder: Path | None = None
-            return self.ranks.share(folder)  # type: ignore[return-value]
+            return self.ranks.share(folder)
 
     def _into(self, folder: RunFolder, last: Path | None) -> Path:
         started = time.monotonic()
@@ -148,6 +154,7 @@ class _Run:
             # Before anything is written: a mistake here leaves the earlier results as they are.
             origin = self._continued_origin(origin, folder)
             trainer.restore(*checkpoint_file.read(last, "training"))
+        results_go_to(folder.path)
         try:
             atomic.write_text(folder.config, config.dump(self.settings, registries()))
             atomic.write_json(folder.environment, origin)
@@ -160,7 +167,7 @@ class _Run:
                 )  # fmt: skip
             summary = self._train(trainer, folder, log, health)
         except BaseException as error:
-            self._record_failure(folder, log, error, time.monotonic() - started)
+            failure.record(folder, error, time.monotonic() - started, self._summary)
             raise
         if self.console is not None:
             preamble.closing(self.console, folder, summary)
@@ -314,30 +321,6 @@ class _Run:
             return trainer.predict(part, part.rows)
         except NumericalError as error:
             raise NumericalError(f"{split} part: {error}") from None
-
-    def _record_failure(
-        self, folder: RunFolder, log: Log, error: BaseException, seconds: float
-    ) -> None:
-        """Leave a summary that says how it ended, with the metrics if they were already found.
-
-        Where even that fails, the first error counts.
-        """
-        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
-        with suppress(UserError):
-            log.write(f"{status}: {type(error).__name__}: {error}")
-        with suppress(UserError):
-            epochs = _epochs_recorded(folder)
-            bare = {"epochs": epochs, "seconds": round(seconds, 3), "valid": {}, "test": {}}
-            summary = {"status": status} | bare | self._summary
-            atomic.write_json(folder.summary, summary | {"status": status})
-
-
-def _epochs_recorded(folder: RunFolder) -> int:
-    try:
-        lines = folder.metrics_jsonl.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    return sum('"phase": "search"' in line for line in lines)
 
 
 def _folder_name(name: str) -> str:

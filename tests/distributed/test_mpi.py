@@ -101,17 +101,24 @@ def once(text: str, message: str) -> bool:
     return text.count(message) == 1
 
 
-def test_one_mistake_one_message(tmp_path: Path) -> None:
-    done = run(tmp_path, *command(3, *SMALL, "arch.widht=3"))
-    assert done.returncode != 0
-    assert once(done.stderr, "arch.widht")
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("arch.widht=3", "arch.widht"),
+        ("data.batch_size=2", "data.batch_size: found 2, fewer rows than the 3 ranks"),
+        ("data.path=nowhere.csv", "nowhere.csv: no such file"),
+        ("device=cuda:77", "device: found 'cuda:77'"),
+        ("distributed.backend=none", "found 'none', but a launcher has started 3 ranks"),
+        ("distributed.backend=nccl", "distributed.backend: found 'nccl', but"),
+        ("config=latent/synthetic", "latent_regression is trained by one process"),
+    ],
+)
+def test_one_mistake_one_message(tmp_path: Path, mistake: str, message: str) -> None:
+    own = mistake.startswith("config=")
+    done = run(tmp_path, *command(3, *([] if own else SMALL), mistake))
+    assert done.returncode == 2
+    assert once(done.stderr, message)
     assert "Traceback" not in done.stderr
-
-
-def test_fewer_rows_than_ranks(tmp_path: Path) -> None:
-    done = run(tmp_path, *command(3, *SMALL, "data.batch_size=2"))
-    assert done.returncode != 0
-    assert once(done.stderr, "data.batch_size: found 2, fewer rows than the 3 ranks")
     assert not (tmp_path / "outputs").exists()
 
 
@@ -140,6 +147,35 @@ def test_one_rank_fails_alone(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert time.monotonic() - begun < 4 * SOON
     assert once(done.stderr, "tagi: rank 1 of 2 failed: arch.width")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_one_rank_runs_out_of_memory(tmp_path: Path) -> None:
+    """The others wait for it; they end, and the run folder says why."""
+    script = f"""
+import sys
+import numpy as np
+from tagi_cli.cli.main import main
+from tagi_cli.experiment.members import MakeMember
+make = MakeMember.__call__
+def hungry(self, member, rng):
+    made = make(self, member, rng)
+    return np.empty(1 << 60, np.uint8) if self._ranks.rank == 1 else made
+MakeMember.__call__ = hungry
+sys.exit(main(["train", *{SMALL!r}, "name=job"]))
+"""
+    assert MPIEXEC is not None
+    done = run(tmp_path, MPIEXEC, "-n", "2", sys.executable, "-c", script)
+    assert done.returncode != 0
+    assert once(done.stderr, "tagi: rank 1 of 2 failed: out of memory")
+    assert failed(tmp_path, "rank 1 of 2 failed: out of memory")
+
+
+def failed(folder: Path, why: str) -> bool:
+    """Whether the only run there says that it failed, and why."""
+    (made,) = (folder / "outputs" / "job").iterdir()
+    told = read(made / "summary.json")
+    return told["status"] == "failed" and why in (made / "train.log").read_text()
 
 
 def rank_process(job: subprocess.Popen[str], rank: int) -> int:
@@ -201,6 +237,8 @@ def test_a_killed_rank(tmp_path: Path) -> None:
     assert job.returncode != 0
     assert once(told, "tagi: rank 1 of 2")
     assert "was killed by signal 9 (SIGKILL)" in told
+    assert failed(tmp_path, "rank 1 of 2 (process")
+    assert read(made / "summary.json")["epochs"] > 0
     done = run(tmp_path, *command(2, f"trainer.resume={made}"))
     assert done.returncode == 0, done.stderr
     whole = trained(tmp_path, 2, f"trainer.max_epochs={epochs}", "trainer.refit=false")
@@ -222,7 +260,8 @@ def test_a_rank_that_stands_still(tmp_path: Path) -> None:
     _, told = job.communicate(timeout=60)
     assert time.monotonic() - begun < SOON
     assert job.returncode != 0
-    assert "tagi: rank 0 of 2: has waited 2 s for the other ranks" in told
+    assert once(told, "tagi: rank 0 of 2: has waited 2 s for the other ranks")
+    assert failed(tmp_path, "has waited 2 s")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

@@ -19,10 +19,7 @@ from tagi_cli.training.restarts import Restarts
 if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
 
-ALONE = (
-    "arch: latent_regression is trained by one process. Allowed: to start it without mpirun, or "
-    "distributed.backend=none"
-)
+ALONE = "arch: latent_regression is trained by one process. Allowed: to start it without mpiexec"
 
 
 def is_latent(options: Any) -> TypeGuard[LatentRegressionOptions]:
