@@ -4,6 +4,7 @@
 #include <cmath>
 #include <csetjmp>
 #include <cstring>
+#include <link.h>
 #include <type_traits>
 #include <ucontext.h>
 #include <vector>
@@ -13,7 +14,9 @@
 #define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(threads)
-#define __shared__ static
+// One thread runs all; as the only memory of its own that it has here, it can be found, and is filled with
+// NaN before each block.
+#define __shared__ static thread_local
 
 using std::erfc;
 using std::exp;
@@ -130,7 +133,7 @@ static inline T __shfl_xor_sync(unsigned, T value, int lanes) {
     return other;
 }
 
-// What a kernel takes, one letter an argument: f d i are numbers, F D I arrays of them.
+// What a kernel takes, one letter an argument: f d i b are numbers, F D I B arrays of them.
 template <typename T>
 constexpr char letter() {
     typedef std::remove_cv_t<std::remove_pointer_t<T>> Value;
@@ -138,12 +141,25 @@ constexpr char letter() {
     if (std::is_same_v<Value, float>) return array ? 'F' : 'f';
     if (std::is_same_v<Value, double>) return array ? 'D' : 'd';
     if (std::is_same_v<Value, int>) return array ? 'I' : 'i';
+    if (std::is_same_v<Value, unsigned char>) return array ? 'B' : 'b';
     return '?';
 }
 
 template <typename... A>
 static const char *letters(void (*)(A...)) {
     static const char text[] = {letter<A>()..., 0};
+    return text;
+}
+
+// Which of them it may write to.
+template <typename T>
+constexpr char written() {
+    return std::is_pointer_v<T> && !std::is_const_v<std::remove_pointer_t<T>> ? 'w' : '-';
+}
+
+template <typename... A>
+static const char *writes(void (*)(A...)) {
+    static const char text[] = {written<A>()..., 0};
     return text;
 }
 
@@ -159,10 +175,33 @@ static inline void apply(void (*kernel)(A...), void **arguments) {
 
 static void **the_arguments;
 
+namespace shared {
+
+static thread_local volatile char anchor;
+
+static int fill(dl_phdr_info *library, size_t, void *) {
+    char *memory = (char *)library->dlpi_tls_data, *here = (char *)&anchor;
+    for (int i = 0; i < library->dlpi_phnum; ++i) {
+        size_t size = library->dlpi_phdr[i].p_memsz;
+        if (library->dlpi_phdr[i].p_type != PT_TLS || memory > here || here >= memory + size) continue;
+        std::memset(memory, 0xff, size);
+        return 1;
+    }
+    return 0;
+}
+
+static void forget() {
+    anchor = 0;  // the memory is there from its first use on
+    dl_iterate_phdr(fill, nullptr);
+}
+
+}  // namespace shared
+
 // `launch` gives 0 where a barrier was not met by all threads.
 #define LAUNCHER(kernel, barriers)                                                              \
     static void kernel##_once() { apply(kernel, the_arguments); }                               \
     extern "C" const char *kernel##_letters() { return letters(kernel); }                       \
+    extern "C" const char *kernel##_writes() { return writes(kernel); }                         \
     extern "C" int kernel##_launch(const unsigned *grid, const unsigned *threads, int backwards, \
                                    void **arguments) {                                          \
         gridDim = {grid[0], grid[1], grid[2]};                                                  \
@@ -173,6 +212,7 @@ static void **the_arguments;
         for (unsigned b = 0; b < grid[0] * grid[1] * grid[2]; ++b) {                            \
             blockIdx = {b % grid[0], b / grid[0] % grid[1], b / grid[0] / grid[1]};             \
             if (barriers) {                                                                     \
+                shared::forget();                                                               \
                 if (!fibers::block(count, backwards)) return 0;                                 \
                 continue;                                                                       \
             }                                                                                   \

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -72,9 +73,12 @@ class RawKernel:
     def __init__(self, library: Library, name: str) -> None:
         self._name, self._library = name, library
         self._launch = getattr(library.library, f"{name}_launch")
-        letters = getattr(library.library, f"{name}_letters")
-        letters.restype = ctypes.c_char_p
-        self._letters = letters().decode()
+        self._letters, self._writes = (self._told(what) for what in ("letters", "writes"))
+
+    def _told(self, what: str) -> str:
+        function = getattr(self._library.library, f"{self._name}_{what}")
+        function.restype = ctypes.c_char_p
+        return str(function().decode())
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], arguments: Any) -> None:
         grid, block = ((*map(int, sizes), 1, 1)[:3] for sizes in (grid, block))
@@ -85,6 +89,7 @@ class RawKernel:
             assert block[0] * block[1] * block[2] % 32 == 0
         words = self._words(arguments)
         arrays = [a for a in arguments if isinstance(a, DeviceArray)]
+        self._check_restrict(arguments)
         submit(lambda: self._run(grid, block, words, arrays))
 
     def _words(self, arguments: Any) -> list[Any]:
@@ -108,6 +113,17 @@ class RawKernel:
                 assert _LETTERS[argument.dtype.name] == letter, where
                 words.append(argument)
         return words
+
+    def _check_restrict(self, arguments: Any) -> None:
+        """What a kernel writes to it may reach by one argument only: all are `__restrict__`."""
+        spans = [
+            (position, a.data.ptr, a.data.ptr + a.nbytes)
+            for position, a in enumerate(arguments)
+            if isinstance(a, DeviceArray) and a.nbytes
+        ]
+        for (i, a, b), (j, c, d) in itertools.combinations(spans, 2):
+            written = "w" in (self._writes[i], self._writes[j])
+            assert not (written and a < d and c < b), f"{self._name}: arguments {i} and {j} overlap"
 
     def _run(
         self, grid: tuple[int, ...], block: tuple[int, ...], words: list[Any], arrays: list[Any]
