@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_nccl import fake_nccl
 from thread_ranks import ThreadRanks, on_ranks
 
 from tagi_cli.distributed.nccl import NcclCommunicator
 
 STREAM = 77
-KINDS = {7: np.float32, 8: np.float64, 2: np.int32}
 
 
 class DeviceArray:
@@ -23,44 +22,6 @@ class DeviceArray:
         self.host = np.ascontiguousarray(values)
         self.data = SimpleNamespace(ptr=self.host.ctypes.data)
         self.dtype, self.size, self.itemsize = self.host.dtype, self.host.size, self.host.itemsize
-
-
-def memory(place: int, count: int, kind: int) -> np.ndarray[Any, Any]:
-    dtype = np.dtype(KINDS[kind])
-    raw = (ctypes.c_char * (count * dtype.itemsize)).from_address(place)
-    return np.frombuffer(raw, dtype)
-
-
-def fake_nccl(ranks: ThreadRanks) -> Any:
-    class Started:
-        def __init__(self, ndev: int, key: tuple[int, ...], rank: int) -> None:
-            assert (ndev, rank) == (ranks.size, ranks.rank)
-            assert set(ranks.exchange(key)) == {(1, 2, 3)}
-
-        def allReduce(
-            self, send: int, recv: int, count: int, kind: int, op: int, stream: int
-        ) -> None:
-            assert (op, stream) == (0, STREAM)
-            total = sum(ranks.exchange(memory(send, count, kind).copy()))
-            memory(recv, count, kind)[...] = total
-
-        def allGather(self, send: int, recv: int, count: int, kind: int, stream: int) -> None:
-            assert stream == STREAM
-            parts = ranks.exchange(memory(send, count, kind).copy())
-            memory(recv, count * ranks.size, kind)[...] = np.concatenate(parts)
-
-        def bcast(self, place: int, count: int, kind: int, root: int, stream: int) -> None:
-            assert (root, stream) == (0, STREAM)
-            memory(place, count, kind)[...] = ranks.exchange(memory(place, count, kind).copy())[0]
-
-    def unique() -> tuple[int, ...]:
-        assert ranks.leads
-        return 1, 2, 3
-
-    return SimpleNamespace(
-        NCCL_FLOAT32=7, NCCL_FLOAT64=8, NCCL_INT32=2, NCCL_SUM=0,
-        get_unique_id=unique, NcclCommunicator=Started,
-    )  # fmt: skip
 
 
 class FakeStream:
@@ -75,7 +36,7 @@ def on_gpus(size: int, work: Any) -> list[Any]:
     def run(ranks: ThreadRanks) -> Any:
         stream = FakeStream()
         cupy = SimpleNamespace(cuda=SimpleNamespace(get_current_stream=lambda: stream))
-        made = NcclCommunicator(ranks, cupy, fake_nccl(ranks))
+        made = NcclCommunicator(ranks, cupy, fake_nccl(ranks, lambda: STREAM))
         result = work(made)
         made.barrier()
         assert stream.waits == 1

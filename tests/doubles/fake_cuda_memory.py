@@ -149,6 +149,11 @@ class DeviceArray:
     def __mul__(self, other: Any) -> DeviceArray:
         return self._with(other, "__mul__")
 
+    def __itruediv__(self, other: Any) -> DeviceArray:
+        not_while_capturing("division")
+        self.host /= other
+        return self
+
     def __invert__(self) -> DeviceArray:
         return DeviceArray(~self.host)
 

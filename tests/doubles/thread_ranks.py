@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,9 +18,21 @@ _SECONDS = 60
 class _Meeting:
     """Where threads put what they give to each other."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, in_turns: bool) -> None:
         self.barrier = threading.Barrier(size)
         self.values: list[Any] = [None] * size
+        self.turn: threading.Lock | None = threading.Lock() if in_turns else None
+
+    def wait(self) -> None:
+        """Until all are here; meanwhile another may work."""
+        if self.turn is None:
+            self.barrier.wait(_SECONDS)
+            return
+        self.turn.release()
+        try:
+            self.barrier.wait(_SECONDS)
+        finally:
+            self.turn.acquire()
 
 
 class ThreadRanks(Communicator):
@@ -35,9 +48,9 @@ class ThreadRanks(Communicator):
 
     def exchange(self, value: T) -> list[T]:
         self._meeting.values[self.rank] = value
-        self._meeting.barrier.wait(_SECONDS)
+        self._meeting.wait()
         found = list(self._meeting.values)
-        self._meeting.barrier.wait(_SECONDS)
+        self._meeting.wait()
         return found
 
     def all_reduce(self, array: Any) -> None:
@@ -59,15 +72,19 @@ class ThreadRanks(Communicator):
         self.exchange(None)
 
 
-def on_ranks(size: int, work: Callable[[ThreadRanks], T]) -> list[T]:
-    """What `work` returns on each of `size` ranks; the first error of any of them is raised."""
-    meeting = _Meeting(size)
+def on_ranks(size: int, work: Callable[[ThreadRanks], T], *, in_turns: bool = False) -> list[T]:
+    """What `work` returns on each of `size` ranks; the first error of any of them is raised.
+
+    With `in_turns`, one of them works at a time, until it waits for the others.
+    """
+    meeting = _Meeting(size, in_turns)
     results: list[Any] = [None] * size
     errors: list[BaseException] = []
 
     def run(rank: int) -> None:
         try:
-            results[rank] = work(ThreadRanks(meeting, rank))
+            with meeting.turn or nullcontext():
+                results[rank] = work(ThreadRanks(meeting, rank))
         except BaseException as error:
             errors.append(error)
             meeting.barrier.abort()
