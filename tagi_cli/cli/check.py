@@ -21,8 +21,8 @@ Check a config and its data; list every fault at once; write nothing.
 usage: tagi check config=<preset|file.yaml> [key=value ...] [-m | --multirun]
 
 Reads the data, resolves its columns and splits, fits the network's layers together, and shows all
-rows to the first one; of a sweep, for each job. Exit code 0 if `tagi train` with the same arguments
-would start, else 2.
+rows to the first one; of a sweep, for each job. The space of a search is checked too. Exit code 0
+if `tagi train`, or `tagi tune`, with the same arguments would start, else 2.
 
 examples:
   tagi check config=my.yaml
@@ -33,25 +33,33 @@ examples:
 def run(arguments: list[str]) -> int:
     """Report all faults, or what was found."""
     given, rest = flags(arguments, SWEEP)
+    from tagi_cli import config
     from tagi_cli.cli.configuration import jobs_from, launcher_from
+    from tagi_cli.cli.tune import look_through
+    from tagi_cli.experiment.settings import registries
 
-    jobs = jobs_from(rest, bool(given))
+    tree, rest = config.tune_section(registries(), rest)
+    jobs, check = jobs_from(rest, bool(given)), _Check()
+    faults, search = look_through(tree, rest if jobs is None else jobs[0].arguments)
+    found: list[str] = []
     if jobs is None:
-        for line in _Check()(rest):
-            print(line)
+        try:
+            found = check(rest)
+        except UserError as error:
+            faults = [*_messages(error), *faults]
     else:
         launcher_from(rest)
-        faults: list[str] = []
-        check = _Check()
         for job in jobs:
             words = " ".join(f"{key}={value}" for key, value in job.overrides.items())
             try:
                 check(job.arguments)
             except UserError as error:
                 faults += [f"{words}: {fault}" for fault in _messages(error)]
-        if faults:
-            raise UserErrors(faults)
-        print(f"{len(jobs)} jobs")
+        found = [f"{len(jobs)} jobs"]
+    if faults:
+        raise UserErrors(faults)
+    for line in found + search:
+        print(line)
     print("no fault found")
     return 0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,17 @@ from tagi_cli.cli.table import show_table
 from tagi_cli.cli.train import was_interrupted
 from tagi_cli.config import Job
 from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.experiment.sweeps.job import ERROR, KILLED
 from tagi_cli.experiment.sweeps.launchers import BasicOptions
-from tagi_cli.experiment.sweeps.sweep import FAILURES, TABLE, Outcome, run_jobs, write_table
+from tagi_cli.experiment.sweeps.sweep import (
+    FAILURES,
+    TABLE,
+    Outcome,
+    failures,
+    run_jobs,
+    write_table,
+)
+from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED
 from tagi_cli.training.progress_text import counted
 
 if TYPE_CHECKING:
@@ -61,17 +71,19 @@ def run_sweep(jobs: Sequence[Job], launcher: Any, command: str) -> int:
         interrupted = _launch(outcomes, settings, command, folder, console, launcher)
     print()
     show_outcomes(outcomes)
-    failed = [number for number, one in enumerate(outcomes) if one.status in FAILURES]
+    failed = sum(one.status in FAILURES for one in outcomes)
     if failed:
-        print(f"\n{counted(len(failed), 'job')} failed:", file=sys.stderr)
-        for number in failed:
-            one = outcomes[number]
-            print(f"  {number} {one.status}: {one.message}", file=sys.stderr)
+        print(f"\n{counted(failed, 'job')} failed:", file=sys.stderr)
+        for line in failures((i, one.status, one.message) for i, one in enumerate(outcomes)):
+            print(f"  {line}", file=sys.stderr)
     print(f"\n{folder / TABLE}\ntagi compare {folder}")
+    return 130 if interrupted else exit_code(outcomes)
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> int:
+    """0, or 2 where jobs failed by the user's mistake, 1 where one failed otherwise."""
     ends = {outcome.status for outcome in outcomes}
-    if interrupted:
-        return 130
-    return 1 if ends & {"error", "killed"} else 2 if "failed" in ends else 0
+    return 1 if ends & {ERROR, KILLED} else 2 if FAILED in ends else 0
 
 
 def show_sweep(jobs: Sequence[Job]) -> int:
@@ -120,7 +132,7 @@ def _prepare(arguments: Sequence[str], outcome: Outcome) -> Settings | None:
     try:
         return settings_from(arguments)
     except UserError as error:
-        outcome.status, outcome.message = "failed", str(error)
+        outcome.status, outcome.message = FAILED, str(error)
         return None
 
 
@@ -139,7 +151,7 @@ def _one_by_one(
         else:
             _run(outcome, one, command, folder, console)
         write_table(folder, outcomes)
-        if outcome.status == "interrupted":
+        if outcome.status == INTERRUPTED:
             return True
     return False
 
@@ -152,16 +164,16 @@ def _run(
     before = set(folder.iterdir())
     try:
         made = train(settings, command, folder, console=console)
-        outcome.status = "interrupted" if was_interrupted(made) else "completed"
+        outcome.status = INTERRUPTED if was_interrupted(made) else COMPLETED
     except UserError as error:
-        outcome.status, outcome.message = "failed", str(error)
+        outcome.status, outcome.message = FAILED, str(error)
         print(f"failed: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        outcome.status = "interrupted"
+        outcome.status = INTERRUPTED
     except Exception as error:
         # The other jobs may well succeed; the exit code tells that this one met a bug.
         traceback.print_exc()
-        outcome.status, outcome.message = "error", f"{type(error).__name__}: {error}"
+        outcome.status, outcome.message = ERROR, f"{type(error).__name__}: {error}"
     for path in set(folder.iterdir()) - before:
         outcome.run = path.name
     outcome.read_metrics(folder)
@@ -183,15 +195,15 @@ def _launch(
 
     texts = {i: dump_settings(one) for i, one in enumerate(settings) if one is not None}
     write_jobs(folder, command, texts)
-    ended = len(outcomes) - len(texts)
+    ended = itertools.count(1)
 
     def tell(number: int) -> None:
-        nonlocal ended
-        ended += 1
-        outcome = outcomes[number]
-        if outcome.status != "waiting":
-            console.say(f"[{ended}/{len(outcomes)}] {words_of(outcome)}: {result_of(outcome)}")
+        one = outcomes[number]
+        if one.status != "waiting":
+            console.say(f"[{next(ended)}/{len(outcomes)}] {words_of(one)}: {result_of(one)}")
 
+    for number in sorted({*range(len(outcomes))} - {*texts}):
+        tell(number)
     with Interruption() as interruption:
         run = engine(launcher, folder.absolute(), len(texts))
         run_jobs(folder, outcomes, run, interruption.is_requested, tell)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli.cli.arguments import flags
-from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.errors import UserError, UserErrors, listing
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
+    from tagi_cli.experiment.sweeps.space import Dimension
     from tagi_cli.experiment.sweeps.tune import Search
     from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 
@@ -41,14 +42,20 @@ examples:
   tagi tune tune.resume=outputs/tune/2026-01-31_12-00-00-1f3a tune.trials=200
 """
 
+_CHANGEABLE = ("tune.trials", "tune.workers")
 _SHOWN = 10
 
 
 def run(arguments: list[str]) -> int:
-    """Search, and say what was found; 130 where the user interrupted, 2 where no trial was good."""
+    """Search, and say what was found.
+
+    Returns:
+        0, or 130 where the user interrupted; where no trial was completed 2, or 1 where it was not
+        by the user's mistake.
+    """
     _, rest = flags(arguments, ())
     command = shlex.join(["tagi", "tune", *arguments])
-    from tagi_cli.cli.sweep import result_of, words_of
+    from tagi_cli.cli.sweep import exit_code, result_of, words_of
     from tagi_cli.experiment.folder import RunFolder, from_here
     from tagi_cli.experiment.sweeps.engines import require
     from tagi_cli.experiment.sweeps.tune import Search
@@ -72,14 +79,20 @@ def run(arguments: list[str]) -> int:
             words = f"{words_of(one)}: {result_of(one)}{so_far}"
             print(f"[{search.done()}/{options.trials}] {words}", flush=True)
 
-        with Interruption() as interruption:
-            search.run(interruption.is_requested, tell)
-            interrupted = interruption.is_requested()
-        return _conclude(search, folder, interrupted)
+        try:
+            with Interruption() as interruption:
+                search.run(interruption.is_requested, tell)
+                interrupted = interruption.is_requested()
+        except UserErrors as error:
+            # The mistake of whoever wrote what all trials failed by, which may be ours.
+            print(f"tagi tune: {error}", file=sys.stderr)
+            return exit_code(search.outcomes)
+        given = [word for word in rest if _key(word) in _CHANGEABLE] if _resumes(rest) else []
+        return _conclude(search, folder, interrupted, given)
 
 
-def _conclude(search: Search, folder: Path, interrupted: bool) -> int:
-    from tagi_cli.cli.sweep import show_outcomes
+def _conclude(search: Search, folder: Path, interrupted: bool, given: Sequence[str]) -> int:
+    from tagi_cli.cli.sweep import exit_code, show_outcomes
     from tagi_cli.experiment.folder import from_here
     from tagi_cli.experiment.sweeps.sweep import FAILURES
     from tagi_cli.training.progress_text import counted
@@ -98,7 +111,7 @@ def _conclude(search: Search, folder: Path, interrupted: bool) -> int:
             file=sys.stderr,
         )
     if interrupted:
-        print(f"\ntagi tune tune.resume={shlex.quote(str(from_here(folder)))}")
+        print(f"\n{shlex.join(['tagi', 'tune', f'tune.resume={from_here(folder)}', *given])}")
     path = search.write_best()
     if best is None or path is None:
         print("no trial was completed", file=sys.stderr)
@@ -106,11 +119,17 @@ def _conclude(search: Search, folder: Path, interrupted: bool) -> int:
         print(f"\nbest: trial {best[0]}, valid_nll {best[1]:.4g}")
         print(f"tagi train config={shlex.quote(str(from_here(path)))}")
         print(f"tagi compare {shlex.quote(str(from_here(folder)))}")
-    return 130 if interrupted else 2 if best is None else 0
+    if interrupted:
+        return 130
+    return 0 if best is not None else exit_code(search.outcomes) or 2
 
 
 def _resumes(arguments: Sequence[str]) -> bool:
-    return any(argument.lstrip("+").startswith("tune.resume=") for argument in arguments)
+    return "tune.resume" in map(_key, arguments)
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+~").partition("=")[0]
 
 
 def _begun(arguments: Sequence[str]) -> tuple[TuneOptions, None, list[str]]:
@@ -119,6 +138,13 @@ def _begun(arguments: Sequence[str]) -> tuple[TuneOptions, None, list[str]]:
     from tagi_cli.experiment.settings import registries
     from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 
+    launching = [key for key in map(_key, arguments) if key.split("/")[0].split(".")[0] == "hydra"]
+    if launching:
+        raise UserErrors(
+            f"{key}: not taken here. A search runs its trials on this machine, "
+            "tune.workers=<number> at a time"
+            for key in launching
+        )
     tree, rest = config.tune_section(registries(), arguments)
     options = config.check(TuneOptions, {}, tree, where="tune")
     return options, None, rest
@@ -127,18 +153,15 @@ def _begun(arguments: Sequence[str]) -> tuple[TuneOptions, None, list[str]]:
 def _resumed(arguments: Sequence[str]) -> tuple[TuneOptions, Path, list[str]]:
     """The options of a search that is resumed, its folder, and the arguments of its trials."""
     from tagi_cli import config
-    from tagi_cli.errors import listing
     from tagi_cli.experiment.settings import registries
     from tagi_cli.experiment.sweeps.tune import CONFIG, STORAGE
     from tagi_cli.experiment.sweeps.tune_options import TuneOptions
     from tagi_cli.paths import user_path
 
-    allowed = ("tune.trials", "tune.workers")
-    keys = [argument.lstrip("+~").partition("=")[0] for argument in arguments]
     faults = [
-        f"{key}: cannot change while a search is continued. Allowed: {listing(allowed)}"
-        for key in keys
-        if key not in (*allowed, "tune.resume")
+        f"{key}: cannot change while a search is continued. Allowed: {listing(_CHANGEABLE)}"
+        for key in map(_key, arguments)
+        if key not in (*_CHANGEABLE, "tune.resume")
     ]
     if faults:
         raise UserErrors(faults)
@@ -155,21 +178,62 @@ def _resumed(arguments: Sequence[str]) -> tuple[TuneOptions, Path, list[str]]:
     return config.check(TuneOptions, {}, tree, where="tune"), folder, base
 
 
-def _space(options: TuneOptions, base: Sequence[str]) -> Any:
+def look_through(tree: Mapping[str, Any], base: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What `tagi check` says of a search.
+
+    Args:
+        tree: the section `tune`; empty where there is no search.
+        base: the arguments of a run without it.
+
+    Returns:
+        the faults of the search alone, and a line about it where it is in order.
+    """
+    from tagi_cli import config
+    from tagi_cli.experiment.sweeps.tune_options import TuneOptions
+
+    if not tree:
+        return [], []
+    try:
+        options = config.check(TuneOptions, {}, tree, where="tune")
+        space = _dimensions(options)
+    except UserErrors as error:
+        return error.faults, []
+    try:
+        _settings(base)
+    except UserError:
+        return [], []
+    try:
+        _check(space, base)
+    except UserErrors as error:
+        return error.faults, []
+    return [], [f"search: {options.trials} trials over {listing(one.path for one in space)}"]
+
+
+def _space(options: TuneOptions, base: Sequence[str]) -> list[Dimension]:
     """The dimensions, after the config without them was found in order."""
+    space = _dimensions(options)
+    _settings(base)
+    _check(space, base)
+    return space
+
+
+def _check(space: Sequence[Dimension], base: Sequence[str]) -> None:
+    from tagi_cli.experiment.sweeps.space import check_space
+
+    check_space(space, lambda own: _settings([*base, *own]))
+
+
+def _dimensions(options: TuneOptions) -> list[Dimension]:
     from tagi_cli.config.schema import arms, walk
     from tagi_cli.experiment.settings import Settings, registries
-    from tagi_cli.experiment.sweeps.space import check_space, dimensions
+    from tagi_cli.experiment.sweeps.space import dimensions
 
     whole = {
         path: float not in arms(option.type)
         for path, option in walk(Settings, registries())
         if int in arms(option.type) or float in arms(option.type)
     }
-    space = dimensions(options.space, whole)
-    _settings(base)
-    check_space(space, lambda own: _settings([*base, *own]))
-    return space
+    return dimensions(options.space, whole)
 
 
 def _settings(arguments: Sequence[str]) -> Settings:

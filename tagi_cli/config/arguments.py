@@ -10,6 +10,9 @@ from typing import Any
 
 from tagi_cli.errors import UserError
 
+MOST_JOBS = 100_000
+"""Of one sweep; far more than anyone waits for, few enough to be listed."""
+
 _KEY = re.compile(r"[+~]*[A-Za-z_]\w*([./]\w+)*", re.ASCII)
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 _STRUCTURE = set("[]{}(),='\"$\\")
@@ -80,12 +83,30 @@ def parse(text: str) -> Argument:
 
 
 def _texts(override: Any) -> tuple[str, ...]:
-    from hydra.core.override_parser.types import Glob
+    from hydra.core.override_parser.types import Glob, RangeSweep
 
-    value = override.value()
+    name, value = override.key_or_group, override.value()
     if isinstance(value, Glob):
-        raise UserError(f"{override.key_or_group}: glob() is not taken. Allowed: a,b,c or choice()")
+        raise UserError(f"{name}: glob() is not taken. Allowed: a,b,c or choice()")
+    if isinstance(value, RangeSweep):
+        _check_range(name, value)
     return tuple(override.sweep_string_iterator())
+
+
+def _check_range(name: str, found: Any) -> None:
+    """Make sure that a range has values, and not more than a sweep can have."""
+    start, stop, step = found.start, found.stop, found.step
+    text = f"range({start},{stop}{'' if step == 1 else f',{step}'})"
+    if step == 0:
+        raise UserError(f"{name}: found {text}, whose step is 0. Allowed: any other")
+    count = (stop - start) / step
+    if not count > 0:
+        raise UserError(
+            f"{name}: found {text}, which is empty, as the end is left out. Allowed: an end "
+            f"{'above' if step > 0 else 'below'} {start}"
+        )
+    if count > MOST_JOBS:
+        raise UserError(f"{name}: found {text}. Allowed: at most {MOST_JOBS} values")
 
 
 def _names_file(raw: str) -> bool:

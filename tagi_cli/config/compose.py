@@ -19,6 +19,11 @@ from tagi_cli.errors import UserError, nearest
 ROOT = "train"
 """Name of Hydra's primary config in the directory of configs."""
 
+_HYDRA = (
+    " Allowed: hydra.mode=MULTIRUN, which is --multirun, and with it hydra/launcher=<name> and "
+    "hydra.launcher.<option>=<value>"
+)
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -123,9 +128,7 @@ def _command_line(
         if argument.key == PRESETS:
             continue
         if argument.key.split(".")[0].split("/")[0] == "hydra":
-            source.faults.append(
-                f"{argument.key}: not taken here. Allowed: hydra.mode=MULTIRUN, which is --multirun"
-            )
+            source.faults.append(f"{argument.key}: not taken here.{_HYDRA}")
         elif argument.sweep is not None:
             source.faults.append(_needs_sweep(argument))
         elif group not in (catalogue.registries if is_kind else catalogue.groups()):

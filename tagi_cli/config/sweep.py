@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagi_cli.config.arguments import Argument, parse
+from tagi_cli.config.arguments import MOST_JOBS, Argument, parse
 from tagi_cli.config.catalogue import Catalogue
 from tagi_cli.config.check import check
 from tagi_cli.config.compose import assign, merge, preset_arguments
@@ -51,7 +52,8 @@ def jobs(
     `a=choice(x,y)`, and from `hydra: {sweeper: {params: {a: "1,2"}}}`, which arguments replace.
 
     Raises:
-        UserErrors: an argument of a sweep cannot be read, or there is a launcher and no sweep.
+        UserErrors: an argument of a sweep cannot be read, there are far too many jobs, or there is
+            a launcher and no sweep.
     """
     catalogue = Catalogue(registries, directory) if directory else Catalogue.shipped(registries)
     kept = [text for text in arguments if text != "hydra.mode=MULTIRUN"]
@@ -78,6 +80,9 @@ def jobs(
         raise UserErrors(faults)
     fixed = tuple(argument.text for argument in parsed if argument.sweep is None)
     swept = {argument.key: argument.sweep for argument in parsed if argument.sweep is not None}
+    count = math.prod(len(values) for values in swept.values())
+    if count > MOST_JOBS:
+        raise UserErrors([f"--multirun: found {count} jobs. Allowed: at most {MOST_JOBS}"])
     return [
         Job(
             (*fixed, *(f"{key}={value}" for key, value in zip(swept, values, strict=True))),

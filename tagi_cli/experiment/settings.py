@@ -49,6 +49,7 @@ class Settings:
         "return_final": "Both are kept; pass `checkpoint=last` to eval and predict.",
         "num_workers": "Rows are held in memory; set `trainer.threads`.",
         "pin_memory": "Rows are held in memory, or on the device.",
+        "launcher": "Write `hydra/launcher=<name>`, with --multirun.",
         "optional_pl_kwargs": "Nothing is passed through; every option has a name of its own.",
     }
     from_environment: ClassVar[tuple[str, ...]] = ("data.path",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,10 @@ def test_a_search_ends_in_a_config_and_goes_on_in_its_folder(
     assert tagi("compare", str(folder)).code == 0
 
 
+RUNS = ("bad", "slow", "late")
+"""Outcomes of jobs that run until they are stopped."""
+
+
 class Jobs:
     """Stands for the jobs of a search: the outcome of each by number."""
 
@@ -81,16 +86,19 @@ class Jobs:
                 self.outcome = jobs.outcomes[files.number % len(jobs.outcomes)]
                 run = files.sweep / f"run-{files.number}"
                 run.mkdir()
-                values = {"bad": [9.0, 9.0, 9.0]}.get(self.outcome, [3.0, 2.0, 1.0])
+                values = {"bad": [9.0, 9.0, 9.0], "late": [9.0]}.get(self.outcome, [3.0, 2.0, 1.0])
                 lines = [
                     f'{{"phase": "search", "epoch": {i}, "valid_nll": {value}}}\n'
                     for i, value in enumerate(values, 1)
                 ]
                 (run / "metrics.jsonl").write_text("".join(lines) + '{"phase": "search", "epo')
-                status = {"bad": "running", "slow": "running"}.get(self.outcome, self.outcome)
+                status = dict.fromkeys(RUNS, "running").get(self.outcome, self.outcome)
                 self.write(status)
                 if status == "completed":
                     nll = '{"status": "completed", "valid": {"nll": 1.0}}'
+                    (run / "summary.json").write_text(nll)
+                if self.outcome == "late":
+                    nll = '{"status": "interrupted", "valid": {"nll": 0.5}}'
                     (run / "summary.json").write_text(nll)
 
             def write(self, status: str) -> None:
@@ -102,7 +110,7 @@ class Jobs:
                 self.write("interrupted")
 
             def ended(self) -> bool:
-                return self.outcome not in ("bad", "slow")
+                return self.outcome not in RUNS
 
         monkeypatch.setattr("tagi_cli.experiment.sweeps.tune.Process", Fake)
 
@@ -136,6 +144,63 @@ def test_a_search_whose_first_trials_all_fail_gives_up(
     answer = tagi("tune", "config=mine.yaml", "tune.trials=50")
     assert answer.code == 2
     assert answer.err == "tagi tune: the first 5 trials failed: so\n"
+
+
+def test_a_search_that_meets_a_bug_is_no_mistake_of_the_user(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "error")
+    assert tagi("tune", "config=mine.yaml", "tune.trials=50").code == 1
+    Jobs(monkeypatch, "killed", "failed")
+    answer = tagi("tune", "config=mine.yaml", "tune.trials=2")
+    assert answer.code == 1
+    assert "2 trials failed; see " in answer.err
+    assert "no trial was completed" in answer.err
+
+
+def test_a_trial_that_had_its_result_when_it_was_pruned_counts(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "completed", "late")
+    words = ("tune.trials=2", "tune.startup_trials=1", "tune.warmup_epochs=0")
+    assert tagi("tune", "config=mine.yaml", *words).code == 0
+    second = rows(folder_of_the_search())[1]
+    assert (second["status"], second["valid_nll"]) == ("completed", "0.5")
+
+
+def test_the_study_must_be_that_of_the_search(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "completed")
+    assert tagi("tune", "config=mine.yaml").code == 0
+    folder = folder_of_the_search()
+    config = folder / "tune.yaml"
+    text = config.read_text()
+    for old, new in (("high: 1", "high: 2"), ("    - 2\n", "    - 4\n")):
+        assert old in text
+        config.write_text(text.replace(old, new))
+        answer = tagi("tune", f"tune.resume={folder}", "tune.trials=3")
+        assert answer.code == 2
+        assert answer.err.startswith(f"tagi tune: {folder.resolve()}/study.db: is the study of ano")
+    config.write_text(text)
+    (folder / "study.db").write_text("no database")
+    answer = tagi("tune", f"tune.resume={folder}", "tune.trials=3")
+    assert answer.code == 2
+    assert "study.db: is no study that Optuna can read (" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_results_outlive_the_folders_of_their_runs(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Jobs(monkeypatch, "completed")
+    assert tagi("tune", "config=mine.yaml").code == 0
+    folder = folder_of_the_search()
+    for run in folder.glob("run-*"):
+        shutil.rmtree(run)
+    answer = tagi("tune", f"tune.resume={folder}")
+    assert answer.code == 0
+    assert "best: trial 0, valid_nll 1" in answer.out.splitlines()
 
 
 def test_an_interrupted_trial_is_tried_again(
@@ -178,6 +243,14 @@ def test_an_interrupted_trial_is_tried_again(
         (["config=mine.yaml", "tune.pruner=mean"], "tune.pruner: found 'mean'. Did you mean 'me"),
         (["config=mine.yaml", "seed=-1"], "seed: found -1. Allowed: whole number, at least 0"),
         (["config=mine.yaml", "-m"], "-m: unknown option."),
+        (
+            ["config=mine.yaml", "hydra/launcher=ray"],
+            "hydra/launcher: not taken here. A search run",
+        ),
+        (
+            ["config=mine.yaml", "tune.trials=0"],
+            "tune.trials: found 0. Allowed: whole number, at l",
+        ),
         (["tune.resume=nowhere"], "tune.resume: folder '"),
         (["tune.resume=."], "tune.resume: '"),
         (["tune.resume=.", "seed=1"], "seed: cannot change while a search is continued. Allowed: "),
@@ -189,6 +262,26 @@ def test_mistakes(tagi: Callable[..., Any], mine: Path, words: list[str], messag
     assert answer.code == 2
     assert answer.err.startswith(f"tagi tune: {message}")
     assert not Path("outputs").exists()
+
+
+def test_a_check_looks_through_the_space_with_the_rest(
+    tagi: Callable[..., Any], mine: Path
+) -> None:
+    answer = tagi("check", "config=mine.yaml")
+    assert answer.code == 0
+    assert "search: 2 trials over arch.width, arch.gain_weight" in answer.out.splitlines()
+    words = ("config=mine.yaml", "tune.space.arch.width=[1,0]")
+    fault = "tune.space, arch.width=0: arch.width: found 0. Allowed: whole number, at least 1"
+    assert tagi("check", *words).err == f"tagi check: {fault}\n"
+    assert fault in tagi("check", *words, "-m", "seed=1,2").err
+    answer = tagi("check", *words, "tune.trials=0", "seed=-1")
+    assert [line.split(":")[0] for line in answer.err.splitlines()[1:]] == [
+        "- seed",
+        "- tune.trials",
+    ]
+    assert "search" not in tagi("check", "config=quickstart", "data.limit=30").out
+    answer = tagi("check", "config=quickstart", "tune.trials=3")
+    assert answer.err.startswith("tagi check: tune.space: must be set")
 
 
 def test_without_optuna_the_extra_is_named(

@@ -19,6 +19,11 @@ from small_schema import (
 
 from tagi_cli import config
 
+HYDRA = (
+    "not taken here. Allowed: hydra.mode=MULTIRUN, which is --multirun, and with it "
+    "hydra/launcher=<name> and hydra.launcher.<option>=<value>"
+)
+
 
 def write(path: Path, text: str) -> str:
     path.write_text(text, encoding="utf-8")
@@ -244,11 +249,11 @@ def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here:
         (["shape=glob(*)"], "shape: glob() is not taken. Allowed: a,b,c or choice()"),
         (
             ["hydra.run.dir=/tmp"],
-            "hydra.run.dir: not taken here. Allowed: hydra.mode=MULTIRUN, which is --multirun",
+            f"hydra.run.dir: {HYDRA}",
         ),
         (
             ["hydra/launcher=joblib"],
-            "hydra/launcher: not taken here. Allowed: hydra.mode=MULTIRUN, which is --multirun",
+            f"hydra/launcher: {HYDRA}",
         ),
         (["seed=1", "seed.x=2"], "seed.x: seed is 1, which has no options"),
         (

@@ -39,6 +39,8 @@ def test_every_combination_the_last_key_fastest(configs: Path) -> None:
     ("argument", "values"),
     [
         ("seed=range(0,3)", ["0", "1", "2"]),
+        ("seed=range(2)", ["0", "1"]),
+        ("seed=range(5,1,-2)", ["5", "3"]),
         ("seed=choice(4,7)", ["4", "7"]),
         ("data.targets=[a],[b,c]", ["[a]", "[b,c]"]),
         ("data.path='a,b.csv',c.csv", ["'a,b.csv'", "c.csv"]),
@@ -103,6 +105,29 @@ def test_presets_can_be_swept(configs: Path) -> None:
             "hydra: {sweeper: {params: {seed: '(1'}}}",
             [],
             "hydra.sweeper.params.seed: found (1, which cannot be read.",
+        ),
+        ("seed: 1", ["seed=range(0,3,0)"], "seed: found range(0,3,0), whose step is 0. Allowed: a"),
+        (
+            "seed: 1",
+            ["seed=range(3,3)"],
+            "seed: found range(3,3), which is empty, as the end is le",
+        ),
+        (
+            "seed: 1",
+            ["seed=range(1,3,-1)"],
+            "seed: found range(1,3,-1), which is empty, as the end",
+        ),
+        (
+            "seed: 1",
+            ["seed=range(0,.5,1e-9)"],
+            "seed: found range(0,0.5,1e-09). Allowed: at most 1",
+        ),
+        ("seed: 1", ["seed=range(0,inf)"], "seed: found range(0,inf). Allowed: at most 100000 val"),
+        ("seed: 1", ["seed=range(0,nan)"], "seed: found range(0,nan), which is empty"),
+        (
+            "seed: 1",
+            ["seed=range(0,1000)", "shape.width=range(1,102)"],
+            "--multirun: found 101000 jobs. Allowed: at most 100000",
         ),
     ],
 )

@@ -44,11 +44,33 @@ def test_numbers_are_short_and_inside_the_range() -> None:
 
 
 @pytest.mark.parametrize(
+    ("whole", "low", "high", "step", "last"),
+    [
+        (False, 0.1, 1, 0.37, 0.84),
+        (False, 0.1, 2.0, 0.1, 2.0),
+        (False, 0, 0.3, 0.1, 0.3),
+        (True, 8, 30, 8, 24),
+        (True, 8, 24, 8, 24),
+    ],
+)
+def test_a_range_in_steps_ends_with_a_whole_step(
+    whole: bool, low: float, high: float, step: float, last: float
+) -> None:
+    (found,) = dimensions(
+        {"arch.width" if whole else "arch.gain": {"low": low, "high": high, "step": step}}, WHOLE
+    )
+    assert isinstance(found, Range)
+    assert found.high == last
+    assert found.probes()[1] == str(last)
+
+
+@pytest.mark.parametrize(
     ("space", "message"),
     [
         ({}, "tune.space: must be set, as <option>: [a, b, c], or {low: 1, high: 100}"),
         ({"arch.width": []}, "tune.space.arch.width: found an empty list. Allowed: [a, b, c], or"),
         ({"arch.width": [1, 2, 1]}, "tune.space.arch.width: found 1 twice"),
+        ({"arch.width": [8]}, "tune.space.arch.width: found a list of one value. Set arch.width=8"),
         ({"arch.width": 3}, "tune.space.arch.width: found 3. Allowed: [a, b, c], or {low:"),
         (
             {"arch.width": {"low": 1, "hihg": 3}},
@@ -57,6 +79,14 @@ def test_numbers_are_short_and_inside_the_range() -> None:
         ({"arch.width": {"lo": 1}}, "tune.space.arch.width: unknown key 'lo'. Did you mean 'low"),
         ({"arch.width": {"low": 1}}, "tune.space.arch.width.high: must be set"),
         ({"arch.width": {"low": 1, "high": "x"}}, "tune.space.arch.width.high: found 'x'. Allowed"),
+        (
+            {"arch.gain": {"low": 1, "high": float("inf")}},
+            "tune.space.arch.gain.high: found inf. Allowed: a number",
+        ),
+        (
+            {"arch.gain": {"low": float("nan"), "high": 1}},
+            "tune.space.arch.gain.low: found nan. Allowed: a number",
+        ),
         (
             {"arch.width": {"low": 0.5, "high": 3}},
             "tune.space.arch.width.low: found 0.5. Allowed: a whole number, as arch.width is",

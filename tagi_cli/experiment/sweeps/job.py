@@ -24,6 +24,7 @@ import tagi_cli
 from tagi_cli import atomic, config
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.folder import RunFolder, read_json
+from tagi_cli.training.events import FAILED, INTERRUPTED
 
 JOBS = "jobs"
 """Folder inside that of a sweep."""
@@ -211,11 +212,11 @@ def run(files: JobFiles) -> None:
         )
         files.write(status=str(RunFolder(made).results()["status"]))
     except UserError as error:
-        files.write(status="failed", message=str(error))
+        files.write(status=FAILED, message=str(error))
     except KeyboardInterrupt:
-        files.write(status="interrupted")
+        files.write(status=INTERRUPTED)
     except MemoryError as error:
-        files.write(status="failed", message=f"out of memory ({error})")
+        files.write(status=FAILED, message=f"out of memory ({error})")
     except Exception as error:
         traceback.print_exc()
         files.write(status=ERROR, message=f"{type(error).__name__}: {error}")

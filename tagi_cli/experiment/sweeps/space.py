@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from tagi_cli.config.convert import shown
@@ -43,7 +45,7 @@ class Range:
 
     Attributes:
         path: of the option.
-        low, high: the bounds.
+        low, high: the bounds; with a step, `high` is a whole number of steps above `low`.
         step: between values that are possible; None: 1 for whole numbers, else any.
         log: whether equal ratios are equally likely.
         whole: whether it is a whole number.
@@ -120,6 +122,8 @@ def _dimension(path: str, value: Any, whole: bool | None) -> tuple[list[str], Di
         twice = sorted({text for text in texts if texts.count(text) > 1})
         if twice:
             return [f": found {', '.join(twice)} twice"], None
+        if len(texts) == 1:
+            return [f": found a list of one value. Set {path}={texts[0]} instead"], None
         return [], Choice(path, texts)
     if isinstance(value, Mapping):
         return _range(path, value, whole)
@@ -139,7 +143,9 @@ def _range(
         key: value[key] for key in ("low", "high", "step") if value.get(key) is not None
     }
     for key, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float):
+        if isinstance(number, bool) or not (
+            isinstance(number, int | float) and math.isfinite(number)
+        ):
             faults.append(f".{key}: found {shown(number)}. Allowed: a number")
         elif whole and not float(number).is_integer():
             faults.append(f".{key}: found {shown(number)}. Allowed: a whole number, as {path} is")
@@ -161,7 +167,16 @@ def _range(
         faults.append(f".step: found {step}. Allowed: above 0, at most {high - low}")
     if whole is None:
         whole = all(isinstance(number, int) for number in numbers.values())
+    if step is not None and not faults:
+        high = _last_step(low, high, step)
     return faults, Range(path, low, high, step, log, whole)
+
+
+def _last_step(low: float, high: float, step: float) -> float:
+    """The last of the values `low + n step` that is not above `high`, in decimal arithmetic."""
+    first, last, by = (Decimal(repr(number)) for number in (low, high, step))
+    value = first + (last - first) // by * by
+    return int(value) if all(isinstance(one, int) for one in (low, high, step)) else float(value)
 
 
 def text_of(value: Any) -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tagi_cli import atomic
-from tagi_cli.errors import UserError
+from tagi_cli.errors import UserError, listing
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.sweeps.engines import Run, Stop
-from tagi_cli.experiment.sweeps.job import KILLED, RUNNING, JobFiles
+from tagi_cli.experiment.sweeps.job import ERROR, KILLED, RUNNING, JobFiles
+from tagi_cli.training.events import FAILED, INTERRUPTED
 
 TABLE = "sweep.csv"
 
-FAILURES = ("failed", "error", KILLED)
+FAILURES = (FAILED, ERROR, KILLED)
 """Statuses of jobs that did not do what they should: a mistake, a bug, an end from outside."""
 
 
@@ -91,10 +92,23 @@ def collect(sweep: Path, number: int, outcome: Outcome, complaint: str, stopped:
     outcome.run, outcome.message = record.get("run", ""), record.get("message", "")
     if outcome.status == RUNNING:
         outcome.status, outcome.message = KILLED, complaint or "its process died"
-    elif outcome.status == "interrupted" and not stopped:
+    elif outcome.status == INTERRUPTED and not stopped:
         outcome.status = KILLED
         outcome.message = outcome.message or "ended from outside; it saved where it stood"
     outcome.read_metrics(sweep)
+
+
+def failures(jobs: Iterable[tuple[int | str, str, str]]) -> list[str]:
+    """Lines about the jobs that failed: those that failed by the same share one.
+
+    Args:
+        jobs: number, status and message of each.
+    """
+    same: dict[str, list[str]] = {}
+    for number, status, message in jobs:
+        if status in FAILURES:
+            same.setdefault(f"{status}: {message}", []).append(str(number))
+    return [f"{listing(numbers)} {end}" for end, numbers in same.items()]
 
 
 def write_table(sweep: Path, outcomes: Sequence[Outcome]) -> None:

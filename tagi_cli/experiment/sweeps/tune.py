@@ -16,10 +16,11 @@ from tagi_cli import atomic
 from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.experiment.settings import Settings, dump_settings
 from tagi_cli.experiment.sweeps.engines import Stop, require, threads_each, workers
-from tagi_cli.experiment.sweeps.job import JobFiles, Process, write_jobs
+from tagi_cli.experiment.sweeps.job import RUNNING, JobFiles, Process, write_jobs
 from tagi_cli.experiment.sweeps.space import Choice, Dimension
 from tagi_cli.experiment.sweeps.sweep import FAILURES, Outcome, collect, write_table
 from tagi_cli.experiment.sweeps.tune_options import TuneOptions
+from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED
 
 CONFIG, STORAGE, BEST = "tune.yaml", "study.db", "best.yaml"
 """Files of a search's folder: its config, what Optuna keeps, the config of the best trial."""
@@ -52,7 +53,7 @@ class Search:
         command: the command line, for the record.
 
     Raises:
-        UserError: Optuna is not installed.
+        UserError: Optuna is not installed, or its study is damaged or of another space.
     """
 
     def __init__(
@@ -112,10 +113,12 @@ class Search:
         finally:
             for one in running:
                 one.process.stop()
+            while not all(one.process.ended() for one in running):
+                time.sleep(_POLL)
 
     def done(self) -> int:
         """Trials that count: completed, pruned, or failed for a reason of their own."""
-        return sum(one.status in ("completed", PRUNED, *FAILURES) for one in self.outcomes)
+        return sum(one.status in (COMPLETED, PRUNED, *FAILURES) for one in self.outcomes)
 
     def best(self) -> tuple[int, float] | None:
         """Number and validation NLL of the best trial; None before the first was completed."""
@@ -142,12 +145,25 @@ class Search:
     def _open(self) -> Any:
         optuna, options = self._optuna, self._options
         # Waits this long while another thread or process writes.
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{self.folder / STORAGE}", engine_kwargs={"connect_args": {"timeout": 60}}
-        )
-        study = optuna.create_study(
-            study_name=_STUDY, storage=storage, direction="minimize", load_if_exists=True
-        )
+        path = self.folder / STORAGE
+        try:
+            storage = optuna.storages.RDBStorage(
+                f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+            )
+            study = optuna.create_study(
+                study_name=_STUDY, storage=storage, direction="minimize", load_if_exists=True
+            )
+        except Exception as error:
+            # Optuna lets those of the database and of SQLAlchemy through.
+            line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(f"{path}: is no study that Optuna can read ({line})") from None
+        space = [repr(one) for one in self._space]
+        if study.user_attrs.get("space", space) != space:
+            raise UserError(
+                f"{path}: is the study of another space than that in {CONFIG}, which cannot change "
+                "while a search is continued. For another space begin a new search"
+            )
+        study.set_user_attr("space", space)
         # Another seed after a resumption, or the same trials would be proposed again.
         seed = options.seed + len(study.trials)
         study.sampler = (
@@ -201,9 +217,14 @@ class Search:
             if one.path in trial.params
         }
         waits = trial.state == self._optuna.trial.TrialState.WAITING
-        status = "waiting" if waits else facts.get("status", "interrupted")
-        outcome = Outcome(overrides, status, facts.get("run", ""), facts.get("message", ""))
+        status = "waiting" if waits else facts.get("status", INTERRUPTED)
+        # A search that was killed has not told the study where its trials are.
+        run = facts.get("run") or JobFiles(self.folder, trial.number).read().get("run", "")
+        outcome = Outcome(overrides, status, run, facts.get("message", ""))
         outcome.read_metrics(self.folder)
+        if status == COMPLETED:
+            # The run may have been deleted since; its result still counts.
+            outcome.metrics["valid_nll"] = trial.value
         return outcome
 
     def _arguments(self, outcome: Outcome) -> list[str]:
@@ -214,13 +235,13 @@ class Search:
         """Ask for a trial and start its job; None where its options do not go together."""
         trial = self._study.ask(self._distributions)
         overrides = {one.path: one.text(trial.params[one.path]) for one in self._space}
-        outcome = Outcome(overrides, "running")
+        outcome = Outcome(overrides, RUNNING)
         # One that waited to be tried again has a place already.
         self.outcomes[trial.number : trial.number + 1] = [outcome]
         try:
             settings = self._compose(self._arguments(outcome))
         except UserError as error:
-            outcome.status, outcome.message = "failed", str(error)
+            outcome.status, outcome.message = FAILED, str(error)
             self._tell(trial, outcome, None)
             return None
         files = JobFiles(self.folder, trial.number)
@@ -254,30 +275,33 @@ class Search:
         self._watch(one)
         collect(self.folder, number, outcome, "", stopped or one.pruned)
         value = outcome.metrics.get("valid_nll")
-        if outcome.status == "interrupted" and one.pruned:
+        if outcome.status == INTERRUPTED and value is not None:
+            # It was told to stop when it had the result.
+            outcome.status = COMPLETED
+        if outcome.status == INTERRUPTED and one.pruned:
             outcome.status = PRUNED
-        elif outcome.status == "completed" and not _good(outcome):
-            outcome.status = "failed"
+        elif outcome.status == COMPLETED and not _good(outcome):
+            outcome.status = FAILED
             outcome.message = f"its validation NLL is {'missing' if value is None else value}"
-        elif outcome.status == "running":
-            outcome.status = "interrupted"
+        elif outcome.status == RUNNING:
+            outcome.status = INTERRUPTED
         self._tell(one.trial, outcome, value)
 
     def _tell(self, trial: Any, outcome: Outcome, value: float | None) -> None:
         """Keep what became of a trial, in the storage and in the table."""
         states = self._optuna.trial.TrialState
         facts = {"run": outcome.run, "message": outcome.message}
-        if outcome.status != "interrupted":
+        if outcome.status != INTERRUPTED:
             facts["status"] = outcome.status
         for key, fact in facts.items():
             trial.set_user_attr(key, fact)
-        if outcome.status == "completed":
+        if outcome.status == COMPLETED:
             self._study.tell(trial, value)
         else:
             state = states.PRUNED if outcome.status == PRUNED else states.FAIL
             self._study.tell(trial, state=state)
         write_table(self.folder, self.outcomes)
-        if outcome.status == "completed" and (self.best() or (None,))[0] == trial.number:
+        if outcome.status == COMPLETED and (self.best() or (None,))[0] == trial.number:
             self.write_best()
 
     def _give_up_if_hopeless(self) -> None:
@@ -289,7 +313,7 @@ class Search:
 
 def _good(outcome: Outcome) -> bool:
     value = outcome.metrics.get("valid_nll")
-    return outcome.status == "completed" and value is not None and math.isfinite(value)
+    return outcome.status == COMPLETED and value is not None and math.isfinite(value)
 
 
 def _of_trial(settings: Settings) -> Settings:
