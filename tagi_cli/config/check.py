@@ -38,9 +38,10 @@ def check(
 
     Args:
         root: options class. Its class attribute `without_meaning`, a mapping, holds hints for
-            words of other tools; a method `faults()` may add what no single option shows, in
-            messages that begin with a path from the root, or, where they begin with a dot or
-            colon, go on from the path of the object (in classes further inside, too).
+            words of other tools, and `other_words` those for values, by `path=value`. A method
+            `faults()` may add what no single option shows, in messages that begin with a path from
+            the root, or, where they begin with a dot or colon, go on from the path of the object
+            (in classes further inside, too).
         registries: by root group, its registry of kinds; `{kind: <name>, ...}` becomes an object
             of that kind's options class.
         tree: nested mappings as YAML gives them.
@@ -72,6 +73,7 @@ class _Checker:
         self.whole = not self.faults
         self.registries = registries
         self.hints: Mapping[str, str] = getattr(root, "without_meaning", {})
+        self.words: Mapping[str, str] = getattr(root, "other_words", {})
         kinds = {group: _kind_name(tree.get(group)) for group in registries}
         self.paths = [path for path, _ in walk(root, registries, kinds)]
 
@@ -156,7 +158,8 @@ class _Checker:
         if fits:
             return value
         if choices is not None and isinstance(found, str):
-            hint = nearest(found, [str(choice) for choice in choices])
+            word = self.words.get(f"{where}={found}")
+            hint = f" {word}" if word else nearest(found, [str(choice) for choice in choices])
         self.faults.append(f"{where}: found {shown(found)}.{hint} Allowed: {allowed_words(option)}")
         return _BAD
 

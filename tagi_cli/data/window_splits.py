@@ -271,10 +271,10 @@ class _Division:
                 chunks = self.chunks
                 raise UserError(
                     f"{self.table.source}: no prediction point is left for the {name} part, of "
-                    f"{len(self.points)} with windows of data.in_chunk {list(chunks.inputs)} and "
-                    f"data.out_chunk {list(chunks.targets)} (split: {method}; data.split_gap "
-                    f"leaves out {self.gap} before each later part). Use more rows, other "
-                    "portions or shorter chunks"
+                    f"{len(self.points)} in {len(self.series)} rows with windows of data.in_chunk "
+                    f"{list(chunks.inputs)} and data.out_chunk {list(chunks.targets)} (split: "
+                    f"{method}; data.split_gap leaves out {self.gap} before each later part). Use "
+                    "more rows, other portions or shorter chunks"
                 )
 
 

@@ -145,7 +145,7 @@ def predict_ahead(
         output: the CSV file to write; None writes `predictions/forecast.csv` of the run.
         checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
         overwrite: replace files that are there.
-        notices: collects remarks for the user.
+        notices: collects remarks for the user, among them which charts were drawn.
 
     Returns:
         the path of the table.
@@ -178,4 +178,8 @@ def predict_ahead(
     atomic.write_text(beside[".svg"], figure.svg)
     with atomic.replacing(beside[".png"]) as file:
         file.write(figure.png)
+    notices.append(
+        f"fan charts of {len({fan['name'] for fan in fans})} series: {beside['.png']}, .svg; their "
+        "numbers: .json"
+    )
     return path

@@ -120,7 +120,9 @@ def _names(names: Sequence[str]) -> str:
 
 def _widths(dataset: Dataset, summary: Summary) -> list[str]:
     """Units of a step, or sizes of an image: of the input, and of each layer with parameters."""
-    shapes = [layer.output for layer in summary.layers if layer.parameters]
+    shapes = [
+        layer.output for layer in summary.layers if layer.parameters for _ in range(layer.depth)
+    ]
     return [
         "x".join(map(str, shape)) if len(shape) > 2 else str(shape[-1])
         for shape in (dataset.encoder.input_shape, *shapes)

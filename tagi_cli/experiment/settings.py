@@ -52,6 +52,13 @@ class Settings:
         "launcher": "Write `hydra/launcher=<name>`, with --multirun.",
         "optional_pl_kwargs": "Nothing is passed through; every option has a name of its own.",
     }
+    other_words: ClassVar[Mapping[str, str]] = {
+        "data.split_method=custom": "Name the column of parts in `data.split_column`.",
+        "data.padding_method=replicate": "Set `data.padding_method=edge`.",
+        "data.padding_method=circular": "Set `data.padding_method=wrap`.",
+        "data.padding_method=empty": "Set `data.padding_method=none`.",
+        "data.batch_sampling_mode=variable_length": "Set `task=vl_regression`.",
+    }
     from_environment: ClassVar[tuple[str, ...]] = ("data.path",)
 
     name: str | None = option(

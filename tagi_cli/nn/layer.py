@@ -31,12 +31,16 @@ def not_taken(layer: str, error: ShapeError, source: str) -> ShapeError:
 
 
 class Cost(NamedTuple):
-    """What a layer does per row of a training step, for `tagi show`."""
+    """What a layer does per row of a training step, for `tagi show`.
+
+    `depth` counts equal layers that it has one on top of the other.
+    """
 
     name: str
     output: Shape
     parameters: int
     flops: int
+    depth: int = 1
 
 
 class Layer(ABC):

@@ -65,7 +65,10 @@ def test_each_series_goes_on_after_its_end(
     out = tmp_path / "next.csv"
     given = ["predict", f"run={run_of(trained)}", "horizon=9", f"output={out}"]
     assert main(given) == 0
-    assert capsys.readouterr().out.splitlines() == [str(out)]
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [str(out)]
+    charts = f"fan charts of 2 series: {tmp_path / 'next.png'}, .svg; their numbers: .json"
+    assert f"note: {charts}" in said.err.splitlines()
     lines = lines_of(out)
     assert [line["instance"] for line in lines] == ["a"] * 9 + ["b"] * 9
     assert [line["step"] for line in lines] == [str(h) for h in range(1, 10)] * 2
@@ -77,6 +80,8 @@ def test_each_series_goes_on_after_its_end(
     fans = json.loads((tmp_path / "next.json").read_text())
     assert fans["steps"] == list(range(1, 10))
     assert [fan["name"] for fan in fans["fans"]] == ["a", "b"]
+    times = [str(np.datetime64("2026-07", "M") + k) for k in range(-18, 9)]
+    assert fans["fans"][0]["time"] == [f"{month}-01T00:00:00" for month in times]
     long = lines_of(trained / "long.csv")
     known = [float(line["value"]) for line in long if line["series"] == "a"]
     assert fans["fans"][0]["past"][-5:] == pytest.approx(known[-5:], rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,25 @@ def test_words_of_other_tools_are_refused_with_a_hint(word: str) -> None:
         settings_from(["config=sine", f"+trainer.{word}=1"])
 
 
+@pytest.mark.parametrize("value", Settings.other_words)
+def test_values_of_other_tools_are_refused_with_a_hint(value: str) -> None:
+    path, _, word = value.partition("=")
+    told = re.escape(f"{path}: found '{word}'. {Settings.other_words[value]} Allowed: ")
+    with pytest.raises(Exception, match=told):
+        settings_from(["config=sine", value])
+
+
+def test_what_is_hinted_at_is_accepted() -> None:
+    beside = ["data.in_chunk=[-3,0]", "data.split_method=slice-random"]
+    for hint in Settings.other_words.values():
+        if "data." in hint and "=" in hint:
+            settings_from(["config=sine", *beside, hint.split("`")[1]])
+    settings_from(["config=sine", "task=vl_regression", "arch=lstm"])
+
+
 def test_hints_name_options_that_exist() -> None:
     known = {path for path, _ in config.schema.walk(Settings, registries())}
-    for hint in Settings.without_meaning.values():
+    for hint in (*Settings.without_meaning.values(), *Settings.other_words.values()):
         for quoted in hint.split("`")[1::2]:
             path = quoted.partition("=")[0].partition(":")[0]
             assert path in {*known, "best", "checkpoint"}, hint

@@ -284,9 +284,9 @@ def test_segments_leave_no_gap() -> None:
         (
             [15],
             {"split_portions": (0.6, 0.2, 0.2)},
-            r"t\.csv: no prediction point is left for the valid part, of 10 with windows of "
-            r"data\.in_chunk \[-2, 0\] and data\.out_chunk \[1, 4\] \(split: chronological; data"
-            r"\.split_gap leaves out 3 before each later part\)",
+            r"t\.csv: no prediction point is left for the valid part, of 10 in 15 rows with "
+            r"windows of data\.in_chunk \[-2, 0\] and data\.out_chunk \[1, 4\] \(split: "
+            r"chronological; data\.split_gap leaves out 3 before each later part\)",
         ),
         ([6], {}, r"split_portions: .* of 1 prediction points in t\.csv leave no training one"),
         (

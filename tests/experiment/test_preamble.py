@@ -70,6 +70,17 @@ def test_images_are_shown_with_all_their_sizes(
     assert " 3 - 12 - 2x2x3 - 1, " in out.getvalue()
 
 
+def test_all_layers_of_an_lstm_are_shown(
+    trained: Path, make_settings: Callable[..., Settings]
+) -> None:
+    arch = {"kind": "lstm", "width": 7, "depth": 3, "head": "last"}
+    settings = make_settings(**{"arch": arch, "data.in_chunk": [-2, 0], "data.in_components": "a"})
+    dataset, out = data.load(settings.data), StringIO()
+    summary = summarise(settings, dataset.encoder, make_backend(settings))
+    preamble.opening(Console(file=out), settings, dataset, summary, RunFolder(trained), [])
+    assert " 1 - 7 - 7 - 7 - 1, " in out.getvalue()
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_notes_are_broken_between_words_on_a_terminal_alone(
     trained: Path, make_settings: Callable[..., Settings], terminal: bool

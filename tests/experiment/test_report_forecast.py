@@ -99,3 +99,20 @@ def test_fans_of_what_nobody_knows_yet(tmp_path: Path) -> None:
         assert f"S &lt;1&gt;: {name}" in figure.svg
     assert "naive" not in figure.svg
     assert figure == fan_figures.ahead("next", fans)
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ([], "step"),
+        ([1.5, 2.0, 2.5, 3.0, 3.5, 4.0], "time"),
+        ([f"2024-0{month}-01T00:00:00" for month in range(1, 7)], "2024"),
+        (None, "step"),  # as older versions wrote it
+    ],
+)
+def test_fans_stand_at_their_times(times: list[Any] | None, told: str) -> None:
+    (one,) = numbers(known=False)["forecast"]["fans"]
+    fan = {**one, "component": "u"} | ({} if times is None else {"time": times})
+    shown = fan_figures.ahead("next", [fan]).svg
+    assert f"<!-- {told} -->" in shown or f">{told}<" in shown
+    assert ("step" in shown) == (told == "step")

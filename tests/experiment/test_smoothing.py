@@ -264,7 +264,8 @@ def test_rows_that_are_not_there_are_missing_ones(tmp_path: Path) -> None:
     assert [line["time"] for line in lines] == [line["time"] for line in want]
     assert [line["y"] for line in lines] == [line["y"] for line in want]
     assert notices == [
-        "5 rows that are not in cut.csv count as missing, so that 1 gap in time cuts no series"
+        "smoothing goes through 1 gap in time, which cuts series in training: 5 rows that are not "
+        "in cut.csv count as missing"
     ]
     with np.load(tmp_path / "cut" / "states.npz") as file:
         assert file["row"].tolist() == [*range(10), *[-1] * 5, *range(10, 21)]

@@ -50,7 +50,8 @@ def test_series_become_whole(unit: str, zone: str) -> None:
     assert np.isnan(found.table["y"][absent]).all()
     assert {note for note, gone in zip(found.table["note"], absent, strict=True) if gone} == {None}
     assert notices == [
-        "4 rows that are not in table count as missing, so that 4 gaps in time cut no series"
+        "smoothing goes through 4 gaps in time, which cut series in training: 4 rows that are not "
+        "in table count as missing"
     ]
 
 

@@ -70,10 +70,11 @@ def ahead(stem: str, fans: Sequence[Fan]) -> Figure:
 
 
 def _paint_fan(one: Fan, label: str, axes: Axes) -> None:
-    past, steps = _numbers(one["past"]), np.arange(1, len(one["median"]) + 1)
+    past = _numbers(one["past"])
+    before, steps = _places(one, len(past))
     # The fan begins at the last known value, if there is one.
     last = past[-1:] if len(past) and np.isfinite(past[-1]) else past[:0]
-    x = np.append(np.zeros(len(last)), steps)
+    x = np.append(before[-1:][: len(last)], steps)
     band = {
         name: np.append(last, _numbers(one[name]))
         for name in ("lo_90", "lo_50", "median", "hi_50", "hi_90")
@@ -83,16 +84,34 @@ def _paint_fan(one: Fan, label: str, axes: Axes) -> None:
     axes.plot(x, band["median"], color=MODEL, label="median")
     if len(one["naive"]):
         axes.plot(steps, _numbers(one["naive"]), color=MUTED, lw=1, ls=(0, (3, 2)), label="naive")
-    axes.plot(np.arange(1 - len(past), 1), past, color=DATA, lw=1.1, label="observed")
+    axes.plot(before, past, color=DATA, lw=1.1, label="observed")
     if len(one["y"]):
         y = np.append(last, _numbers(one["y"]))
         axes.plot(x, y, color=DATA, lw=1.1)
-    axes.axvline(0, color=MUTED, lw=0.8)
-    axes.set_xlabel("step")
+    if len(before):
+        axes.axvline(before[-1], color=MUTED, lw=0.8)
+    if steps.dtype.kind == "M":
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(formatter)
+    else:
+        axes.set_xlabel("time" if one.get("time") else "step")
     axes.set_ylabel(label)
     axes.legend(loc="upper left", ncols=3, columnspacing=0.9, fontsize=7.5)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.22 * (high - low))
+
+
+def _places(one: Fan, past: int) -> tuple[Any, Any]:
+    """Times of the past and of the steps; numbers of the steps where there are none."""
+    times = one.get("time", [])
+    if not times:
+        return np.arange(1 - past, 1), np.arange(1, len(one["median"]) + 1)
+    found = np.array(times, "datetime64[us]" if isinstance(times[0], str) else np.float64)
+    return found[:past], found[past:]
 
 
 def _paint_steps(numbers: Mapping[str, Any], key: str, label: str, axes: Axes) -> None:

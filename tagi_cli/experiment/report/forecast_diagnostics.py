@@ -22,7 +22,8 @@ _LEVELS = {"lo_90": 0.05, "lo_50": 0.25, "median": 0.5, "hi_50": 0.75, "hi_90": 
 def diagnose(law: Forecasts) -> list[Diagnostics]:
     """`diagnostics.diagnose`, with `forecast` besides: `metrics_by_step`, and `fans` of series.
 
-    A fan has `name` of the series, `past` and `y` (None where not known), `naive`, quantiles.
+    A fan has `name` of the series, `past` and `y` (None where not known), `naive`, quantiles, and
+    `time` of the past and of the steps, empty where that is not known.
     """
     drawn = diagnostics.diagnose(law.by_component)
     places = {name: k for k, name in enumerate(law.names[:OUTPUTS_DRAWN])}
@@ -71,8 +72,22 @@ def fan(law: Forecasts, k: int, i: int) -> dict[str, Any]:
         "past": [] if law.past is None else _list(law.past[i, :, k]),
         "y": [] if law.y is None else _list(law.y[i, k::C]),
         "naive": [] if law.naive is None else _list(law.naive[i, k::C]),
+        "time": _times(law, i),
         **quantiles,
     }
+
+
+def _times(law: Forecasts, i: int) -> list[str] | list[float]:
+    """Of a forecast's past and steps: dates in ISO 8601, or numbers; empty where rows have none."""
+    one = law.places.take(np.array([i]))
+    if one.time is None or one.clock is None or not one.clock.cuts:
+        return []
+    first = law.steps[0]
+    past = 0 if law.past is None else law.past.shape[1]
+    found = np.concatenate([one.times(k) for k in (*range(first - past, first), *law.steps)])
+    if found.dtype.kind == "M":
+        return [str(moment).removesuffix(".000000") for moment in found]
+    return [float(moment) for moment in found]
 
 
 def _list(values: Floats | NDArray[Any]) -> list[float | None]:

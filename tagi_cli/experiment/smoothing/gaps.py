@@ -77,9 +77,10 @@ def completed(encoder: Encoder, table: Table, notices: list[str]) -> Completed:
             columns[name] = _at(column, sources, absent, times[order[absent] - len(series)])
         else:
             columns[name] = _taken(column, sources, absent & (name != windowing.instance))
+    many = len(after) > 1
     notices.append(
-        f"{len(behind)} rows that are not in {table.source} count as missing, so that "
-        f"{len(after)} gap{'s' * (len(after) > 1)} in time cut{'s' * (len(after) == 1)} no series"
+        f"smoothing goes through {len(after)} gap{'s' * many} in time, which cut{'s' * (not many)} "
+        f"series in training: {len(behind)} rows that are not in {table.source} count as missing"
     )
     lines = None if table.lines is None else table.lines[sources]
     rows = np.where(absent, -1, sources)

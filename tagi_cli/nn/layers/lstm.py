@@ -244,4 +244,4 @@ class LSTM(Layer):
         assert self.output_shape is not None
         parts = [cost for each in self.recurrences for cost in each.costs()]
         count, flops = sum(part.parameters for part in parts), sum(part.flops for part in parts)
-        return [Cost(self.describe(), self.output_shape, count, flops)]
+        return [Cost(self.describe(), self.output_shape, count, flops, len(self.stack))]
