@@ -11,9 +11,10 @@ Compare the subspaces of two latent regressions by principal angles.
 
 usage: tagi angles <run folder> <run folder>
 
-As JSON, by p.<input group> and u.<output group>: angles in degrees, the smallest first, between
-what the latents of both runs see (p) or move (u), in the units of the data, of the first network
-of each. Groups go by their names; those of one name must have the same columns.
+As JSON, by p.<input group> and u.<output group>, of several subjects behind <subject>.: angles in
+degrees, the smallest first, between what the latents of both runs see (p) or move (u), in the units
+of the data, of the first network of each. Groups go by their names; those of one name must have the
+same columns.
 
 example:
   tagi angles outputs/latent-synthetic/2026-01-31_12-00-00-1f3a outputs/latent-synthetic/...-77b0

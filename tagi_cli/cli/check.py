@@ -91,11 +91,16 @@ class _Check:
 
     def _whole(self, settings: Settings) -> list[str]:
         from tagi_cli.experiment.inputs import check_inputs
+        from tagi_cli.experiment.latent import networks as latent
         from tagi_cli.experiment.members import make_backend
         from tagi_cli.experiment.summary import summarise
 
-        dataset, notices = self._load(settings.data, settings.task, settings.forecast)
+        dataset, found = self._load(
+            settings.data, settings.task, settings.forecast, latent.has_subjects(settings.arch)
+        )
+        notices = list(found)
         encoder, backend = dataset.encoder, make_backend(settings)
+        latent.trainer_in_force(settings, dataset, notices)
         network = summarise(settings, encoder, backend)
         check_inputs(settings, dataset, backend)
         parts = [f"{len(getattr(dataset, part))} {part}" for part in ("train", "valid", "test")]
@@ -107,14 +112,15 @@ class _Check:
         ]
 
     def _load(
-        self, options: DataOptions, task: Any, forecast: ForecastOptions
+        self, options: DataOptions, task: Any, forecast: ForecastOptions, subjects: bool = False
     ) -> tuple[Dataset, list[str]]:
         from tagi_cli.experiment.tasks import load
 
-        key = options, task, forecast
+        key = options, task, forecast, subjects
         if key not in self._read:
             notices: list[str] = []
-            self._read[key] = load(options, task, forecast, "float32", notices), notices
+            dataset = load(options, task, forecast, "float32", notices, instance_as_input=subjects)
+            self._read[key] = dataset, notices
         return self._read[key]
 
     def _data_faults(self, arguments: Sequence[str]) -> list[str]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tagi_cli.data import bundled
-from tagi_cli.data.components import choose
+from tagi_cli.data.components import Components, choose
 from tagi_cli.data.encoder import Encoder
+from tagi_cli.data.inputs import CategoryInput, no_value
 from tagi_cli.data.option_checks import faults_in_use, remarks
 from tagi_cli.data.options import DataOptions
 from tagi_cli.data.parts import Part
@@ -50,6 +53,7 @@ def load(
     season: int | None = None,
     variable_length: bool = False,
     classify: bool = False,
+    instance_as_input: bool = False,
 ) -> Dataset:
     """Read, split and scale the table that the options name.
 
@@ -61,6 +65,8 @@ def load(
         season: rows in a season of the forecast, which `in_chunk: auto` goes by.
         variable_length: whether examples are segments of series, with a target for each row.
         classify: whether the target is a label.
+        instance_as_input: whether the column that names the series is an input of every row, a
+            feature for each of them; none may be missing there.
 
     Raises:
         UserError: any mistake in the options or the file; see the modules of this package.
@@ -88,12 +94,23 @@ def load(
         windowed=windowed,
         predicts_later=windowed and options.predicts_later(horizon),
     )
+    if instance_as_input and options.instance is not None:
+        components = _with_instance(table, components, options.instance)
     if windowed:
         purpose = Purpose(horizon, season, variable_length)
         loaded = load_windows(table, components, options, purpose, dtype, notices)
     else:
         loaded = load_rows(table, components, options, dtype, notices)
     encoder = loaded.encoder
+    if instance_as_input:
+        # Whose row it is cannot be filled in by frequencies.
+        columns = [
+            replace(column, fill=None)
+            if isinstance(column, CategoryInput) and column.name == options.instance
+            else column
+            for column in encoder.columns
+        ]
+        encoder = replace(encoder, columns=tuple(columns))
     summary = {
         "name": name,
         "source": table.source,
@@ -106,6 +123,22 @@ def load(
         **loaded.summary,
     }
     return Dataset(*loaded.parts, encoder, name, sha256, summary)
+
+
+def _with_instance(table: Table, components: Components, instance: str) -> Components:
+    """The components with the column that names the series among the inputs, as categories.
+
+    Raises:
+        UserError: a row does not say of which series it is.
+    """
+    missing = np.flatnonzero(table.missing(instance))
+    if len(missing):
+        raise UserError(
+            f"{no_value(table, instance, missing)} Each row needs one, as data.instance tells of "
+            "which subject it is"
+        )
+    inputs = tuple(dict.fromkeys((*components.inputs, instance)))
+    return replace(components, inputs=inputs, categorical=components.categorical | {instance})
 
 
 def _with_usual_columns(table: Table, options: DataOptions, notices: list[str]) -> DataOptions:

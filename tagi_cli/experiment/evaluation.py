@@ -10,9 +10,13 @@ from tagi_cli import data
 from tagi_cli.errors import UserError, nearest
 from tagi_cli.experiment import laws, tasks
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.latent import scores as latent_scores
+from tagi_cli.experiment.latent.networks import has_subjects
+from tagi_cli.experiment.latent.projection import encoded
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.new_file import new_file
+from tagi_cli.training.interface import Values
 
 SPLITS = ("train", "valid", "test")
 
@@ -62,10 +66,10 @@ def evaluate(
     model = Model.load(run, checkpoint)
     notices: list[str] = []
     if data_path is None:
-        law = _predict_part(folder, model, split, notices)
+        law, x = _predict_part(folder, model, split, notices)
         name = split
     else:
-        law = _predict_file(model, data_path, notices)
+        law, x = _predict_file(model, data_path, notices)
         name = Path(data_path).name
     if not laws.is_observed(law):
         raise UserError(f"{name}: there is no observed target to compare with")
@@ -75,10 +79,15 @@ def evaluate(
         with folder.locked():
             laws.write_csv(path, law)
     count, found = len(law.places), laws.metrics(law)
+    if x is not None:
+        found |= latent_scores.by_subject(model.learners[0], x, law)
     return Evaluation(name, count, found, path if written else None, tuple(notices))
 
 
-def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str]) -> Law:
+def _predict_part(
+    folder: RunFolder, model: Model, split: str, notices: list[str]
+) -> tuple[Law, Values | None]:
+    """Predictions of a part, and its rows where they are of subjects."""
     dataset = tasks.load_data(model.settings, notices)
     folder.check_data(
         dataset.sha256,
@@ -91,10 +100,12 @@ def _predict_part(folder: RunFolder, model: Model, split: str, notices: list[str
     if split == "train" or (split == "valid" and model.settings.trainer.refit):
         notices.append(f"the {split} rows were learnt; only unseen rows show how good a model is")
     law = model.predict_part(part, continues=True)
-    return model.compared(law, part, tested=split == "test")
+    x = part.x if has_subjects(model.settings.arch) else None
+    return model.compared(law, part, tested=split == "test"), x
 
 
-def _predict_file(model: Model, path: str, notices: list[str]) -> Law:
+def _predict_file(model: Model, path: str, notices: list[str]) -> tuple[Law, Values | None]:
+    """The same of all rows of a file."""
     try:
         table = data.read_table(path, notices)
         law = model.predict_table(table, notices)
@@ -105,7 +116,8 @@ def _predict_file(model: Model, path: str, notices: list[str]) -> Law:
             f"data.path: {table.source} has no column {', '.join(model.outputs)} to compare with; "
             "`tagi predict` needs none"
         )
-    return law
+    x = encoded(model.encoder, table, [])[0] if has_subjects(model.settings.arch) else None
+    return law, x
 
 
 def predict(

@@ -17,9 +17,7 @@ from tagi_cli.experiment import tasks
 from tagi_cli.experiment.latent import networks as latent
 from tagi_cli.training import noise
 from tagi_cli.training.class_noise import class_noise
-from tagi_cli.training.latent_learner import LatentLearner
 from tagi_cli.training.learner import Learner
-from tagi_cli.training.restarts import Restarts
 from tagi_cli.training.sampling import check_tracking
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ class MakeMember:
         self._encoder = encoder
         self._backend = backend
 
-    def __call__(self, member: int, rng: np.random.Generator) -> Learner | LatentLearner | Restarts:
+    def __call__(self, member: int, rng: np.random.Generator) -> Learner | latent.Member:
         """A member with prior parameters drawn by `rng`.
 
         Raises:

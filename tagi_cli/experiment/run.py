@@ -20,6 +20,7 @@ from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.latent import findings as latent_findings
 from tagi_cli.experiment.latent import networks as latent
 from tagi_cli.experiment.latent import report as latent_report
+from tagi_cli.experiment.latent import scores as latent_scores
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
 from tagi_cli.experiment.places import Places
@@ -111,6 +112,7 @@ class _Run:
         settings = dataclasses.replace(
             settings,
             name=self.name,
+            trainer=latent.trainer_in_force(settings, self.dataset, self.notices),
             data=dataclasses.replace(tasks.data_in_force(settings), batch_size=self.batch_size),
         )
         check_alike(ranks, settings, self.dataset.sha256)
@@ -239,12 +241,12 @@ class _Run:
         result = trainer.fit()
         self._record_backend(folder)
         found = self._predictions(trainer, result)
+        scored = {split: self._metrics(trainer, found, split) for split in ("valid", "test")}
         summary = {
             "status": result.status,
             "epochs": result.epochs,
             "seconds": round(result.seconds, 3),
-            "valid": laws.metrics(found["valid"]) if "valid" in found else {},
-            "test": self._test_metrics(trainer, found),
+            **scored,
         }
         atomic.write_json(folder.summary, summary)
         self._summary = summary
@@ -263,22 +265,31 @@ class _Run:
                 "health": health.table(),
             }
             if latent.is_latent(self.settings.arch):
-                first = trainer.learners[0]
-                subspaces = latent_findings.findings(
-                    self.settings.arch, self.dataset.encoder, first
+                numbers["latent"] = latent_report.numbers(
+                    self.settings.arch,
+                    self.dataset.encoder,
+                    trainer.learners[0],
+                    scored[shown].get("subjects", {}),
                 )
-                numbers["latent"] = latent_report.numbers_of(subspaces)
             atomic.write_json(folder.figures / report.NUMBERS, numbers)
             if self.settings.viz.enabled:
                 report.write_report(folder)
         return summary
 
-    def _test_metrics(self, trainer: Trainer, found: dict[str, Law]) -> dict[str, Any]:
-        """Metrics of the test part, beside the truth where it is known."""
-        if "test" not in found:
+    def _metrics(self, trainer: Trainer, found: dict[str, Law], split: str) -> dict[str, Any]:
+        """Metrics of a part; of subjects each, and of the test beside the truth if it is known."""
+        if split not in found:
             return {}
-        truth = latent_findings.against_truth(self.settings, self.dataset.encoder, trainer.learners)
-        return laws.metrics(found["test"]) | truth
+        metrics = laws.metrics(found[split])
+        if not latent.is_latent(self.settings.arch):
+            return metrics
+        x = getattr(self.dataset, split).x
+        metrics |= latent_scores.by_subject(trainer.learners[0], x, found[split])
+        if split == "test":
+            metrics |= latent_findings.against_truth(
+                self.settings, self.dataset.encoder, trainer.learners
+            )
+        return metrics
 
     def _predictions(self, trainer: Trainer, result: FitResult) -> dict[str, Law]:
         """Predictions by part: of the validation part before the refit, else of the final state."""

@@ -15,6 +15,7 @@ from tagi_cli.experiment.members import MakeMember
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.nn.layer import Cost
 from tagi_cli.training.latent_learner import LatentLearner
+from tagi_cli.training.latent_subjects import Subjects
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.restarts import Restarts
 
@@ -79,7 +80,9 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
     learner = MakeMember(settings, encoder, backend)(0, np.random.default_rng(0))
     members, batch_size = settings.ensemble.size, settings.data.rows_per_update()
     if isinstance(learner, Restarts):
-        members, learner = members * settings.arch.restarts, learner.best
+        members, learner = members * len(learner.learners), learner.best
+    if isinstance(learner, Subjects):
+        members, learner = members * learner.networks, learner.network(0)
     costs, plan = tuple(learner.layer.costs()), step_plan(learner, batch_size)
     per_parameter = 4 * backend.dtype.itemsize
     return Summary(

@@ -78,13 +78,22 @@ def head_of(settings: Settings) -> str:
 
 def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
     """The data as task and network want them; see `data.load`."""
+    from tagi_cli.experiment.latent import networks as latent
+
     options = data_in_force(settings)
     if notices is not None and options != settings.data:
         notices.append(
             f"data.batch_sampling_mode: auto is {options.batch_sampling_mode}, as the network "
             "carries states from row to row"
         )
-    return load(options, settings.task, settings.forecast, settings.dtype, notices)
+    return load(
+        options,
+        settings.task,
+        settings.forecast,
+        settings.dtype,
+        notices,
+        instance_as_input=latent.has_subjects(settings.arch),
+    )
 
 
 def data_in_force(settings: Settings) -> DataOptions:
@@ -105,8 +114,10 @@ def load(
     forecast: ForecastOptions,
     dtype: str,
     notices: list[str] | None = None,
+    *,
+    instance_as_input: bool = False,
 ) -> Dataset:
-    """The same from what it depends on: options of some groups, and a precision."""
+    """The same from what it depends on: options of some groups, a precision, and the network."""
     from tagi_cli import data
 
     ahead = forecasts(task)
@@ -120,6 +131,7 @@ def load(
         season=forecast.season if ahead else None,
         classify=classifies(task),
         variable_length=isinstance(task, VLRegressionOptions),
+        instance_as_input=instance_as_input,
     )
     if ahead:
         check_feedback(dataset.encoder, forecast.horizon)

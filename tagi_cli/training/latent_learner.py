@@ -30,7 +30,7 @@ Host = np.ndarray[Any, Any]
 Kinds = Mapping[str, Shrinkage | None]
 
 SCORES = ("count", "nll_sum", "se_sum")
-_SHARE, _FLOORED, _PRIOR = "damping.share", "health.floored", "shrinkage."
+_SHARE, _FLOORED, _SEEN, _PRIOR = "damping.share", "health.floored", "seen", "shrinkage."
 
 
 class LatentLearner:
@@ -91,6 +91,9 @@ class LatentLearner:
                 self._shrink(role, kind)
         self._epoch = 0
         self._steps: Steps | None = None
+        # Which variables there was something to learn from: others are missing in all rows.
+        sizes = sum(layout.groups.d_in), self.outputs
+        self._seen: list[Host] = [np.ones(n, bool) for n in sizes]
 
     def _shrink(self, role: str, kind: Shrinkage, only: nn.Parameter | None = None) -> None:
         """Renew the prior of the tensors of a role, or of one, if they are learnt."""
@@ -118,9 +121,32 @@ class LatentLearner:
         """Of one row as the network sees it."""
         return self.model.core.network.input_shape
 
+    @property
+    def seen_inputs(self) -> list[Host]:
+        """Of each input group, which variables were ever other than 0, `(d_in,)`."""
+        return np.split(self._seen[0], np.cumsum(self.layout.groups.d_in)[:-1])
+
+    @property
+    def seen_outputs(self) -> list[Host]:
+        """Of each output group, which variables were observed, `(d_out,)`."""
+        return np.split(self._seen[1], np.cumsum(self.layout.groups.d_out)[:-1])
+
+    def take_shared_map(self, other: LatentLearner) -> None:
+        """Take over the shared part of another subject's map, as it is now."""
+        self.model.core.load_part(other.model.core.part("shared_m"))
+
+    def learn_shared_map(self, learns: bool) -> None:
+        """Let the shared part of the map learn from the next step on, or stay as it is."""
+        shared = {id(parameter) for parameter in self.model.core.parameters("shared_m")}
+        own = self.model.trainable_parameters()
+        self.model.choose([t for t in own if learns or id(t) not in shared])
+        if self._steps is not None:
+            self._steps.trace_anew()
+
     def bind(self, x: Values, y: Values, index: Indices | None = None) -> None:
         """See `tagi_cli.training.interface.Learner.bind`."""
         rows, targets = self.layout.rows(x), self.layout.targets(y)
+        self._seen = [np.any(rows != 0, axis=0), np.any(np.isfinite(targets), axis=0)]
         self._steps = Steps(
             self.layer,
             self.parameters,
@@ -217,6 +243,7 @@ class LatentLearner:
             **self.model.state_dict(),
             _SHARE: host(self._share),
             _FLOORED: host(self.parameters.floored),
+            _SEEN: np.concatenate(self._seen).astype(np.uint8),
         }
         for name, shrunk in self._shrunk.items():
             mean, precision = shrunk.state()
@@ -226,11 +253,12 @@ class LatentLearner:
 
     def load_state_dict(self, state: Mapping[str, Host]) -> None:
         """See `tagi_cli.training.interface.Learner.load_state_dict`."""
-        own = (_SHARE, _FLOORED)
+        own = (_SHARE, _FLOORED, _SEEN)
         known = {k: v for k, v in state.items() if k not in own and not k.startswith(_PRIOR)}
         self.model.load_state_dict(known)
         self.backend.write(self._share, state[_SHARE])
         self.backend.write(self.parameters.floored, state[_FLOORED])
+        self._seen = np.split(state[_SEEN].astype(bool), [sum(self.layout.groups.d_in)])
         for name, shrunk in self._shrunk.items():
             shrunk.restore(state[f"{_PRIOR}{name}.mean"], state[f"{_PRIOR}{name}.precision"])
 

@@ -142,6 +142,11 @@ ELSEWHERE |= dict.fromkeys(
     "tests/experiment/test_latent.py",
 )
 
+ELSEWHERE |= {
+    f"arch.latent_regression.subjects.{name}": "tests/experiment/test_latent_subjects.py"
+    for name in ("share", "mode", "passes", "release", "damage")
+}
+
 # What makes windows of series, and parts of dates, is tested where there are some.
 ELSEWHERE |= {
     f"data.{name}": "tests/data/test_every_window_option.py"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagi_cli import config
+from tagi_cli import config, nn
 from tagi_cli.arch.latent.options import LatentRegressionOptions
 from tagi_cli.arch.latent.subspaces import principal_angles
 from tagi_cli.data.bundled.latent import synthetic_truth
@@ -109,7 +109,7 @@ def test_the_preset_recovers_what_its_data_were_drawn_from(batch: int, tmp_path:
     angles = [principal_angles(a, b) for a, b in zip(found.spaces.values(), truth.p, strict=False)]
     assert max(a.max() for a in angles) <= test["max_angle_deg"] + 1e-9
     # Couplings with their standard deviations: most lie within three of them.
-    mean, sd = found.couplings["a", "y"]
+    (_, _, mean, sd) = found.couplings["a", "y"]
     assert np.mean(np.abs(mean - truth.c[0]) < 3 * sd * np.sqrt(6)) > 0.9
 
 
@@ -120,7 +120,7 @@ def test_findings_are_in_the_units_of_the_data(table: Path, tmp_path: Path) -> N
     model = Model.load(folder)
     found = latent_findings.findings(model.settings.arch, model.encoder, model.learners[0])
     assert found.inputs == {"a": ("a0", "a1", "a2", "a3"), "b": ("b0", "b1", "b2")}
-    coupling = found.couplings["a", "y"][0] * UNITS / 5
+    coupling = found.couplings["a", "y"].mean * UNITS / 5
     np.testing.assert_allclose(coupling, truth.c[0], atol=0.1)
     assert np.median(found.psi["y"] / (25 * truth.psi[0])) == pytest.approx(1, abs=0.15)
     for name, true in {
@@ -146,7 +146,7 @@ def test_a_run_predicts_is_scored_and_reports(table: Path, tmp_path: Path) -> No
     page = (folder / "report.html").read_text()
     for word in ("Latents", "Singular values", "Error variances", "Direct couplings"):
         assert word in page
-    assert (folder / "figures" / "latent_space_3.svg").is_file()
+    assert (folder / "figures" / "latent_3_space.svg").is_file()
 
 
 def test_targets_keep_their_order_whatever_the_groups(table: Path, tmp_path: Path) -> None:
@@ -228,6 +228,46 @@ def test_changing_an_option_changes_the_outcome(
     if f"{A}__latents" in changes:
         changes["arch__m"] = "linear"
     assert test_of(trained(table, tmp_path, **changes))["nll"] != plain
+
+
+def test_the_prior_of_relevances_makes_a_difference(table: Path, tmp_path: Path) -> None:
+    ard = {"kind": "ard"}
+    found = [
+        test_of(trained(table, tmp_path, arch__p_shrinkage=ard | more))["nll"]
+        for more in ({}, {"shape": 5.0}, {"rate": 5.0})
+    ]
+    assert len(set(found)) == 3
+
+
+def test_couplings_are_given_and_kept(table: Path, tmp_path: Path) -> None:
+    c = np.array([0.5, -1.0, 0.0, 2.0])
+    np.savetxt(tmp_path / "c.csv", c)
+    given = {"source": "given", "path": str(tmp_path / "c.csv")}
+    couplings = f"{Y}__couplings"
+
+    def moments(more: dict[str, Any]) -> nn.Moments:
+        folder = trained(table, tmp_path, arch__direct=[["a", "y"]], **{couplings: {"a": more}})
+        model = latent_findings.network_of(Model.load(folder).learners[0]).model
+        (found,) = model.moments("direct_mappings")
+        assert found is not None
+        return found
+
+    certain = moments(given)
+    np.testing.assert_allclose(certain.mu, c)
+    assert not certain.var.any()
+    learnt = moments(given | {"sd": 0.4})
+    assert (np.abs(learnt.mu - c) > 1e-3).all()
+    assert (learnt.var < 0.16).all()
+    kept = moments(given | {"sd": 0.4, "train": False})
+    np.testing.assert_allclose(kept.mu, c)
+    np.testing.assert_allclose(kept.var, 0.16)
+    drawn = moments({"train": False})
+    np.testing.assert_allclose(drawn.var, 0.25)
+    np.savetxt(tmp_path / "c.csv", c[:3])
+    with pytest.raises(UserError, match=r"outputs.y.couplings.a.path: .*3 lines of 1.*4 lines"):
+        moments(given)
+    with pytest.raises(UserError, match=r"outputs.y.couplings.b: \[b, y\] is no pair.*Allowed: a"):
+        trained(table, tmp_path, arch__direct=[["a", "y"]], **{couplings: {"b": {}}})
 
 
 def test_direct_spread_and_l1_convention_make_a_difference(table: Path, tmp_path: Path) -> None:

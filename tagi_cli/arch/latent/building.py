@@ -8,7 +8,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.arch.latent.layout import Layout
-from tagi_cli.arch.latent.maps import maps
+from tagi_cli.arch.latent.maps import chain_of
 from tagi_cli.arch.latent.model import LatentRegModel
 from tagi_cli.arch.latent.options import LatentRegressionOptions, ParameterOptions
 from tagi_cli.arch.registry import registry
@@ -47,7 +47,8 @@ def build(
         for role in ("scales", "offsets")
     }
     try:
-        m = maps.of(options.m).build(options.m, groups.d_proj, groups.d_trans)
+        shares = options.subjects.share is not None
+        m = chain_of(options.m, groups.d_proj, groups.d_trans, shared=shares)
     except ValueError as error:
         raise UserError(f"arch.m: {error}") from None
     try:
@@ -85,6 +86,12 @@ def build(
                 _place(model, role, h, getattr(output, role), sizes, where)
         if not learn_psi:
             model.psi_trainable[h] = False
+    names_in, names_out = list(inputs), list(outputs)
+    for i, (g, h) in enumerate(groups.direct_pairs):
+        given = outputs[names_out[h]].couplings.get(names_in[g])
+        if given is not None:
+            where = f"arch.outputs.{names_out[h]}.couplings.{names_in[g]}"
+            _place(model, "direct_mappings", i, given, (groups.d_out[h],), where)
     model.choose(model.trainable_parameters())
     return model
 

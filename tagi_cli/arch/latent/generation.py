@@ -9,7 +9,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.arch.latent.core import Core
-from tagi_cli.arch.latent.recursion import Pair, Units, recurse
+from tagi_cli.arch.latent.recursion import Fed, Pair, recurse
 
 Host = np.ndarray[Any, Any]
 
@@ -22,7 +22,7 @@ def generate(
     pairs: Sequence[Pair],
     mode: str,
     rng: np.random.Generator,
-    units: Units | None = None,
+    fed: Fed | None = None,
 ) -> Host:
     """Draw outputs, `(n, K)`.
 
@@ -32,7 +32,7 @@ def generate(
         pairs: (output group, input group) that it is taken from and put into.
         mode: `posterior`, `plugin` or `marginal`; parameters are drawn once.
         rng: draws.
-        units: how outputs become inputs; None takes them as they are.
+        fed: how outputs become inputs; None takes them as they are.
 
     Raises:
         ValueError: unknown mode.
@@ -54,7 +54,7 @@ def generate(
             mu, var = core.outputs(row[None])
             return nn.Moments(mu[0] + np.sqrt(var[0] + noise) * draws[t], np.zeros(noise.size))
 
-        return recurse(x, pairs, core.groups, step, units).mu
+        return recurse(x, pairs, core.groups, step, fed).mu
 
 
 def propagate(core: Core, x: Sequence[Host], pairs: Sequence[Pair]) -> nn.Moments:

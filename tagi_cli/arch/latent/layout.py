@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tagi_cli.arch.latent.options import LatentRegressionOptions
 from tagi_cli.arch.latent.structure import Groups
-from tagi_cli.errors import UserErrors, listing, nearest
+from tagi_cli.errors import UserError, UserErrors, listing, nearest
 
 Host = np.ndarray[Any, Any]
 Index = NDArray[np.int64]
@@ -29,6 +29,8 @@ class Layout:
         outputs: for each output group the columns among the targets, `(d_out,)`.
         features: number of features of a row.
         steps: rows of a window.
+        subjects: names of the subjects that rows are of; empty where all are of one.
+        marks: the feature of each subject, which is 1 in its rows and else 0.
     """
 
     groups: Groups
@@ -37,6 +39,8 @@ class Layout:
     outputs: tuple[Index, ...]
     features: int
     steps: int
+    subjects: tuple[str, ...] = ()
+    marks: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -45,6 +49,7 @@ class Layout:
         features: Sequence[str],
         outputs: Sequence[str],
         window: tuple[int, int] = (0, 0),
+        subject: str | None = None,
     ) -> Layout:
         """The layout for data.
 
@@ -53,13 +58,18 @@ class Layout:
             features: names of the features of a row; categories of column c are `c=...`.
             outputs: names of the targets.
             window: first and last row of a window, counted from the row predicted.
+            subject: the column that names the subject of a row; None where all are of one.
 
         Raises:
             UserErrors: a pattern that no column matches, a lag beyond the window, a target in no
                 group or in two, or groups of different sizes that are coupled directly.
         """
         faults: list[str] = []
-        columns = [name.partition("=")[0] for name in features]
+        prefix = f"{subject}="
+        marks = [i for i, name in enumerate(features) if subject and name.startswith(prefix)]
+        columns = [
+            None if i in marks else name.partition("=")[0] for i, name in enumerate(features)
+        ]
         found_in = [
             _matching(f"arch.inputs.{name}.columns", group.columns, columns, "input", faults)
             for name, group in options.inputs.items()
@@ -100,7 +110,34 @@ class Layout:
             row * len(features) + index for row, index in zip(rows, found_in, strict=True)
         )
         lags = tuple(group.lag for group in options.inputs.values())
-        return cls(groups, placed, lags, tuple(found_out), len(features), last - first + 1)
+        return cls(
+            groups,
+            placed,
+            lags,
+            tuple(found_out),
+            len(features),
+            last - first + 1,
+            tuple(features[i].removeprefix(prefix) for i in marks),
+            tuple(marks),
+        )
+
+    def subject_of(self, x: Any) -> Index:
+        """Number of the subject of each row or window, `(n,)`; 0 where all are of one.
+
+        Raises:
+            UserError: a row is of no subject, or of several.
+        """
+        if not self.subjects:
+            return np.zeros(len(x), np.int64)
+        # Padding shows no subject, and at least one row of a window is none.
+        rows = np.asarray(x).reshape(len(x), self.steps, self.features)
+        shown = (rows[:, :, self.marks] > 0).any(axis=1)
+        if (shown.sum(axis=1) != 1).any():
+            raise UserError(
+                "data.instance: a row is of no subject, or of several. Allowed: one of "
+                f"{listing(self.subjects)}"
+            )
+        return np.asarray(shown.argmax(axis=1), np.int64)
 
     def rows(self, x: Any) -> Host:
         """Variables of all input groups side by side, `(n, I)`, of rows or windows `x`."""
@@ -118,12 +155,20 @@ class Layout:
 
 
 def _matching(
-    where: str, patterns: Sequence[str], names: Sequence[str], what: str, faults: list[str]
+    where: str,
+    patterns: Sequence[str],
+    columns: Sequence[str | None],
+    what: str,
+    faults: list[str],
 ) -> Index:
+    """Places of the columns that patterns name; None is a column that no pattern takes."""
     found: dict[int, None] = {}
+    names = [name for name in columns if name is not None]
     for pattern in patterns:
-        hits = [i for i, name in enumerate(names) if name == pattern]
-        hits = hits or [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
+        hits = [i for i, name in enumerate(columns) if name == pattern]
+        hits = hits or [
+            i for i, name in enumerate(columns) if name is not None and fnmatchcase(name, pattern)
+        ]
         if not hits:
             faults.append(
                 f"{where}: no {what} '{pattern}'.{nearest(pattern, names)} Columns: "

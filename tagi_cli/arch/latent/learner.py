@@ -92,6 +92,10 @@ class Learner:
             self._steps[rows] = self._backend.bind(self._calls(rows))
         self._steps[rows].run(times)
 
+    def trace_anew(self) -> None:
+        """Make steps for what is trainable now, from the next one on."""
+        self._steps.clear()
+
     def start_scores(self) -> None:
         """Set the running scores to zero."""
         self._scores.fill(0)

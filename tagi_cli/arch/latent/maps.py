@@ -84,6 +84,43 @@ class PerGroupOptions:
     )
 
 
+@dataclass(frozen=True)
+class PartsOptions:
+    """A map in two parts: one of each subject's own, and then one that subjects may share."""
+
+    specific: Any = option(doc="First part, from as many latents to as many.", kinds=maps)
+    shared: Any = option(doc="Second part, to the transformed latents.", kinds=maps)
+
+    def faults(self) -> list[str]:
+        """Parts have no parts."""
+        return [
+            f".{name}.kind: found 'parts' within parts. Allowed: another kind"
+            for name in ("specific", "shared")
+            if isinstance(getattr(self, name), PartsOptions)
+        ]
+
+
+def chain_of(
+    options: Any, d_proj: Sizes, d_trans: Sizes, *, shared: bool = False
+) -> list[tuple[str, nn.Layer]]:
+    """The chain of named layers that a map is made of: `m`, or `specific_m` and `shared_m`.
+
+    Args:
+        options: of the map.
+        d_proj: latents of each input group.
+        d_trans: latents of each output group.
+        shared: whether a map of one part is shared.
+
+    Raises:
+        ValueError: sizes do not go together.
+    """
+    if isinstance(options, PartsOptions):
+        specific = maps.of(options.specific).build(options.specific, d_proj, d_proj)
+        rest = maps.of(options.shared).build(options.shared, d_proj, d_trans)
+        return [("specific_m", specific), ("shared_m", rest)]
+    return [("shared_m" if shared else "m", maps.of(options).build(options, d_proj, d_trans))]
+
+
 def _identity(options: IdentityOptions, d_proj: Sizes, d_trans: Sizes) -> nn.Layer:
     return group_maps.identity()
 
@@ -119,6 +156,10 @@ def _layers(options: LayersOptions, d_proj: Sizes, d_trans: Sizes) -> nn.Layer:
     return nn.build_sequential(nn.SequentialOptions(options.layers))
 
 
+def _parts(options: PartsOptions, d_proj: Sizes, d_trans: Sizes) -> nn.Layer:
+    return nn.Sequential(*(layer for _, layer in chain_of(options, d_proj, d_trans)))
+
+
 def _per_group(options: PerGroupOptions, d_proj: Sizes, d_trans: Sizes) -> nn.Layer:
     made = [nn.build_sequential(nn.SequentialOptions((item,))) for item in options.layers]
     return group_maps.per_group(d_proj, made)
@@ -132,3 +173,4 @@ maps.register("select", SelectOptions, _select)
 maps.register("dense", DenseOptions, _dense)
 maps.register("layers", LayersOptions, _layers)
 maps.register("per_group", PerGroupOptions, _per_group)
+maps.register("parts", PartsOptions, _parts)

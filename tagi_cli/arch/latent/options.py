@@ -10,13 +10,17 @@ from tagi_cli.arch.latent.learner import DAMPING
 from tagi_cli.arch.latent.maps import LinearOptions, maps
 from tagi_cli.arch.latent.request import CONVENTIONS, INITS
 from tagi_cli.arch.latent.shrinkage import ARD, ROWS, Lasso, Shrinkage
+from tagi_cli.arch.latent.subjects import MODES
 from tagi_cli.errors import listing, nearest
-from tagi_cli.options import Registry, option
+from tagi_cli.options import Limits, Registry, option
 
 shrinkages = Registry("shrinkage")
 """Kinds of priors that are renewed after each epoch; `kind.build(options)` gives a `Shrinkage`."""
 
 SOURCES = ("learn", "given", "none")
+
+SHARED_MAP = "m.shared"
+SHARES = (SHARED_MAP, "nothing")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class ARDOptions:
     """A precision for each variable or each latent, learnt too."""
 
     by: str = option("row", "row: one per variable; column: one per latent.", choices=ROWS)
+    shape: float = option(1e-3, "Shape of the Gamma prior of precisions.", minimum=0)
+    rate: float = option(1e-3, "Rate of the Gamma prior; larger allows larger precisions.", above=0)
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class LassoOptions:
 
 
 def _ard(options: ARDOptions) -> Shrinkage:
-    return ARD(options.by)
+    return ARD(options.by, options.shape, options.rate)
 
 
 def _lasso(options: LassoOptions) -> Shrinkage:
@@ -118,6 +124,15 @@ class OutputGroupOptions:
     scales: OptionalParameterOptions = field(default_factory=OptionalParameterOptions)
     offsets: OptionalParameterOptions = field(default_factory=OptionalParameterOptions)
     psi: ParameterOptions = field(default_factory=ParameterOptions)
+    couplings: dict[str, ParameterOptions] = field(
+        default_factory=dict,
+        metadata={
+            "limits": Limits(
+                "By input group, where direct couplings begin, and whether they are learnt; the "
+                "pair must be in `arch.direct`. Others are learnt."
+            )
+        },
+    )
 
     def faults(self) -> list[str]:
         """A group holds something."""
@@ -126,6 +141,62 @@ class OutputGroupOptions:
 
 def _group_faults(columns: tuple[str, ...]) -> list[str]:
     return [] if columns else [".columns: the list is empty; name at least one column"]
+
+
+@dataclass(frozen=True)
+class SubjectsOptions:
+    """Models of several subjects, which `data.instance` names, in one network."""
+
+    share: str | None = option(
+        None,
+        "null: all rows are of one subject. Else each has its own modes, scales, offsets, "
+        "couplings, error variances and, where `arch.m` is of kind parts, `arch.m.specific`. "
+        "m.shared: they have `arch.m.shared` in common, or all of `arch.m` of another kind; "
+        "nothing: each has all for itself.",
+        choices=SHARES,
+    )
+    mode: str = option(
+        "interleave",
+        "interleave: batches of all subjects in random order. align-chain: subject by subject, in "
+        "order of their rows; a later one is first aligned with the map as it is. chain: the "
+        "same without alignment, which damages earlier subjects.",
+        choices=MODES,
+    )
+    passes: int = option(
+        10, "Epochs of each subject in a chain, which `trainer.max_epochs` must allow.", minimum=1
+    )
+    release: int = option(
+        1, "Epochs after each alignment in which the shared map learns, too.", minimum=0
+    )
+    damage: bool = option(False, "Whether earlier subjects may get worse, as `mode: chain` asks.")
+
+    def faults(self) -> list[str]:
+        """Chains have a map to hand on, and harm is allowed before it is done."""
+        found = []
+        if self.share != SHARED_MAP and self.mode != "interleave":
+            found.append(
+                f".mode: '{self.mode}' hands a shared map from subject to subject, but share is "
+                f"{self.share or 'null'}. Allowed: interleave, or share: {SHARED_MAP}"
+            )
+        elif self.mode == "chain" and not self.damage:
+            found.append(
+                ".mode: 'chain' makes predictions for earlier subjects worse. Allowed: interleave, "
+                "align-chain, or chain with damage: true"
+            )
+        return found
+
+    def remarks(self) -> list[str]:
+        """Options that were set and have no effect beside the others, one message each."""
+        modes = {
+            "passes": ("align-chain", "chain"),
+            "release": ("align-chain",),
+            "damage": ("chain",),
+        }
+        return [
+            f"arch.subjects.{name} has no effect beside arch.subjects.mode={self.mode}"
+            for name, used in modes.items()
+            if self.mode not in used and getattr(self, name) != getattr(SubjectsOptions, name)
+        ]
 
 
 @dataclass(frozen=True)
@@ -180,6 +251,7 @@ class LatentRegressionOptions:
         "overshooting. auto: while steps might overshoot.",
         choices=DAMPING,
     )
+    subjects: SubjectsOptions = field(default_factory=SubjectsOptions)
     p_shrinkage: Any | None = option(
         None, "Prior of p that is renewed after each epoch. null: none.", kinds=shrinkages
     )
@@ -213,6 +285,14 @@ class LatentRegressionOptions:
                     )
             if (g, h) in self.direct[:i]:
                 found.append(f".direct.{i}: [{g}, {h}] stands there already. Allowed: once")
+        for h, group in self.outputs.items():
+            for g in group.couplings:
+                if (g, h) not in self.direct:
+                    coupled = [a for a, b in self.direct if b == h]
+                    found.append(
+                        f".outputs.{h}.couplings.{g}: [{g}, {h}] is no pair of arch.direct. "
+                        f"Allowed: {listing(coupled) if coupled else 'none'}"
+                    )
         for role in ("p", "u"):
             if getattr(self, f"{role}_shrinkage") and getattr(self, f"l1_{role}_lambda"):
                 found.append(

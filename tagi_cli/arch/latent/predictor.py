@@ -180,15 +180,26 @@ class Predictor:
 
     def p_project(self, x: Sequence[Any], p: Values = None) -> list[Host]:
         """Projected latents of each input group, `(n, d_proj)`; `p` as in `cond_forward`."""
-        return [latents.mu for latents in self.project(x, p)]
+        return [latents.mu for latents in self.project(x, p, apply_specific_m=False)]
 
-    def project(self, x: Sequence[Any], p: Values = None) -> list[nn.Moments]:
-        """Mean and variance of the projected latents of each input group, `(n, d_proj)`."""
-        return self._project(x, p, "projected", self.core.groups.d_proj)
-
-    def _project(
-        self, x: Sequence[Any], p: Values, node: str, sizes: Sequence[int]
+    def project(
+        self, x: Sequence[Any], p: Values = None, apply_specific_m: bool = True
     ) -> list[nn.Moments]:
+        """Mean and variance of the projected latents of each input group, `(n, d_proj)`.
+
+        Args:
+            x: inputs of each group, `(n, d_in)`.
+            p: as in `cond_forward`.
+            apply_specific_m: whether to give them behind the specific part of the map, where the
+                model has one.
+
+        Returns:
+            Latents by input group; one array of all where the specific part changes their number.
+        """
+        node, sizes = "projected", self.core.groups.d_proj
+        if apply_specific_m and "specific_m" in dict(self.core.maps):
+            node, units = "specific_m", nn.flat_size(self.core.node_shape("specific_m"))
+            sizes = sizes if sum(sizes) == units else (units,)
         rows = request.joined("x", x, self.d_in)
         request.known("x", rows, self.d_in)
         self.refresh()

@@ -14,7 +14,7 @@ Host = np.ndarray[Any, Any]
 Pair = tuple[int, int]
 
 
-class Units(NamedTuple):
+class Fed(NamedTuple):
     """An output y that is fed back becomes the input `factor y + shift`, `(I,)` each."""
 
     factor: Host
@@ -64,7 +64,7 @@ def recurse(
     pairs: Sequence[Pair],
     groups: Groups,
     step: Callable[[Host, Host | None, int], nn.Moments],
-    units: Units | None = None,
+    scaled: Fed | None = None,
 ) -> nn.Moments:
     """Run the model step by step.
 
@@ -74,7 +74,7 @@ def recurse(
         groups: sizes.
         step: from a row of all inputs, its variances (None where all are certain) and the number
             of the step to the outputs, `(K,)` each, that are fed back with their variances.
-        units: how outputs become inputs; None takes them as they are.
+        scaled: how outputs become inputs; None takes them as they are.
 
     Returns:
         All outputs, `(steps, K)`.
@@ -92,12 +92,12 @@ def recurse(
         row_mu, row_var = row.copy(), None
         if fed.any():
             row_mu[fed] = mu[t - 1, source[fed]]
-            if units is not None:
-                row_mu[fed] = row_mu[fed] * units.factor[fed] + units.shift[fed]
+            if scaled is not None:
+                row_mu[fed] = row_mu[fed] * scaled.factor[fed] + scaled.shift[fed]
             if var[t - 1].any():
                 row_var = np.zeros(len(row))
                 row_var[fed] = var[t - 1, source[fed]]
-                if units is not None:
-                    row_var[fed] *= units.factor[fed] ** 2
+                if scaled is not None:
+                    row_var[fed] *= scaled.factor[fed] ** 2
         mu[t], var[t] = step(row_mu, row_var, t)
     return nn.Moments(mu, var)

@@ -167,13 +167,3 @@ class SharedMLatentRegModel(LatentRegModel):
             Latents by input group; one array of all where `specific_m` changes their number.
         """
         return [latents.mu for latents in self.project(x, p, apply_specific_m)]
-
-    def project(
-        self, x: Sequence[Any], p: Values = None, apply_specific_m: bool = True
-    ) -> list[nn.Moments]:
-        """Mean and variance of what `p_project` gives."""
-        if not (apply_specific_m and self.specific_m is not None):
-            return super().project(x, p)
-        sizes = self.core.groups.d_proj
-        units = nn.flat_size(self.core.node_shape("specific_m"))
-        return self._project(x, p, "specific_m", sizes if sum(sizes) == units else (units,))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.arch.latent.layout import Layout
 from tagi_cli.arch.latent.model import LatentRegModel
 from tagi_cli.arch.latent.options import LatentRegressionOptions
 from tagi_cli.arch.latent.subspaces import principal_angles
 from tagi_cli.data import Encoder
 from tagi_cli.data.bundled.latent import synthetic_truth
-from tagi_cli.data.inputs import NumberInput
 from tagi_cli.experiment.latent import networks as latent
+from tagi_cli.experiment.latent.units import Units
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.latent_truth import Truth
 from tagi_cli.training.latent_learner import LatentLearner
+from tagi_cli.training.latent_subjects import Subjects
 from tagi_cli.training.restarts import Restarts
 
 Host = np.ndarray[Any, Any]
@@ -27,17 +27,26 @@ Host = np.ndarray[Any, Any]
 _STEP = 0.25
 
 
+class Coupling(NamedTuple):
+    """Direct couplings of n variables: from which, to which, and their posterior, `(n,)` each."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    mean: Host
+    sd: Host
+
+
 @dataclass(frozen=True)
 class Findings:
     """Of one network.
 
     Attributes:
-        inputs: names of the variables of each input group.
-        outputs: names of the variables of each output group.
+        inputs: names of the variables of each input group, of those that it has learnt from.
+        outputs: names of the variables of each output group, likewise.
         spaces: by `p.<group>` and `u.<group>` a matrix (variables, latents) whose columns span the
             subspace that the latents see, or move.
         psi: by output group the error variances `(d_out,)`.
-        couplings: by (input group, output group) means and standard deviations of direct couplings.
+        couplings: by (input group, output group) the direct couplings.
         singular: by (input group, output group) the singular values, at the mean of the inputs, of
             the way through the latents, in standard deviations of inputs and outputs.
     """
@@ -46,72 +55,91 @@ class Findings:
     outputs: Mapping[str, tuple[str, ...]]
     spaces: Mapping[str, Host]
     psi: Mapping[str, Host]
-    couplings: Mapping[tuple[str, str], tuple[Host, Host]]
+    couplings: Mapping[tuple[str, str], Coupling]
     singular: Mapping[tuple[str, str], Host]
 
 
-def network_of(learner: object) -> LatentLearner:
-    """The network of a member; of restarts the best one."""
+def subjects_of(learner: object) -> tuple[str, ...]:
+    """Names of the subjects of a member; a nameless one where all rows are of one."""
     best = learner.best if isinstance(learner, Restarts) else learner
+    return best.layout.subjects if isinstance(best, Subjects) else ("",)
+
+
+def network_of(learner: object, subject: int = 0) -> LatentLearner:
+    """The network of a member, of the subject of that number; of restarts the best one."""
+    best = learner.best if isinstance(learner, Restarts) else learner
+    if isinstance(best, Subjects):
+        return best.network(subject)
     assert isinstance(best, LatentLearner)
     return best
 
 
-def findings(options: LatentRegressionOptions, encoder: Encoder, learner: object) -> Findings:
-    """What a member of the ensemble has found."""
-    member = network_of(learner)
+def findings(
+    options: LatentRegressionOptions, encoder: Encoder, learner: object, subject: int = 0
+) -> Findings:
+    """What a member of the ensemble has found, of the subject of that number."""
+    member = network_of(learner, subject)
     model, layout = member.model, member.layout
-    x_scales, y_scales = scales(encoder, layout)
-    columns = [i % layout.features for i in layout.inputs]
+    units = Units.of(encoder, subjects_of(learner)[subject])
+    names_in, names_out = list(options.inputs), list(options.outputs)
+    own = {
+        name: _Group(encoder.features, index % layout.features, seen, units.scale_x)
+        for name, index, seen in zip(names_in, layout.inputs, member.seen_inputs, strict=True)
+    }
+    other = {
+        name: _Group(encoder.outputs, index, seen, units.scale_y)
+        for name, index, seen in zip(names_out, layout.outputs, member.seen_outputs, strict=True)
+    }
     spaces: dict[str, Host] = {}
     found = model.subspaces()
-    for g, name in enumerate(options.inputs):
-        spaces[f"p.{name}"] = found[f"p{g}"] / x_scales[g][:, None]
-    for h, (name, group) in enumerate(options.outputs.items()):
+    for g, (name, group) in enumerate(own.items()):
+        spaces[f"p.{name}"] = (found[f"p{g}"] / group.scale[:, None])[group.seen]
+    for h, (name, group) in enumerate(other.items()):
         # Behind layers of its own, u is in no units of the outputs.
-        unit = np.ones_like(y_scales[h]) if group.s else y_scales[h]
-        spaces[f"u.{name}"] = found[f"u{h}"] * unit[:, None]
-    names_in, names_out = list(options.inputs), list(options.outputs)
+        unit = np.ones_like(group.scale) if options.outputs[name].s else group.scale
+        spaces[f"u.{name}"] = (found[f"u{h}"] * unit[:, None])[group.seen]
     psi = {
-        name: moments.mu * y_scales[h] ** 2
-        for h, (name, moments) in enumerate(zip(names_out, model.moments("psi"), strict=True))
+        name: (moments.mu * other[name].scale ** 2)[other[name].seen]
+        for name, moments in zip(names_out, model.moments("psi"), strict=True)
         if moments is not None
     }
     couplings = {}
     for (g, h), moments in zip(model.direct_pairs, model.moments("direct_mappings"), strict=True):
         assert moments is not None
-        factor = y_scales[h] / x_scales[g]
-        couplings[names_in[g], names_out[h]] = moments.mu * factor, np.sqrt(moments.var) * factor
+        a, b = own[names_in[g]], other[names_out[h]]
+        both, factor = a.seen & b.seen, b.scale / a.scale
+        couplings[names_in[g], names_out[h]] = Coupling(
+            tuple(name for name, known in zip(a.all_names, both, strict=True) if known),
+            tuple(name for name, known in zip(b.all_names, both, strict=True) if known),
+            (moments.mu * factor)[both],
+            (np.sqrt(moments.var) * factor)[both],
+        )
     return Findings(
-        {
-            name: tuple(encoder.features[i] for i in index)
-            for name, index in zip(names_in, columns, strict=True)
-        },
-        {
-            name: tuple(encoder.outputs[i] for i in index)
-            for name, index in zip(names_out, layout.outputs, strict=True)
-        },
-        spaces,
+        {name: group.names for name, group in own.items()},
+        {name: group.names for name, group in other.items()},
+        {name: space for name, space in spaces.items() if len(space)},
         psi,
         couplings,
-        _singular(model, names_in, names_out),
+        _singular(model, own, other),
     )
 
 
-def scales(encoder: Encoder, layout: Layout) -> tuple[list[Host], list[Host]]:
-    """Units of the data per scaled unit, for each input group and each output group."""
-    features = np.concatenate(
-        [
-            np.full(len(c.features), c.scale if isinstance(c, NumberInput) else 1.0)
-            for c in encoder.columns
-        ]
-    )
-    x = [features[index % layout.features] for index in layout.inputs]
-    return x, [encoder.scale_y[index] for index in layout.outputs]
+class _Group:
+    """The variables of a group: their names and scales, and which of them were learnt from."""
+
+    def __init__(self, names: Sequence[str], index: Host, seen: Host, scales: Host) -> None:
+        self.all_names = tuple(names[i] for i in index)
+        self.seen = seen
+        self.scale = scales[index]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of those that were learnt from."""
+        return tuple(name for name, known in zip(self.all_names, self.seen, strict=True) if known)
 
 
 def _singular(
-    model: LatentRegModel, inputs: Sequence[str], outputs: Sequence[str]
+    model: LatentRegModel, inputs: Mapping[str, _Group], outputs: Mapping[str, _Group]
 ) -> dict[tuple[str, str], Host]:
     """Singular values of the slope of outputs over inputs, less direct couplings."""
     groups = model.core.groups
@@ -121,8 +149,8 @@ def _singular(
     ends_in, ends_out = np.cumsum(groups.d_in), np.cumsum(groups.d_out)
     direct = dict(zip(groups.direct_pairs, model.moments("direct_mappings"), strict=True))
     found = {}
-    for g, name in enumerate(inputs):
-        for h, other in enumerate(outputs):
+    for g, (name, own) in enumerate(inputs.items()):
+        for h, (target, other) in enumerate(outputs.items()):
             block = slope[
                 ends_in[g] - groups.d_in[g] : ends_in[g],
                 ends_out[h] - groups.d_out[h] : ends_out[h],
@@ -130,8 +158,9 @@ def _singular(
             coupling = direct.get((g, h))
             if coupling is not None:
                 block = block - np.diag(coupling.mu)
+            block = block[own.seen][:, other.seen]
             count = min(groups.d_proj[g], groups.d_trans[h], *block.shape)
-            found[name, other] = np.linalg.svd(block, compute_uv=False)[:count]
+            found[name, target] = np.linalg.svd(block, compute_uv=False)[:count]
     return found
 
 

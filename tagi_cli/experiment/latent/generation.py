@@ -11,12 +11,14 @@ import numpy as np
 from tagi_cli import atomic, data
 from tagi_cli.arch.latent.generation import generate as draw
 from tagi_cli.arch.latent.layout import Layout
-from tagi_cli.arch.latent.recursion import Units
+from tagi_cli.arch.latent.recursion import Fed
 from tagi_cli.data import Encoder, Table
 from tagi_cli.data.inputs import NumberInput
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
 from tagi_cli.experiment.latent.findings import network_of
+from tagi_cli.experiment.latent.networks import has_subjects
 from tagi_cli.experiment.latent.projection import latent_model
+from tagi_cli.experiment.latent.units import Units, scalers_of
 from tagi_cli.experiment.new_file import new_file
 from tagi_cli.experiment.places import cell
 
@@ -63,28 +65,34 @@ def generate(
     path = new_file(output, overwrite=overwrite)
     model = latent_model(run, checkpoint)
     encoder, options = model.encoder, model.settings.arch
-    if model.settings.data.instance is not None:
-        raise UserError("generate goes on in one series. Allowed: a run without data.instance")
+    if model.settings.data.instance is not None and not has_subjects(options):
+        raise UserError(
+            f"run: {run} has one network for the series in column "
+            f"'{model.settings.data.instance}', and generate goes on in one. Allowed: a run "
+            "without data.instance, or with arch.subjects.share"
+        )
     layout = network_of(model.learners[0]).layout
     pairs = _pairs(r_map, list(options.inputs), list(options.outputs), layout)
     try:
         table = data.read_table(input, notices)
         encoder.check_columns(table)
-        x = _by_group(_encoded(encoder, table), layout)
+        subject, features = _encoded(encoder, table, layout)
+        x = _by_group(features, layout)
     except UserError as error:
         raise UserError(f"input: {error}") from None
     first = max(layout.lags)
     _check(x, pairs, list(options.inputs), encoder, layout, first)
-    units = _units(encoder, layout, pairs)
+    units = Units.of(encoder, layout.subjects[subject] if layout.subjects else "")
+    fed = _fed(units, layout, pairs)
     generators = np.random.default_rng(seed).spawn(samples)
     with atomic.replacing(path.resolve()) as file:
         file.write(b"sample,row,component,y\n")
         names = [cell(name) for name in encoder.outputs]
         for sample, rng in enumerate(generators):
-            member = network_of(model.learners[sample % len(model.learners)])
+            member = network_of(model.learners[sample % len(model.learners)], subject)
             core = member.model.core
-            y = layout.in_order(draw(core, x, pairs, "posterior", rng, units))
-            y = y * encoder.scale_y + encoder.center_y
+            y = layout.in_order(draw(core, x, pairs, "posterior", rng, fed))
+            y = y * units.scale_y + units.center_y
             lines = [
                 f"{sample},{first + t},{name},{value:.9g}\n"
                 for t, row in enumerate(y.tolist())
@@ -126,15 +134,30 @@ def _pairs(
     return found
 
 
-def _encoded(encoder: Encoder, table: Table) -> Host:
-    """Features of all rows, scaled, `(n, F)`; a missing number is NaN, whatever `data.missing`."""
-    x, _ = encoder.encode_counting(_filled(encoder, table))
+def _encoded(encoder: Encoder, table: Table, layout: Layout) -> tuple[int, Host]:
+    """The subject of all rows, and their features, scaled, `(n, F)`.
+
+    A missing number is NaN, whatever `data.missing`.
+
+    Raises:
+        UserError: rows are of several subjects, or a column does not fit.
+    """
+    filled = _filled(encoder, table)
+    x, subject = np.asarray(encoder.encode(filled), np.float64), 0
+    if layout.subjects:
+        found = np.unique(x[:, layout.marks].argmax(axis=1))
+        if len(found) > 1:
+            names = [layout.subjects[s] for s in found]
+            raise UserError(f"the rows are of {listing(names)}. Allowed: rows of one subject")
+        subject = int(found[0])
+        own = scalers_of(encoder, layout.subjects[subject], len(table))
+        x = np.asarray(encoder.encode_counting(filled, scalers=own)[0], np.float64)
     begin = 0
     for column in encoder.columns:
         if isinstance(column, NumberInput):
             x[np.isnan(table.numbers(column.name)), begin] = np.nan
         begin += len(column.features)
-    return np.asarray(x, np.float64)
+    return subject, x
 
 
 def _filled(encoder: Encoder, table: Table) -> Table:
@@ -194,19 +217,14 @@ def _check(
         raise UserErrors(faults)
 
 
-def _units(encoder: Encoder, layout: Layout, pairs: Sequence[tuple[int, int]]) -> Units:
+def _fed(units: Units, layout: Layout, pairs: Sequence[tuple[int, int]]) -> Fed:
     """From scaled outputs to scaled inputs, by way of the units of the data."""
-    scales, centers = [], []
-    for column in encoder.columns:
-        number = isinstance(column, NumberInput)
-        scales += [column.scale if number else 1.0] * len(column.features)  # type: ignore[union-attr]
-        centers += [column.center if number else 0.0] * len(column.features)  # type: ignore[union-attr]
     ends = np.cumsum((0, *layout.groups.d_in))
     factor, shift = np.ones(ends[-1]), np.zeros(ends[-1])
     for h, g in reversed(pairs):
         own, target = layout.inputs[g] % layout.features, layout.outputs[h]
-        scale = np.asarray(scales)[own]
+        scale = units.scale_x[own]
         part = slice(ends[g], ends[g + 1])
-        factor[part] = encoder.scale_y[target] / scale
-        shift[part] = (encoder.center_y[target] - np.asarray(centers)[own]) / scale
-    return Units(factor, shift)
+        factor[part] = units.scale_y[target] / scale
+        shift[part] = (units.center_y[target] - units.center_x[own]) / scale
+    return Fed(factor, shift)

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 
 from tagi_cli.arch.latent.building import build
 from tagi_cli.arch.latent.layout import Layout
-from tagi_cli.arch.latent.options import LatentRegressionOptions, shrinkages
+from tagi_cli.arch.latent.options import SHARED_MAP, LatentRegressionOptions, shrinkages
 from tagi_cli.backend import Backend
 from tagi_cli.data import Encoder
-from tagi_cli.errors import UserError
+from tagi_cli.errors import UserError, listing
 from tagi_cli.training.latent_learner import LatentLearner
+from tagi_cli.training.latent_subjects import Chain, Link, Subjects, links
 from tagi_cli.training.noise import AutoOptions, ConstantOptions, LearnedOptions
-from tagi_cli.training.restarts import Restarts
+from tagi_cli.training.options import TrainerOptions
+from tagi_cli.training.restarts import Restartable, Restarts
 
 if TYPE_CHECKING:
+    from tagi_cli.data import Dataset
     from tagi_cli.experiment.settings import Settings
 
 ALONE = "arch: latent_regression is trained by one process. Allowed: to start it without mpiexec"
 
 
+Member = LatentLearner | Restarts[LatentLearner] | Subjects | Restarts[Subjects]
+
+
 def is_latent(options: Any) -> TypeGuard[LatentRegressionOptions]:
     """Whether these are the options of a latent regression."""
     return isinstance(options, LatentRegressionOptions)
+
+
+def has_subjects(options: Any) -> bool:
+    """Whether these are the options of a latent regression of several subjects."""
+    return is_latent(options) and options.subjects.share is not None
 
 
 def faults(settings: Settings) -> list[str]:
@@ -42,6 +55,16 @@ def faults(settings: Settings) -> list[str]:
         found.append(
             "noise: the errors of a latent regression have one variance for each output. Allowed: "
             "auto, learned, constant"
+        )
+    if has_subjects(options) and settings.data.instance is None:
+        found.append(
+            f"arch.subjects.share: found '{options.subjects.share}', but data.instance is null. "
+            "Allowed: null, or data.instance: the column that names the subject of each row"
+        )
+    if settings.data.scaling_by == "window":
+        found.append(
+            "data.scaling_by: found 'window' beside arch 'latent_regression', whose parameters are "
+            "in units of columns. Allowed: column, instance"
         )
     size = settings.data.rows_per_update()
     if options.send_size is not None and options.send_size > size:
@@ -69,41 +92,130 @@ def layout_of(settings: Settings, encoder: Encoder) -> Layout:
             )
         first, last = chunks.inputs
         window = first - chunks.targets[0], last - chunks.targets[0]
-    return Layout.of(settings.arch, encoder.features, encoder.outputs, window)
+    subject = settings.data.instance if has_subjects(settings.arch) else None
+    return Layout.of(settings.arch, encoder.features, encoder.outputs, window, subject)
 
 
 def make(
     settings: Settings, encoder: Encoder, rng: np.random.Generator, backend: Backend
-) -> LatentLearner | Restarts:
+) -> Member:
     """A member of the ensemble, with prior means drawn by `rng`.
 
     Raises:
         UserError: see `layout_of` and `tagi_cli.arch.latent.building.build`.
     """
+    options, layout = settings.arch, layout_of(settings, encoder)
+    assert is_latent(options)
+
+    def one(generator: np.random.Generator) -> LatentLearner:
+        return _network(settings, layout, generator, backend)
+
+    alone: LatentLearner | Restarts[LatentLearner]
+    if not has_subjects(options):
+        alone = _restarted(one, rng, options.restarts)
+        return alone
+    subjects, size = options.subjects, settings.data.rows_per_update()
+    count, shared = len(layout.subjects), subjects.share == SHARED_MAP
+
+    def each(generator: np.random.Generator) -> Subjects:
+        made = [one(own) for own in generator.spawn(count)]
+        return Subjects(made, layout, batch_size=size, shared=shared)
+
+    if shared and subjects.mode == "interleave":
+        together: Subjects | Restarts[Subjects] = _restarted(each, rng, options.restarts)
+        return together
+    # Whose map is handed on whole has no second start.
+    starts = [options.restarts] * count
+    if subjects.mode == "chain":
+        starts[1:] = [1] * (count - 1)
+    members = [
+        _restarted(one, own, number) for own, number in zip(rng.spawn(count), starts, strict=True)
+    ]
+    if not shared:
+        return Subjects(members, layout, batch_size=size, shared=False)
+    return Chain(members, layout, batch_size=size, plan=_plan(options, count))
+
+
+L = TypeVar("L", bound=Restartable)
+
+
+def _restarted(
+    make: Callable[[np.random.Generator], L], rng: np.random.Generator, restarts: int
+) -> L | Restarts[L]:
+    """What `make` makes, or as many of it as there are to be fits from different initial values."""
+    return make(rng) if restarts == 1 else Restarts([make(own) for own in rng.spawn(restarts)])
+
+
+def _plan(options: LatentRegressionOptions, count: int) -> list[Link]:
+    """The links of a chain over so many subjects."""
+    subjects = options.subjects
+    return links(count, subjects.passes, None if subjects.mode == "chain" else subjects.release)
+
+
+def _network(
+    settings: Settings, layout: Layout, rng: np.random.Generator, backend: Backend
+) -> LatentLearner:
     options, noise, trainer = settings.arch, settings.noise, settings.trainer
     assert is_latent(options)
-    layout = layout_of(settings, encoder)
     learns = not isinstance(noise, ConstantOptions)
     kinds = {
         role: None if found is None else shrinkages.of(found).build(found)
         for role, found in (("p", options.p_shrinkage), ("u", options.u_shrinkage))
     }
-    learners = []
-    for generator in [rng] if options.restarts == 1 else rng.spawn(options.restarts):
-        model = build(options, layout, generator, backend, noise.sigma_v**2, learn_psi=learns)
-        learners.append(
-            LatentLearner(
-                model,
-                layout,
-                batch_size=settings.data.rows_per_update(),
-                send_size=options.send_size,
-                update_rule=trainer.update_rule,
-                cap=trainer.cap,
-                damping=options.damping,
-                min_var=noise.sigma_v_min**2 if learns else 1e-6,
-                shrinkage=kinds,
-                penalties={"p": options.l1_p_lambda, "u": options.l1_u_lambda},
-                by_entry=options.l1_convention == "code",
-            )
+    model = build(options, layout, rng, backend, noise.sigma_v**2, learn_psi=learns)
+    return LatentLearner(
+        model,
+        layout,
+        batch_size=settings.data.rows_per_update(),
+        send_size=options.send_size,
+        update_rule=trainer.update_rule,
+        cap=trainer.cap,
+        damping=options.damping,
+        min_var=noise.sigma_v_min**2 if learns else 1e-6,
+        shrinkage=kinds,
+        penalties={"p": options.l1_p_lambda, "u": options.l1_u_lambda},
+        by_entry=options.l1_convention == "code",
+    )
+
+
+def trainer_in_force(settings: Settings, dataset: Dataset, notices: list[str]) -> TrainerOptions:
+    """The options of training, with as many epochs as a chain of subjects takes.
+
+    Raises:
+        UserError: nothing can be learnt of a subject, or epochs do not suit a chain.
+    """
+    options, trainer = settings.arch, settings.trainer
+    if not is_latent(options):
+        return trainer
+    notices += options.subjects.remarks()
+    if not has_subjects(options):
+        return trainer
+    layout = layout_of(settings, dataset.encoder)
+    rows = np.bincount(layout.subject_of(dataset.train.x), minlength=len(layout.subjects))
+    unknown = [name for name, count in zip(layout.subjects, rows, strict=True) if not count]
+    if unknown:
+        raise UserError(
+            f"data.instance: no training row is of {listing(unknown)}, so nothing can be learnt of "
+            "it. Allowed: a split that cuts each subject's rows, or a file without these rows"
         )
-    return learners[0] if options.restarts == 1 else Restarts(learners)
+    if options.subjects.mode == "interleave":
+        return trainer
+    if trainer.early_stopping.enabled and len(dataset.valid):
+        raise UserError(
+            f"trainer.early_stopping.enabled: found true beside arch.subjects.mode "
+            f"'{options.subjects.mode}', where validation rows of later subjects tell nothing "
+            "until their turn comes. Allowed: false, or an empty validation part"
+        )
+    epochs = _plan(options, len(layout.subjects))[-1].end
+    words = (
+        f"arch.subjects.mode '{options.subjects.mode}' takes {epochs} epochs for "
+        f"{len(layout.subjects)} subjects"
+    )
+    if trainer.max_epochs < epochs:
+        raise UserError(
+            f"trainer.max_epochs: found {trainer.max_epochs}, but {words}. Allowed: at least "
+            f"{epochs}, or other arch.subjects.passes"
+        )
+    if trainer.max_epochs > epochs:
+        notices.append(f"trainer.max_epochs: {epochs}, as {words}")
+    return dataclasses.replace(trainer, max_epochs=epochs)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tagi_cli import atomic, data
 from tagi_cli.arch.latent.subspaces import principal_angles
+from tagi_cli.data import Encoder
 from tagi_cli.errors import UserError, listing
 from tagi_cli.experiment import tasks
 from tagi_cli.experiment.folder import RunFolder
-from tagi_cli.experiment.latent import networks as latent
-from tagi_cli.experiment.latent.findings import findings, network_of
+from tagi_cli.experiment.latent.findings import findings, network_of, subjects_of
+from tagi_cli.experiment.latent.networks import has_subjects, is_latent
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.new_file import new_file
 from tagi_cli.experiment.places import cell
@@ -31,7 +32,7 @@ def latent_model(run: str | Path, checkpoint: str = "best") -> Model:
         UserError: no such run or checkpoint, or a run of another architecture.
     """
     model = Model.load(run, checkpoint)
-    if not latent.is_latent(model.settings.arch):
+    if not is_latent(model.settings.arch):
         raise UserError(
             f"run: {run} has no latents, as its architecture is another. Allowed: a run with "
             "arch=latent_regression"
@@ -45,6 +46,7 @@ def project(
     output: str | Path,
     checkpoint: str = "best",
     *,
+    apply_specific_m: bool = True,
     overwrite: bool = False,
     notices: list[str] | None = None,
 ) -> Path:
@@ -53,8 +55,11 @@ def project(
     Args:
         run: a run folder.
         input: a table with the run's input columns; None takes the data of the run, all parts.
-        output: the CSV file: row, network, group, latent (from 1), mu, sd.
+        output: the CSV file: row, subject where there are several, network, group, latent (from
+            1), mu, sd.
         checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
+        apply_specific_m: whether to give latents behind the specific part of the map, where there
+            is one; the group is `specific_m` where it changes their number.
         overwrite: replace `output` if it is there.
         notices: collects remarks for the user.
 
@@ -82,39 +87,57 @@ def project(
         x, rows = x[order], rows[order]
     else:
         try:
-            table = data.read_table(input, collected)
-            if encoder.windowing is None:
-                x, rows = encoder.encode(table), np.arange(len(table))
-            else:
-                part = encoder.windows(table, collected)
-                x, rows = np.asarray(part.x), part.rows
+            x, rows = encoded(encoder, data.read_table(input, collected), collected)
         except UserError as error:
             raise UserError(f"input: {error}") from None
+    several = has_subjects(model.settings.arch)
     with atomic.replacing(path.resolve()) as file:
-        file.write(b"row,network,group,latent,mu,sd\n")
-        for text in _lines(model, x, rows):
+        columns = ("row", *(("subject",) if several else ()), "network,group,latent,mu,sd")
+        file.write(f"{','.join(columns)}\n".encode())
+        for text in _lines(model, x, rows, apply_specific_m):
             file.write(text.encode())
     return path
 
 
-def _lines(model: Model, x: Host, rows: Host) -> Iterator[str]:
+def encoded(encoder: Encoder, table: data.Table, notices: list[str]) -> tuple[Host, Host]:
+    """All rows or windows of a table, encoded, and their row numbers.
+
+    Raises:
+        UserError: a column is missing or does not fit.
+    """
+    if encoder.windowing is None:
+        return encoder.encode(table), np.arange(len(table))
+    part = encoder.windows(table, notices)
+    return np.asarray(part.x), part.rows
+
+
+def _lines(model: Model, x: Host, rows: Host, apply_specific_m: bool) -> Iterator[str]:
     """The table's lines, some rows at a time."""
-    names = [cell(name) for name in model.settings.arch.inputs]
     for number, learner in enumerate(model.learners):
-        member = network_of(learner)
+        subjects = subjects_of(learner)
         for begin in range(0, len(x), _ROWS):
-            chunk = member.layout.rows(x[begin : begin + _ROWS])
-            groups = np.split(chunk, np.cumsum(member.layout.groups.d_in)[:-1], axis=1)
-            found = member.model.project(groups)
-            places = rows[begin : begin + _ROWS].tolist()
-            for i, row in enumerate(places):
-                yield "".join(
-                    f"{row},{number},{name},{k + 1},{mu:.7g},{sd:.7g}\n"
-                    for name, moments in zip(names, found, strict=True)
-                    for k, (mu, sd) in enumerate(
-                        zip(moments.mu[i], np.sqrt(moments.var[i]), strict=True)
+            chunk = x[begin : begin + _ROWS]
+            lines = [""] * len(chunk)
+            who = network_of(learner).layout.subject_of(chunk)
+            for s in np.unique(who).tolist():
+                places = np.flatnonzero(who == s)
+                member = network_of(learner, s)
+                ends = np.cumsum(member.layout.groups.d_in)[:-1]
+                groups = np.split(member.layout.rows(chunk[places]), ends, axis=1)
+                found = member.model.project(groups, apply_specific_m=apply_specific_m)
+                names = [cell(name) for name in model.settings.arch.inputs]
+                if tuple(a.mu.shape[1] for a in found) != member.layout.groups.d_proj:
+                    names = ["specific_m"]
+                whose = f"{cell(subjects[s])}," if subjects[s] else ""
+                for i, place in enumerate(places.tolist()):
+                    lines[place] = "".join(
+                        f"{rows[begin + place]},{whose}{number},{name},{k + 1},{mu:.7g},{sd:.7g}\n"
+                        for name, moments in zip(names, found, strict=True)
+                        for k, (mu, sd) in enumerate(
+                            zip(moments.mu[i], np.sqrt(moments.var[i]), strict=True)
+                        )
                     )
-                )
+            yield from lines
 
 
 def angles(first: str | Path, second: str | Path) -> dict[str, list[float]]:
@@ -125,7 +148,8 @@ def angles(first: str | Path, second: str | Path) -> dict[str, list[float]]:
         second: another one, with groups of the same names and columns.
 
     Returns:
-        By `p.<group>` and `u.<group>`, of the groups that both have.
+        By `p.<group>` and `u.<group>`, behind `<subject>.` where there are several, of the groups
+        that both have.
 
     Raises:
         UserError: a run of another architecture, no group in common, or a group whose columns
@@ -134,33 +158,50 @@ def angles(first: str | Path, second: str | Path) -> dict[str, list[float]]:
     found = []
     for run in (first, second):
         model = latent_model(run)
-        found.append(findings(model.settings.arch, model.encoder, model.learners[0]))
+        learner = model.learners[0]
+        found.append(
+            {
+                f"{name}.{space}" if name else space: _Space(
+                    (one.inputs if space[0] == "p" else one.outputs)[space[2:]], matrix
+                )
+                for s, name in enumerate(subjects_of(learner))
+                for one in [findings(model.settings.arch, model.encoder, learner, s)]
+                for space, matrix in one.spaces.items()
+            }
+        )
     a, b = found
-    shared = [name for name in a.spaces if name in b.spaces]
+    shared = [name for name in a if name in b]
     if not shared:
         raise UserError(
-            f"no group of {second} is called as one of {first}. Found: {listing(list(b.spaces))}. "
-            f"Allowed: {listing(list(a.spaces))}"
+            f"no group of {second} is called as one of {first}. Found: {listing(list(b))}. "
+            f"Allowed: {listing(list(a))}"
         )
-    for name in shared:
-        group = name[2:]
-        columns = [(one.inputs if name[0] == "p" else one.outputs)[group] for one in found]
-        if sorted(columns[0]) != sorted(columns[1]):
-            raise UserError(
-                f"group '{group}': the columns differ: {listing(columns[0])} in {first}, "
-                f"{listing(columns[1])} in {second}"
-            )
     result = {}
     for name in shared:
-        # Columns in one order, whatever that of the files.
-        one, two = (
-            each.spaces[name][
-                np.argsort((each.inputs if name[0] == "p" else each.outputs)[name[2:]])
-            ]
-            for each in found
-        )
+        one, two = a[name], b[name]
+        if sorted(one.columns) != sorted(two.columns):
+            raise UserError(
+                f"group '{_group(name)}': the columns differ: {listing(one.columns)} in {first}, "
+                f"{listing(two.columns)} in {second}"
+            )
         try:
-            result[name] = principal_angles(one, two).tolist()
+            result[name] = principal_angles(one.in_order(), two.in_order()).tolist()
         except ValueError as error:
-            raise UserError(f"group '{name[2:]}': {error}") from None
+            raise UserError(f"group '{_group(name)}': {error}") from None
     return result
+
+
+class _Space(NamedTuple):
+    """A subspace by its variables and a matrix `(variables, latents)`."""
+
+    columns: tuple[str, ...]
+    matrix: Host
+
+    def in_order(self) -> Host:
+        """The matrix with the variables in one order, whatever that of the file."""
+        return np.asarray(self.matrix[np.argsort(self.columns)])
+
+
+def _group(space: str) -> str:
+    """`a` of `p.a`; of a subject s `s.p.a`, as it stands."""
+    return space[2:] if space[:2] in ("p.", "u.") else space

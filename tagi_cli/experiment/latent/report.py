@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tagi_cli.arch.latent.options import LatentRegressionOptions
 from tagi_cli.arch.latent.subspaces import canonical
-from tagi_cli.experiment.latent.findings import Findings
+from tagi_cli.data import Encoder
+from tagi_cli.experiment.latent.findings import Findings, findings, subjects_of
+from tagi_cli.experiment.latent.scores import OF_REPORT
 from tagi_cli.experiment.report.figures import DATA, MODEL, Figure, draw, plain
 from tagi_cli.experiment.report.markup import code, gallery, number, safe, table
 
@@ -23,10 +26,41 @@ _LISTED = 60
 """Rows of a table; of more, the first ones."""
 
 
-def numbers_of(found: Findings) -> dict[str, Any]:
+def numbers(
+    options: LatentRegressionOptions,
+    encoder: Encoder,
+    learner: object,
+    metrics: Mapping[str, Mapping[str, float]],
+) -> list[dict[str, Any]]:
+    """JSON-able numbers for the report, of each subject; see `numbers_of`.
+
+    Args:
+        options: of the architecture.
+        encoder: of the data.
+        learner: the network to tell of.
+        metrics: of each subject.
+    """
+    return [
+        numbers_of(
+            findings(options, encoder, learner, s),
+            name,
+            {key: metrics[name][key] for key in OF_REPORT} if name in metrics else None,
+        )
+        for s, name in enumerate(subjects_of(learner))
+    ]
+
+
+def numbers_of(
+    found: Findings, subject: str = "", metrics: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """JSON-able numbers for the report.
 
     Subspaces are given by orthonormal columns, those first along which the matrix is largest.
+
+    Args:
+        found: what is to be told.
+        subject: whose it is; empty where there is one alone.
+        metrics: of the subject's test rows.
     """
     variables = {**{f"p.{g}": v for g, v in found.inputs.items()}}
     variables |= {f"u.{h}": v for h, v in found.outputs.items()}
@@ -43,6 +77,8 @@ def numbers_of(found: Findings) -> dict[str, Any]:
             }
         )
     return {
+        "subject": subject,
+        "metrics": {name: _short(value) for name, value in (metrics or {}).items()},
         "spaces": spaces,
         "singular": [
             {"input": g, "output": h, "values": [_short(v) for v in values]}
@@ -56,12 +92,12 @@ def numbers_of(found: Findings) -> dict[str, Any]:
             {
                 "input": g,
                 "output": h,
-                "from": list(found.inputs[g]),
-                "to": list(found.outputs[h]),
-                "mean": [_short(v) for v in mean],
-                "sd": [_short(v) for v in sd],
+                "from": list(one.inputs),
+                "to": list(one.outputs),
+                "mean": [_short(v) for v in one.mean],
+                "sd": [_short(v) for v in one.sd],
             }
-            for (g, h), (mean, sd) in found.couplings.items()
+            for (g, h), one in found.couplings.items()
         ],
     }
 
@@ -83,11 +119,44 @@ def section(numbers: Mapping[str, Any]) -> Section:
     Args:
         numbers: of figures/data.json.
     """
-    found = numbers.get("latent")
-    if not found:
+    subjects = numbers.get("latent")
+    if not subjects:
         return Section([], "")
-    drawn = [_drawn(place, space) for place, space in enumerate(found["spaces"], 1)]
-    drawn += [_couplings(place, one) for place, one in enumerate(found["direct"], 1)]
+    drawn: list[Figure] = []
+    html = (
+        '<h2>Latents</h2><p class="lead">Subspaces of variables that the latents see (p) and move '
+        "(u), in the units of the data, of the first network. What is found again from fit to fit "
+        "is what columns span, not single entries.</p>"
+    )
+    scored = [one for one in subjects if one["metrics"]]
+    if scored:
+        header = ["subject", *scored[0]["metrics"]]
+        rows = [[safe(one["subject"]), *map(number, one["metrics"].values())] for one in scored]
+        html += "<h3>Test rows by subject</h3>" + table(header, rows)
+    for found in subjects:
+        own = _figures(found, len(drawn))
+        drawn += own
+        if found["subject"]:
+            html += f"<h3>{safe(found['subject'])}</h3>"
+        html += gallery(own) + _tables(found)
+    return Section(drawn, html)
+
+
+def _figures(found: Mapping[str, Any], before: int) -> list[Figure]:
+    """The figures of a subject, of which there are so many of others before."""
+    of = f"{plain(found['subject'], 16)}, " if found["subject"] else ""
+    spaces = [
+        _drawn(f"latent_{before + place}_space", of, space)
+        for place, space in enumerate(found["spaces"], 1)
+    ]
+    before += len(spaces)
+    return spaces + [
+        _couplings(f"latent_{before + place}_direct", of, one)
+        for place, one in enumerate(found["direct"], 1)
+    ]
+
+
+def _tables(found: Mapping[str, Any]) -> str:
     singular = [
         [safe(f"{one['input']} → {one['output']}"), safe("  ".join(map(number, one["values"])))]
         for one in found["singular"]
@@ -103,19 +172,15 @@ def section(numbers: Mapping[str, Any]) -> Section:
         for a, b, mean, sd in zip(one["from"], one["to"], one["mean"], one["sd"], strict=True)
     ]
     html = (
-        '<h2>Latents</h2><p class="lead">Subspaces of variables that the latents see (p) and move '
-        "(u), in the units of the data, of the first network. What is found again from fit to fit "
-        "is what columns span, not single entries.</p>"
-        + gallery(drawn)
-        + '<h3>Singular values</h3><p class="lead">Of the way through the latents at the mean of '
+        '<h4>Singular values</h4><p class="lead">Of the way through the latents at the mean of '
         "the inputs, in standard deviations of outputs for one of inputs.</p>"
         + table(["groups", "values"], singular, text=2)
-        + "<h3>Error variances</h3>"
+        + "<h4>Error variances</h4>"
         + _listed(["group", "output", "psi", "its root"], psi)
     )
     if direct:
-        html += "<h3>Direct couplings</h3>" + _listed(["from", "to", "mean", "sd"], direct)
-    return Section(drawn, html)
+        html += "<h4>Direct couplings</h4>" + _listed(["from", "to", "mean", "sd"], direct)
+    return html
 
 
 def _listed(header: list[str], rows: list[list[str]]) -> str:
@@ -123,14 +188,14 @@ def _listed(header: list[str], rows: list[list[str]]) -> str:
     return table(header, rows[:_LISTED], text=2) + left_out
 
 
-def _drawn(place: int, space: Mapping[str, Any]) -> Figure:
+def _drawn(name: str, of: str, space: Mapping[str, Any]) -> Figure:
     """Weights of the variables in an orthonormal basis of a subspace."""
     what = "seen by p" if space["side"] == "p" else "moved by u"
     shown, count = space["basis"][:_LATENTS_DRAWN], len(space["basis"])
     more = f" {len(shown)} of {count} directions are drawn." if count > len(shown) else ""
     return draw(
-        f"latent_space_{place}",
-        f"{plain(space['group'], 24)}: {what}",
+        name,
+        f"{of}{plain(space['group'], 24)}: {what}",
         f"Orthonormal directions that span the {count}-dimensional subspace {what}, over the "
         f"{len(space['variables'])} variables of the group.{more}",
         partial(_weights, shown),
@@ -147,11 +212,11 @@ def _weights(directions: list[list[float]], axes: Axes) -> None:
     axes.set_ylabel("weight")
 
 
-def _couplings(place: int, one: Mapping[str, Any]) -> Figure:
+def _couplings(name: str, of: str, one: Mapping[str, Any]) -> Figure:
     """Direct couplings with their 90 % intervals."""
     return draw(
-        f"latent_direct_{place}",
-        f"{plain(one['input'], 18)} to {plain(one['output'], 18)}: direct",
+        name,
+        f"{of}{plain(one['input'], 18)} to {plain(one['output'], 18)}: direct",
         "Direct couplings of variables at the same place of both groups, with central 90 % "
         "intervals.",
         partial(_intervals, one),

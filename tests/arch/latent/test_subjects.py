@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from shared_map import D_IN, D_OUT, NOISE, Subject, draw_subjects
 
 from tagi_cli import nn
 from tagi_cli.arch.latent.fitting import Setting
 from tagi_cli.arch.latent.subjects import fit_subjects
 from tagi_cli.arch.latent_regression import SharedMLatentRegModel
 
-D_IN, D_OUT, NOISE = 40, 10, 0.6
 
-
-class Subject(NamedTuple):
-    x: np.ndarray
-    y: np.ndarray
-    x_new: np.ndarray
-    y_new: np.ndarray
-
-    def rmse(self, model: SharedMLatentRegModel) -> float:
-        return float(np.sqrt(((model.forward([self.x_new])[0] - self.y_new) ** 2).mean()))
-
-
-def draw_subjects(seed: int, rows: Sequence[int]) -> list[Subject]:
-    """A nonlinear map of two latents to two, seen through modes of each subject's own."""
-    rng = np.random.default_rng(seed)
-    first, bias, last = rng.normal(size=(2, 30)), rng.normal(size=30), rng.normal(size=(30, 2))
-
-    def plain(z: np.ndarray) -> np.ndarray:
-        return np.maximum(z @ first + bias, 0) @ last
-
-    sample = plain(rng.normal(size=(20_000, 2)))
-    found = []
-    for n in rows:
-        p = np.linalg.qr(rng.normal(size=(D_IN, 2)))[0]
-        u = np.linalg.qr(rng.normal(size=(D_OUT, 2)))[0] * np.sqrt(D_OUT / 2)
-        x = rng.normal(size=(n + 2000, D_IN))
-        y = (plain(x @ p) - sample.mean(axis=0)) / sample.std(axis=0) @ u.T
-        y += NOISE * rng.normal(size=y.shape)
-        found.append(Subject(x[:n], y[:n], x[n:], y[n:]))
-    return found
+def rmse(subject: Subject, made: SharedMLatentRegModel) -> float:
+    return float(np.sqrt(((made.forward([subject.x_new])[0] - subject.y_new) ** 2).mean()))
 
 
 def model(shared: nn.Layer, seed: int) -> SharedMLatentRegModel:
@@ -72,11 +45,11 @@ def test_alignment_helps_a_small_subject_and_leaves_the_others() -> None:
         options: dict[str, Any] = {"mode": "align-chain", "restarts": 8, "epochs": 15}
         models = fit(subjects, seed, **options)
         (first,) = fit(subjects[:1], seed, **options)
-        assert subjects[0].rmse(models[0]) < 1.05 * subjects[0].rmse(first)
-        assert subjects[1].rmse(models[1]) < 1.05 * NOISE
+        assert rmse(subjects[0], models[0]) < 1.05 * rmse(subjects[0], first)
+        assert rmse(subjects[1], models[1]) < 1.05 * NOISE
         alone, small = model(network(), 100 + seed), subjects[2]
         alone.fit([small.x], [small.y], 16, 16, epochs=15, restarts=8)
-        gains.append(small.rmse(alone) / small.rmse(models[2]))
+        gains.append(rmse(small, alone) / rmse(small, models[2]))
     assert np.median(gains) > 1.01
 
 
@@ -87,14 +60,14 @@ def test_a_plain_chain_harms_the_first_subject() -> None:
         fit(subjects, 0, mode="chain")
     models = fit(subjects, 0, mode="chain", damage=True)
     alone = fit(subjects[:1], 0, mode="chain", damage=True)
-    assert subjects[0].rmse(models[0]) > 1.1 * subjects[0].rmse(alone[0])
+    assert rmse(subjects[0], models[0]) > 1.1 * rmse(subjects[0], alone[0])
 
 
 def test_interleaving_serves_all_subjects() -> None:
     subjects = draw_subjects(0, (1000, 1000, 400))
     models = fit(subjects, 0, restarts=6)
     for subject, made in zip(subjects, models, strict=True):
-        assert subject.rmse(made) < 1.2 * NOISE
+        assert rmse(subject, made) < 1.2 * NOISE
     shared = [made.shared_m_parameters() for made in models]
     for other in shared[1:]:
         for a, b in zip(shared[0], other, strict=True):
