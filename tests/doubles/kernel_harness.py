@@ -20,6 +20,7 @@ from tagi_cli.backend.host.backend import HostBackend
 from tagi_cli.backend.reference import KERNELS
 
 MARGIN = 64
+SENTINEL = -(2**30) + 77
 # Sizes below, at and across the widths of vectors and tiles.
 SIZES = (1, 2, 7, 16, 17, 64, 100, 1023)
 
@@ -31,7 +32,7 @@ compiled: Callable[[str], Backend] = HostBackend
 
 def _guarded(array: np.ndarray[Any, Any], backend: Backend) -> tuple[Any, Any]:
     """A copy of an array on the device, inside a buffer with margins, and that buffer."""
-    buffer = np.full(array.size + 2 * MARGIN, np.nan if array.dtype.kind == "f" else -(2**30))
+    buffer = np.full(array.size + 2 * MARGIN, np.nan if array.dtype.kind == "f" else SENTINEL)
     buffer[MARGIN : MARGIN + array.size] = array.ravel()
     device = backend.asarray(buffer, array.dtype)
     return device[MARGIN : MARGIN + array.size].reshape(array.shape), device
@@ -91,7 +92,8 @@ def assert_agrees(
         got = buffer[MARGIN:-MARGIN].reshape(want.shape)
         name = f"{kernel}, argument {position}"
         margins = np.concatenate((buffer[:MARGIN], buffer[-MARGIN:]))
-        untouched = np.isnan(margins) if buffer.dtype.kind == "f" else margins == -(2**30)
+        sentinel = np.array(SENTINEL).astype(buffer.dtype)
+        untouched = np.isnan(margins) if buffer.dtype.kind == "f" else margins == sentinel
         assert untouched.all(), f"{name}: written past an end"
         if position != scratch:
             size = np.abs(want[np.isfinite(want)]).max(initial=0) if want.size else 0

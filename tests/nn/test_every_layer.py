@@ -131,7 +131,7 @@ def step(net: nn.Network, x: Host, v: Host | None) -> dict[str, Host]:
     mu, var = net(x, v)
     rng = np.random.default_rng(2)
     for d, sign in zip(net.innovations(), (1, -1), strict=True):
-        d[...] = 0.01 * sign * rng.random(d.shape)
+        net.backend.write(d, 0.01 * sign * rng.random(d.shape))
     net.backward()
     found = {"mu": mu, "var": var}
     if net.input_innovation:
