@@ -48,6 +48,7 @@ from tagi_cli.nn.layers.normalisation import Normalisation as Normalisation
 from tagi_cli.nn.layers.pooling import AvgPool2d as AvgPool2d
 from tagi_cli.nn.layers.pooling import MaxPool2d as MaxPool2d
 from tagi_cli.nn.layers.positional_encoding import PositionalEncoding as PositionalEncoding
+from tagi_cli.nn.layers.recurrent import CONTINUES as CONTINUES
 from tagi_cli.nn.layers.recurrent import Recurrence as Recurrence
 from tagi_cli.nn.layers.resnet_block import ResNetBlock as ResNetBlock
 from tagi_cli.nn.layers.rms_norm import RMSNorm as RMSNorm
@@ -78,6 +79,7 @@ from tagi_cli.nn.plan import Value as Value
 from tagi_cli.nn.recurrent_state import CellState as CellState
 from tagi_cli.nn.recurrent_state import RecurrentStates as RecurrentStates
 from tagi_cli.nn.recurrent_state import recurrences as recurrences
+from tagi_cli.nn.recurrent_state import row_states as row_states
 from tagi_cli.nn.registry import build_layer as build_layer
 from tagi_cli.nn.registry import registry as registry
 from tagi_cli.nn.sequential import Sequential as Sequential

@@ -6,6 +6,7 @@ from tagi_cli.backend import Segment
 from tagi_cli.nn.layers.batch_norm import local_averages
 from tagi_cli.nn.network import Network
 from tagi_cli.nn.plan import Plan
+from tagi_cli.nn.recurrent_state import row_states
 from tagi_cli.nn.rules import default_cap, emit_step
 from tagi_cli.nn.shard import Ranks, Shard, Sums
 
@@ -30,9 +31,8 @@ class DataParallel:
         ranks: who shares batches.
         synced: whether normalisations that do not say so themselves pool their statistics.
         average: whether the innovations of parameters are averaged over ranks, as pytagi does,
-            instead of summed: each rank then learns a part of what its rows tell, and the cap
-            follows from the size of its own batch. The sum is what one process would learn from all
-            rows.
+            instead of summed: a step is then that of as many rows as ranks have on average, and the
+            cap follows from their number. The sum is what one process would learn from all rows.
     """
 
     def __init__(
@@ -40,12 +40,15 @@ class DataParallel:
     ) -> None:
         store = network.parameters
         self._network = network
-        self._average = average
         self._rows = network.backend.zeros((1,))
         own = local_averages(network.layer, synced=synced)
-        self._sums = Sums(ranks, store, [self._rows], own, average=average)
+        sums, means = ([], [self._rows, *own]) if average else ([self._rows], own)
+        self._sums = Sums(ranks, store, sums, means, average=average)
         self._steps: dict[tuple[str, float], Segment] = {}
-        for array in (store.mu, store.var, *(state.value for state in store.states.values())):
+        # Each rank goes on from the recurrent states of its own rows, of whatever number.
+        own_rows = row_states(network.layer, store)
+        common = [state.value for name, state in store.states.items() if name not in own_rows]
+        for array in (store.mu, store.var, *common):
             ranks.broadcast(array)
         network.shard = Shard(ranks, ranks.rank * _APART, synced)
         network.forget()
@@ -53,10 +56,9 @@ class DataParallel:
     def step(self) -> None:
         """Turn the innovations of the parameters, of all ranks, into their posterior."""
         network = self._network
-        batch = network.current.plan.batch
-        self._rows.fill(batch)
+        self._rows.fill(network.current.plan.batch)
         self._sums.reduce()
-        rows = batch if self._average else int(network.backend.to_host(self._rows)[0])
+        rows = round(float(network.backend.to_host(self._rows)[0]))
         cap = default_cap(rows) if network.cap is None else network.cap
         self._step(network.rule, cap).once()
 

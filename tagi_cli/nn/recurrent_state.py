@@ -10,7 +10,7 @@ import numpy as np
 from tagi_cli.backend import overwrite
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.layers.lstm import LSTM
-from tagi_cli.nn.layers.recurrent import Recurrence, continuation
+from tagi_cli.nn.layers.recurrent import CONTINUES, Recurrence, continuation
 from tagi_cli.nn.parameters import Host, Parameters
 
 
@@ -30,6 +30,13 @@ def recurrences(layer: Layer) -> Iterator[Recurrence]:
     else:
         for _, inner in layer.children():
             yield from recurrences(inner)
+
+
+def row_states(layer: Layer, parameters: Parameters) -> list[str]:
+    """Names of the states of the store that belong to rows of the batch, one for each of them."""
+    own = {id(s) for each in recurrences(layer) for s in (each.carried, each.held) if s is not None}
+    names = [name for name, state in parameters.states.items() if id(state) in own]
+    return [*names, CONTINUES] if names else []
 
 
 class RecurrentStates:

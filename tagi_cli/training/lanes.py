@@ -14,8 +14,6 @@ from tagi_cli.distributed.partition import Lanes
 
 Host = np.ndarray[Any, Any]
 
-_CONTINUES = "continues"
-
 
 class CarriedRows:
     """Between the states of one rank's rows and those of all rows, which are saved.
@@ -42,13 +40,7 @@ class CarriedRows:
         self._ranks = ranks
         self._lanes = lanes
         self._batch = batch_size
-        carried = [each for each in nn.recurrences(layer) if each.carried is not None]
-        own = {id(state) for each in carried for state in (each.carried, each.held)}
-        self._names = [name for name, state in parameters.states.items() if id(state) in own]
-        if ranks.size == 1:
-            self._names = []
-        elif self._names:
-            self._names.append(_CONTINUES)
+        self._names = [] if ranks.size == 1 else nn.row_states(layer, parameters)
 
     def common(self) -> list[Array]:
         """The states that are the same on all ranks."""
@@ -60,7 +52,7 @@ class CarriedRows:
         for name in self._names:
             value = values[name]
             rows, beyond = value[:count], value[count:]
-            if name == _CONTINUES:
+            if name == nn.CONTINUES:
                 rows, beyond = (
                     self._renumbered(part, count, self._batch, 1) for part in (rows, beyond)
                 )
@@ -73,7 +65,7 @@ class CarriedRows:
         for name in self._names:
             value = values[name]
             value = np.concatenate([value[first:last], value[self._batch :]])
-            if name == _CONTINUES:
+            if name == nn.CONTINUES:
                 value = self._renumbered(value, self._batch, last - first, -1)
             found[name] = value
         return found

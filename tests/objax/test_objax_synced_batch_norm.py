@@ -91,6 +91,33 @@ def test_shards_of_any_size_learn_what_one_process_does(kind: str) -> None:
             )
 
 
+@pytest.mark.parametrize("uncertain", [False, True])
+@pytest.mark.parametrize("kind", SHAPES)
+def test_pooled_statistics_are_those_of_the_union(kind: str, uncertain: bool) -> None:
+    """Against one computation over all rows; far from zero, where sums of squares would cancel."""
+    x = values(SHAPES[kind]) + 1000
+    var_x = np.random.default_rng(1).uniform(0, 3, x.shape).astype(np.float32) * uncertain
+    begin = np.cumsum([0, *ROWS])
+    nets = [Net(getattr(nn, f"SyncedBatchNorm{kind}")(3, 0.0), x[0].size) for _ in range(3)]
+
+    def work(ranks: ThreadRanks) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(begin[ranks.rank], begin[ranks.rank + 1])
+        given = objax.Moments(x[part], var_x[part]) if uncertain else x[part]
+        net = nets[ranks.rank]
+        objax.Trainer(net, ranks=ranks)(given, np.zeros((len(x[part]), 1)), 1.0)
+        return np.array(net.norm.running_mean.value), np.array(net.norm.running_var.value)
+
+    axes = (0, *range(2, x.ndim))
+    exact = x.astype(np.float64)
+    mean, var = exact.mean(axis=axes), exact.var(axis=axes) + var_x.mean(axis=axes)
+    found = on_ranks(3, work)
+    for running_mean, running_var in found:
+        np.testing.assert_array_equal(running_mean, found[0][0])
+        np.testing.assert_array_equal(running_var, found[0][1])
+        np.testing.assert_allclose(running_mean.ravel(), mean, rtol=1e-6)
+        np.testing.assert_allclose(running_var.ravel(), var, rtol=2e-5)
+
+
 def test_plain_normalisation_takes_a_ranks_own_rows() -> None:
     """Their running statistics become the mean over ranks."""
     x = values((3,))

@@ -121,17 +121,22 @@ def test_the_sum_is_one_process_with_all_rows(
         np.testing.assert_allclose(one, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_the_mean_is_the_capped_step_of_the_mean(models: Any) -> None:
-    """As pytagi has it: innovations divided by the number of processes, the cap of each."""
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_mean_is_the_capped_step_of_the_mean(models: Any, size: int) -> None:
+    """Innovations divided by the number of processes, the cap of what they have on average.
+
+    One of three has a single row, for which pytagi has another cap: all make the same step.
+    """
     x, y = data(5)
-    (alone,), own = models(mlp, 1), models(mlp, 2)
+    (alone,), own = models(mlp, 1), models(mlp, size)
     learn(alone, x[:1], y[:1], slice(0, 0))
     store = alone.network.parameters
     mu, var = store.mu.copy(), store.var.copy()
-    G, L = np.zeros((2, 2, store.size))
-    for rank, (first, last) in enumerate(((0, 4), (4, 11))):
-        alone(x[0, first:last].ravel())
-        observed = y[0, first:last].ravel()
+    G, L = np.zeros((2, size, store.size))
+    shards = [slice(*CUTS[size][rank : rank + 2]) for rank in range(size)]
+    for rank, rows in enumerate(shards):
+        alone(x[0, rows].ravel())
+        observed = y[0, rows].ravel()
         nn.OutputUpdater("cpu").update(
             alone.output_z_buffer, observed, np.full(observed.size, 0.25, np.float32),
             alone.input_delta_z_buffer,
@@ -140,19 +145,73 @@ def test_the_mean_is_the_capped_step_of_the_mean(models: Any) -> None:
         G[rank], L[rank] = store.G, store.L
 
     def work(ranks: ThreadRanks) -> nn.Sequential:
-        rows = slice(0, 4) if ranks.leads else slice(4, 11)
-        learn(made(own[ranks.rank], ranks, True), x[:1], y[:1], rows)
+        learn(made(own[ranks.rank], ranks, True), x[:1], y[:1], shards[ranks.rank])
         return own[ranks.rank]
 
     bar = np.sqrt(var) / 2
-    for found in on_ranks(2, work):
-        after = found.network.parameters
+    found = [each.network.parameters for each in on_ranks(size, work)]
+    for after in found:
+        np.testing.assert_array_equal(after.mu, found[0].mu)
         np.testing.assert_allclose(
             after.mu, mu + np.clip(var * G.mean(axis=0), -bar, bar), rtol=1e-4, atol=1e-6
         )
         np.testing.assert_allclose(
             after.var, var + np.clip(var**2 * L.mean(axis=0), -bar, bar), rtol=1e-4, atol=1e-6
         )
+
+
+def test_all_go_on_from_the_running_statistics_of_the_first(models: Any) -> None:
+    """A network that was trained before, on each rank with other data."""
+    x, y = data(36)
+    own = models(cnn, 2)
+    for net, rows in zip(own, (slice(0, 4), slice(4, 11)), strict=True):
+        learn(net, x, y, rows)
+    expected = flat(own[0])
+
+    def work(ranks: ThreadRanks) -> np.ndarray:
+        learner = made(own[ranks.rank], ranks, False)
+        learner.eval()
+        learner(x[0].ravel())
+        return flat(own[ranks.rank])
+
+    for found in on_ranks(2, work):
+        np.testing.assert_array_equal(found, expected)
+
+
+def series() -> nn.Sequential:
+    return nn.Sequential(nn.LSTM(3, 4, 1), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_recurrent_states_are_those_of_the_rows_of_each(models: Any, size: int) -> None:
+    """Set for the first call, of as many rows as each process has."""
+    cuts = {2: (0, 4, 11), 3: (0, 4, 6, 11)}[size]
+    x, y = data(3)
+    (alone,), own = models(series, 1), models(series, size)
+    start = np.random.default_rng(1).uniform(0.1, 0.5, size=(4, ROWS, 4)).astype(np.float32)
+
+    def begin(net: nn.Sequential, rows: slice) -> None:
+        net.set_lstm_states({0: tuple(part[rows].ravel() for part in start)})
+
+    begin(alone, slice(None))
+    learn(alone, x, y, slice(None))
+
+    def work(ranks: ThreadRanks) -> tuple[np.ndarray, Any]:
+        net = own[ranks.rank]
+        rows = slice(*cuts[ranks.rank : ranks.rank + 2])
+        begin(net, rows)
+        learn(made(net, ranks, False), x, y, rows)
+        store = net.network.parameters
+        return np.concatenate([store.mu, store.var]), net.get_lstm_states()[0]
+
+    store = alone.network.parameters
+    expected = np.concatenate([store.mu, store.var])
+    found = on_ranks(size, work)
+    for parameters, _ in found:
+        np.testing.assert_allclose(parameters, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    for number, whole in enumerate(alone.get_lstm_states()[0]):
+        parts = np.concatenate([states[number] for _, states in found])
+        np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
 def test_alone_it_is_the_model(models: Any) -> None:

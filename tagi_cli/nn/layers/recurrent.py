@@ -26,6 +26,9 @@ CARRIES = ("posterior", "prior")
 RANDOM_SPREAD = 0.1
 """Standard deviation of `random` internal states; 0.1 leaves the gates in their linear range."""
 
+CONTINUES = "continues"
+"""Name of the state that says which carried row each row of a batch goes on from."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -259,8 +262,8 @@ def continuation(parameters: Parameters) -> State:
 
     All recurrent layers of a network share it. By default row `b` continues row `b`.
     """
-    state = parameters.states.get("continues")
+    state = parameters.states.get(CONTINUES)
     if state is None:
         rows = parameters.backend.asarray(np.arange(parameters.rows), np.int32)
-        state = parameters.states["continues"] = State("continues", rows)
+        state = parameters.states[CONTINUES] = State(CONTINUES, rows)
     return state
