@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> int:
 
     found = compare(folders, given.get("sort"))
     show_table(found.header, found.rows)
-    for line in found.failed:
+    for line in (*found.failed, *found.notes):
         print(line)
     if select:
         target = user_path(given["to"]) if "to" in given else place_for(found.best())
@@ -146,10 +146,17 @@ def _draw(found: Comparison, folders: list[str], wanted: Path | None) -> list[Pa
                 f"{found.sorted_by} to draw"
             )
         return []
-    for path in paths:
-        if path.suffix == ".svg":
-            atomic.write_text(path, figure.svg)
-        else:
-            with atomic.replacing(path) as file:
-                file.write(figure.png)
+    try:
+        for path in paths:
+            if path.suffix == ".svg":
+                atomic.write_text(path, figure.svg)
+            else:
+                with atomic.replacing(path) as file:
+                    file.write(figure.png)
+    except UserError as error:
+        if wanted is not None:
+            raise
+        # A sweep of someone else's is compared all the same.
+        print(f"note: no figure, as {error}")
+        return []
     return paths

@@ -20,6 +20,7 @@ from tagi_cli.experiment.sweeps.launchers import BasicOptions
 from tagi_cli.experiment.sweeps.sweep import (
     FAILURES,
     TABLE,
+    WAITING,
     Outcome,
     failures,
     run_jobs,
@@ -199,7 +200,7 @@ def _launch(
 
     def tell(number: int) -> None:
         one = outcomes[number]
-        if one.status != "waiting":
+        if one.status != WAITING:
             console.say(f"[{next(ended)}/{len(outcomes)}] {words_of(one)}: {result_of(one)}")
 
     for number in sorted({*range(len(outcomes))} - {*texts}):

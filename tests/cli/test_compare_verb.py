@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tagi_cli.errors import UserError
 
 MY = (
     "data.path=my.csv", "data.out_components=y", "arch.width=3", "kernels=numpy", "ensemble.size=1",
@@ -51,6 +54,24 @@ def test_the_figure_goes_where_it_is_wanted(tagi: Callable[..., Any], sweep: Pat
     answer = tagi("compare", runs[0], "figure=one.png")
     assert answer.code == 2
     assert "figure: there are no two completed runs that differ in an option" in answer.err
+
+
+def test_a_sweep_that_cannot_be_written_to_is_compared_without_a_figure(
+    tagi: Callable[..., Any], sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def refuse(path: Path) -> Iterator[None]:
+        raise UserError(f"{path}: cannot be written")
+        yield
+
+    monkeypatch.setattr("tagi_cli.atomic.replacing", refuse)
+    answer = tagi("compare", str(sweep))
+    assert answer.code == 0
+    path = sweep.resolve() / "parallel_coordinates.png"
+    assert f"note: no figure, as {path}: cannot be written" in answer.out.splitlines()
+    answer = tagi("compare", str(sweep), "figure=mine.png")
+    assert answer.code == 2
+    assert answer.err.endswith("mine.png: cannot be written\n")
 
 
 @pytest.mark.parametrize(

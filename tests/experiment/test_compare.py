@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from tagi_cli.config.schema import walk
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.folder import FORMAT, RunFolder
-from tagi_cli.experiment.sweeps.compare import compare
+from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.sweeps.compare import _SCORED, compare
 from tagi_cli.experiment.sweeps.selection import copy_run, place_for
 
 
@@ -129,6 +131,7 @@ def sweep(path: Path) -> Path:
     make_run(path / "run-3", config(30), **done(-9.0) | {"status": "interrupted"})
     rows = ["0,10,completed,run-0,", "1,20,completed,run-1,", "2,30,completed,run-2,"]
     rows += ["3,40,killed,run-3,killed by SIGKILL", "4,-1,failed,,arch.width: found -1"]
+    rows += ["5,-2,waiting,,", "6,-3,failed,,arch.width: found -1", "7,-4,waiting,,"]
     lines = "\n".join(["job,arch.width,status,run,message", *rows])
     (path / "sweep.csv").write_text(lines, encoding="utf-8")
     return path
@@ -146,14 +149,71 @@ def test_only_completed_runs_rank_and_the_table_of_the_sweep_tells_of_the_others
     ]
     assert found.failed == [
         "job 3 killed: killed by SIGKILL",
-        "job 4 failed: arch.width: found -1",
+        "job 4, 6 failed: arch.width: found -1",
     ]
+    assert found.notes == ["not begun: job 5, 7"]
     assert found.ranked == 3
     assert found.best().path == tmp_path / "run-1"
     assert found.best_options() == {"arch.width": 10}
     figure = found.figure()
     assert figure is not None
     assert figure.title.startswith("3 runs")
+
+
+def test_a_job_that_was_taken_up_again_and_completed_has_not_failed(tmp_path: Path) -> None:
+    folder = sweep(tmp_path)
+    (folder / "run-3/summary.json").write_text(json.dumps(done(-9.0)), encoding="utf-8")
+    found = compare([folder])
+    assert found.rows[0][:2] == ["run-3", "completed"]
+    assert found.failed == ["job 4, 6 failed: arch.width: found -1"]
+
+
+def test_runs_whose_metrics_are_of_other_rows_are_named(tmp_path: Path) -> None:
+    def note(*causes: str) -> list[str]:
+        return [
+            f"note: valid_nll is of other rows or another target from run to run, as the runs "
+            f"differ in {', '.join(causes)}; their order says little"
+        ]
+
+    first = make_run(tmp_path / "a", "task: {kind: regression}\ndata: {limit: 3}", **done(1.0))
+    second = make_run(tmp_path / "b", "task: {kind: classification}\ndata: {limit: 4}", **done(2.0))
+    assert compare([first, second]).notes == note("task", "data.limit")
+    assert compare([first, second], "run").notes == []
+    assert compare([first]).notes == []
+    third = make_run(tmp_path / "c", "task: {kind: regression}\ndata: {limit: 3}", **done(3.0))
+    assert compare([first, third]).notes == []
+    for run, sha in ((first, "1"), (third, "2")):
+        facts = {"format": FORMAT, "data_sha256": sha}
+        (run / "environment.json").write_text(json.dumps(facts), encoding="utf-8")
+    assert compare([first, third]).notes == note("their data")
+
+
+def test_the_options_that_say_which_rows_are_scored_exist() -> None:
+    known = {path for path, _ in walk(Settings, registries())} | {"task"}
+    assert set(_SCORED) <= known
+
+
+def test_a_status_is_no_metric_and_without_metrics_no_run_is_ranked(tmp_path: Path) -> None:
+    stopped = {"status": "interrupted", "epochs": 3, "seconds": 0.1, "valid": {}, "test": {}}
+    for place in range(2):
+        make_run(tmp_path / f"run-{place}", config(place), **stopped)
+    found = compare([tmp_path], "status")
+    assert found.header == ["run", "status", "arch.width", "epochs", "seconds"]
+    found = compare([tmp_path])
+    assert found.sorted_by == "run"
+    with pytest.raises(UserError, match="no run is completed, so that there is no best one"):
+        found.best()
+
+
+def test_the_figure_leaves_out_what_follows_from_a_kind(tmp_path: Path) -> None:
+    for place, kind in enumerate(("{kind: mlp, width: 3}", "{kind: cnn}", "{kind: mlp, width: 3}")):
+        make_run(tmp_path / f"run-{place}", f"arch: {kind}\nseed: {place}", **done(float(place)))
+    found = compare([tmp_path])
+    assert found.options == ["arch", "arch.width", "seed"]
+    figure = found.figure()
+    assert figure is not None
+    assert "arch.width" not in figure.svg
+    assert "seed" in figure.svg
 
 
 def test_without_a_metric_no_run_is_the_best(tmp_path: Path) -> None:

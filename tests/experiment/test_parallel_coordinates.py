@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -29,6 +30,17 @@ def test_many_numbers_get_five_ticks_and_close_ones_none() -> None:
         "0", "25", "50", "75", "100",
     ]  # fmt: skip
     assert [label for _, label in coordinate("x", [0, 1, 100]).ticks] == ["0", "100"]
+    widths = coordinate("width", range(1, 13)).ticks
+    assert [label for _, label in widths] == ["1", "4", "6", "9", "12"]
+    assert widths[1][0] == pytest.approx(3 / 11)
+
+
+def test_paths_stand_without_the_folder_that_all_share() -> None:
+    paths = ["/data/long/way/a.csv", "/data/long/way/below/b.csv", "/data/long/way/c.csv"]
+    labels = [label for _, label in coordinate("data.path", paths).ticks]
+    assert labels == ["a.csv", "below/b.csv", "c.csv"]
+    assert [label for _, label in coordinate("x", ["/a", "/b"]).ticks] == ["a", "b"]
+    assert [label for _, label in coordinate("x", ["/a", "b"]).ticks] == ["/a", "b"]
 
 
 def test_words_stand_at_equal_distances_and_what_is_missing_below() -> None:
@@ -59,6 +71,18 @@ def test_the_figure_names_its_axes_and_is_drawn_for_many_options() -> None:
     for word in (*names[:MOST_AXES], "valid_nll", f"the first {MOST_AXES} of {len(names)} options"):
         assert word in figure.svg
     assert names[-1] not in figure.svg
+
+
+def test_all_text_is_on_the_canvas() -> None:
+    for options in (1, 2, 4):
+        names = [f"arch.option_{i}" for i in range(options)]
+        rows = [[*("word" for _ in names), 1.0], [*("other" for _ in names), 2.0]]
+        svg = parallel_coordinates(names, rows, "valid_nll").svg
+        height = float(re.findall(r'viewBox="0 0 \S+ (\S+)"', svg)[0])
+        places = re.findall(r'<text [^>]*translate\(\S+ (\S+)\)|<text [^>]* y="(\S+?)"', svg)
+        ends = [float(moved or plain) for moved, plain in places]
+        assert len(ends) >= 2 * options + 3
+        assert max(ends) < height
 
 
 def test_dollars_in_names_are_no_mathematics() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.experiment.folder import RunFolder, is_sweep, runs_below
 from tagi_cli.experiment.report.figures import Figure
 from tagi_cli.experiment.sweeps.parallel_coordinates import parallel_coordinates
-from tagi_cli.experiment.sweeps.sweep import FAILURES, read_table
+from tagi_cli.experiment.sweeps.sweep import WAITING, failures, read_table
 from tagi_cli.paths import user_path
 from tagi_cli.training.events import COMPLETED
 
@@ -33,6 +33,14 @@ METRICS = (
     "seconds",
 )
 """Columns after the differing options; those that no run has are left out."""
+
+_SCORED = (
+    "task", "data.out_components", "data.instance", "data.time", "data.in_chunk", "data.out_chunk",
+    "data.min_slice", "data.stride", "data.missing", "data.limit", "data.split_column",
+    "data.split_method", "data.split_gap", "data.split_portions", "data.split_index",
+    "data.split_seed", "data.valid_portion", "forecast.horizon", "forecast.season",
+)  # fmt: skip
+"""Options that decide which rows and which target a metric is of."""
 
 _HIGHER_IS_BETTER = ("r2", "coverage_50", "coverage_90", "coverage_95")
 _NOT_OPTIONS = ("trainer.resume",)
@@ -51,6 +59,7 @@ class Comparison:
         options: names of the options in which runs differ.
         runs: the folders behind the rows.
         failed: what sweeps say of jobs that failed, with and without a run folder.
+        notes: what else there is to know: why metrics may not compare, jobs that never began.
     """
 
     header: list[str]
@@ -59,6 +68,7 @@ class Comparison:
     options: list[str]
     runs: list[RunFolder]
     failed: list[str]
+    notes: list[str]
 
     @property
     def ranked(self) -> int:
@@ -79,6 +89,8 @@ class Comparison:
         Raises:
             UserError: no run has the metric.
         """
+        if not any(row[1] == COMPLETED for row in self.rows):
+            raise UserError("no run is completed, so that there is no best one")
         if not self.ranked:
             raise UserError(
                 f"sorted by {self.sorted_by}, no completed run is the best. Choose a metric that "
@@ -92,11 +104,14 @@ class Comparison:
 
     def figure(self) -> Figure | None:
         """Parallel coordinates of the ranked runs; None where there are none to tell apart."""
-        place = self.header.index(self.sorted_by)
-        if self.ranked < 2 or not self.options:
+        ranked = self.rows[: self.ranked]
+        own = {name: [row[2 + i] for row in ranked] for i, name in enumerate(self.options)}
+        own = {name: cells for name, cells in own.items() if _tells_apart(cells)}
+        if len(ranked) < 2 or not own:
             return None
-        rows = [[*row[2 : 2 + len(self.options)], row[place]] for row in self.rows[: self.ranked]]
-        return parallel_coordinates(self.options, rows, self.sorted_by)
+        metric = [row[self.header.index(self.sorted_by)] for row in ranked]
+        rows = [list(row) for row in zip(*own.values(), metric, strict=True)]
+        return parallel_coordinates(list(own), rows, self.sorted_by)
 
     def to_csv(self) -> str:
         """The table as CSV, numbers at full precision."""
@@ -133,7 +148,7 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
     results = [_result(folder, sweeps[folder.path.parent]) for folder in folders]
     metrics = [name for name in METRICS if any(row.get(name) is not None for row in results)]
     if sort is not None and sort not in metrics:
-        found = {name for row in results for name in row}
+        found = {name for row in results for name in row} - {"status"}
         if sort in found:
             metrics.insert(0, sort)
         elif sort not in ("run", "status", *differing):
@@ -148,7 +163,8 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
         + [result.get(key) for key in metrics]
         for label, own, result in zip(labels, options, results, strict=True)
     ]
-    column = sort or next((name for name in ("valid_nll", *metrics) if name in metrics), "run")
+    measured = [name for name in metrics if name.startswith(("valid_", "test_"))]
+    column = sort or next(iter(measured), "run")
     place = header.index(column)
     descending = column.split("_", 1)[-1] in _HIGHER_IS_BETTER
     is_metric = place >= 2 + len(differing)
@@ -164,7 +180,8 @@ def compare(paths: Iterable[str | Path], sort: str | None = None) -> Comparison:
         column,
         differing,
         [folder for _, folder in ordered],
-        [line for table in sweeps.values() for line in _failures(table)],
+        [f"job {line}" for path, table in sweeps.items() for line in failures(_jobs(path, table))],
+        _incomparable(column, differing, folders) * is_metric + _not_begun(sweeps),
     )
 
 
@@ -177,12 +194,38 @@ def _result(folder: RunFolder, sweep: Sequence[Mapping[str, str]]) -> dict[str, 
     return result
 
 
-def _failures(sweep: Sequence[Mapping[str, str]]) -> list[str]:
-    return [
-        f"job {row['job']} {row['status']}: {row.get('message', '')}"
-        for row in sweep
-        if row.get("status") in FAILURES
+def _jobs(sweep: Path, table: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Number, status and message of jobs, but of those that were taken up again and completed."""
+    for row in table:
+        run = row.get("run")
+        if not run or RunFolder(sweep / run).results()["status"] != COMPLETED:
+            yield row["job"], row.get("status", ""), row.get("message", "")
+
+
+def _not_begun(sweeps: Mapping[Path, Sequence[Mapping[str, str]]]) -> list[str]:
+    waiting = [
+        [row["job"] for row in table if row.get("status") == WAITING] for table in sweeps.values()
     ]
+    return [f"not begun: job {listing(numbers)}" for numbers in waiting if numbers]
+
+
+def _incomparable(column: str, differing: Sequence[str], folders: Sequence[RunFolder]) -> list[str]:
+    """A line that says why figures of different runs do not compare; none where they do."""
+    read = [one.read_environment() for one in folders if one.environment.is_file()]
+    causes = [path for path in differing if path in _SCORED]
+    if len({one["data_sha256"] for one in read if "data_sha256" in one}) > 1:
+        causes.insert(0, "their data")
+    if not causes:
+        return []
+    return [
+        f"note: {column} is of other rows or another target from run to run, as the runs differ in "
+        f"{listing(causes)}; their order says little"
+    ]
+
+
+def _tells_apart(cells: Sequence[Cell]) -> bool:
+    """Whether ranked runs differ in an option, and not only in having it, as their kinds do."""
+    return len({str(cell) for cell in cells if cell is not None}) > 1
 
 
 def _find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -104,12 +105,17 @@ def coordinate(name: str, values: Sequence[Cell], clip: bool = False) -> Axis:
 class _Words:
     def __init__(self, values: Sequence[Any]) -> None:
         self._order = sorted({_text(value) for value in values})
+        # Of paths, what they differ in.
+        self._said_by_all = 0
+        if all(text.startswith("/") for text in self._order):
+            folder = os.path.commonpath([os.path.dirname(text) for text in self._order])
+            self._said_by_all = len(folder.rstrip("/")) + 1
 
     def __call__(self, value: Any) -> float:
         return _between(self._order.index(_text(value)), 0, len(self._order) - 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        return [(self(text), plain(text, 18)) for text in self._order]
+        return [(self(text), plain(text[self._said_by_all :], 18)) for text in self._order]
 
 
 class _Numbers:
@@ -123,6 +129,7 @@ class _Numbers:
             if reach > 0 and self._high > three + reach:
                 self._high, self._clipped = float(found[found <= three + reach][-1]), "≥ "
         self._values = [float(value) for value in found if value <= self._high]
+        self._whole = all(isinstance(value, int) for value in values)
         self._log = not clip and self._low > 0 and self._high / self._low > _LOG_FROM
 
     def __call__(self, value: Any) -> float:
@@ -136,6 +143,8 @@ class _Numbers:
         if len(shown) > _FEW:
             space = np.geomspace if self._log else np.linspace
             shown = [float(value) for value in space(self._low, self._high, 5)]
+            if self._whole:
+                shown = [float(round(value)) for value in shown]
         last = len(shown) - 1
         return [
             (self(value), f"{self._clipped if i == last else ''}{value:.3g}")
@@ -188,5 +197,6 @@ def _paint(canvas: Axes, axes: Sequence[Axis], runs: int) -> None:
             annotation_clip=False,
         )  # fmt: skip
     canvas.set_xlim(-0.3, len(axes) - 0.6)
-    canvas.set_ylim(min(-0.02, *(height for axis in axes for height in axis.heights)), 1.02)
+    # Below the axes there is room for runs without a value, and for the names in any case.
+    canvas.set_ylim(_ABSENT, 1.02)
     canvas.set_axis_off()

@@ -18,6 +18,9 @@ from tagi_cli.training.events import FAILED, INTERRUPTED
 
 TABLE = "sweep.csv"
 
+WAITING = "waiting"
+"""Status of a job that has not begun."""
+
 FAILURES = (FAILED, ERROR, KILLED)
 """Statuses of jobs that did not do what they should: a mistake, a bug, an end from outside."""
 
@@ -36,7 +39,7 @@ class Outcome:
     """
 
     overrides: Mapping[str, str]
-    status: str = "waiting"
+    status: str = WAITING
     run: str = ""
     message: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +70,7 @@ def run_jobs(
     Raises:
         UserError: the engine refuses the jobs, or the table cannot be written.
     """
-    numbers = [number for number, one in enumerate(outcomes) if one.status == "waiting"]
+    numbers = [number for number, one in enumerate(outcomes) if one.status == WAITING]
     write_table(sweep, outcomes)
     for number, complaint in run(numbers, stop):
         collect(sweep, number, outcomes[number], complaint, stop())

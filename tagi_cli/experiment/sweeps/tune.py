@@ -18,7 +18,7 @@ from tagi_cli.experiment.settings import Settings, dump_settings
 from tagi_cli.experiment.sweeps.engines import Stop, require, threads_each, workers
 from tagi_cli.experiment.sweeps.job import RUNNING, JobFiles, Process, write_jobs
 from tagi_cli.experiment.sweeps.space import Choice, Dimension
-from tagi_cli.experiment.sweeps.sweep import FAILURES, Outcome, collect, write_table
+from tagi_cli.experiment.sweeps.sweep import FAILURES, WAITING, Outcome, collect, write_table
 from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 from tagi_cli.training.events import COMPLETED, FAILED, INTERRUPTED
 
@@ -217,7 +217,7 @@ class Search:
             if one.path in trial.params
         }
         waits = trial.state == self._optuna.trial.TrialState.WAITING
-        status = "waiting" if waits else facts.get("status", INTERRUPTED)
+        status = WAITING if waits else facts.get("status", INTERRUPTED)
         # A search that was killed has not told the study where its trials are.
         run = facts.get("run") or JobFiles(self.folder, trial.number).read().get("run", "")
         outcome = Outcome(overrides, status, run, facts.get("message", ""))
