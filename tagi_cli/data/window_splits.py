@@ -268,13 +268,19 @@ class _Division:
         """
         for name, part, share in zip(PARTS, parts, shares, strict=True):
             if share > 0 and not part.any():
-                chunks = self.chunks
+                chunks, rows = self.chunks, len(self.series)
+                of, more = (
+                    f"{len(self.points)} in {rows} rows with windows of data.in_chunk "
+                    f"{list(chunks.inputs)} and data.out_chunk {list(chunks.targets)}",
+                    f"data.split_gap leaves out {self.gap} before each later part",
+                )
+                if chunks.are_segments:
+                    of = f"{len(self.points)} segments of at most {chunks.input_length} rows"
+                    more = "data.split_method=instance-random or slice-random draws whole ones"
                 raise UserError(
                     f"{self.table.source}: no prediction point is left for the {name} part, of "
-                    f"{len(self.points)} in {len(self.series)} rows with windows of data.in_chunk "
-                    f"{list(chunks.inputs)} and data.out_chunk {list(chunks.targets)} (split: "
-                    f"{method}; data.split_gap leaves out {self.gap} before each later part). Use "
-                    "more rows, other portions or shorter chunks"
+                    f"{of} (split: {method}; {more}). Use more rows, other portions or shorter "
+                    "chunks"
                 )
 
 

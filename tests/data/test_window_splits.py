@@ -304,6 +304,17 @@ def test_too_few_points(lengths: list[int], options: dict[str, Any], message: st
         divided(series_of(lengths), chunks, **options)
 
 
+def test_too_few_segments() -> None:
+    told = (
+        r"no prediction point is left for the train part, of 3 segments of at most 9 rows \(split: "
+        r"chronological; data\.split_method=instance-random or slice-random draws whole ones\)"
+    )
+    codes = np.repeat([0, 1, 2], 9)
+    together = Series(("a", "b", "c"), np.arange(27), codes, np.array([0, 9, 18, 27]))
+    with pytest.raises(UserError, match=told):
+        divided(together, Chunks.segments(9, "constant"))
+
+
 def test_an_unknown_mark_names_the_first_row_of_the_file() -> None:
     series = series_of([10])
     turned = Series(series.names, series.rows[::-1].copy(), series.codes, series.bounds)
