@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import ModuleType
 from typing import Any
 
@@ -166,6 +168,19 @@ def test_arrays_come_from_a_pool_of_the_backend(cupy: ModuleType) -> None:
     assert backend.memory == before + 400
     assert backend.xp is cupy
     assert "cuda:0" in backend.describe()
+
+
+@pytest.mark.usefixtures("cupy")
+def test_arrays_outlive_their_backend_and_then_give_their_memory_back() -> None:
+    backend = CudaBackend()
+    array, pool = backend.asarray([1.0, 2.0]), weakref.ref(backend._pool)
+    del backend
+    gc.collect()
+    other = CudaBackend()
+    np.testing.assert_array_equal(other.to_host(array), [1, 2])
+    del array
+    CudaBackend()
+    assert pool() is None
 
 
 @pytest.mark.usefixtures("cupy")

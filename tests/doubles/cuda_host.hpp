@@ -209,7 +209,9 @@ static void forget() {
         the_arguments = arguments;                                                              \
         fibers::body = kernel##_once;                                                           \
         const unsigned count = threads[0] * threads[1] * threads[2];                            \
-        for (unsigned b = 0; b < grid[0] * grid[1] * grid[2]; ++b) {                            \
+        const unsigned blocks = grid[0] * grid[1] * grid[2];                                    \
+        for (unsigned i = 0; i < blocks; ++i) {                                                 \
+            const unsigned b = backwards ? blocks - 1 - i : i;                                  \
             blockIdx = {b % grid[0], b / grid[0] % grid[1], b / grid[0] / grid[1]};             \
             if (barriers) {                                                                     \
                 shared::forget();                                                               \
@@ -217,7 +219,7 @@ static void forget() {
                 continue;                                                                       \
             }                                                                                   \
             for (unsigned t = 0; t < count; ++t) {                                              \
-                threadIdx = fibers::index_of(t);                                                \
+                threadIdx = fibers::index_of(backwards ? count - 1 - t : t);                    \
                 kernel##_once();                                                                \
             }                                                                                   \
         }                                                                                       \

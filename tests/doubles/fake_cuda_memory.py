@@ -35,6 +35,19 @@ def not_while_capturing(what: str) -> None:
     flush()
 
 
+class Pool:
+    """What an array knows of the pool that its memory is from."""
+
+    def __init__(self, pool: Any, nbytes: int) -> None:
+        self.pool = weakref.ref(pool)
+        self._nbytes = nbytes
+
+    def give_back(self) -> None:
+        pool = self.pool()
+        if pool is not None:
+            pool.give_back(self._nbytes)
+
+
 class Data:
     """`ndarray.data`: an address on the device."""
 
@@ -55,8 +68,14 @@ class DeviceArray:
 
     __array_ufunc__ = None
 
-    def __init__(self, array: np.ndarray[Any, Any], base: DeviceArray | None = None) -> None:
-        self.host = array
+    def __init__(
+        self,
+        array: np.ndarray[Any, Any],
+        base: DeviceArray | None = None,
+        pool: Pool | None = None,
+    ) -> None:
+        self._host = array
+        self._pool = pool if base is None else base._pool
         self.base = base
         self.shape, self.dtype, self.size = array.shape, array.dtype, array.size
         self.ndim, self.nbytes, self.flags = array.ndim, array.nbytes, array.flags
@@ -64,9 +83,17 @@ class DeviceArray:
         if base is None:
             LIVE[array.ctypes.data] = array.nbytes
             weakref.finalize(self, LIVE.pop, array.ctypes.data, None)
+            if pool is not None:
+                weakref.finalize(self, pool.give_back)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+    @property
+    def host(self) -> np.ndarray[Any, Any]:
+        """What is in its memory."""
+        assert self._pool is None or self._pool.pool() is not None, "its pool is gone, and it, too"
+        return self._host
 
     @property
     def ptr(self) -> int:

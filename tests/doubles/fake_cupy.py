@@ -4,9 +4,8 @@ Kernels are the very text that NVRTC would get, compiled by the C++ compiler (`c
 products of cuBLAS are NumPy reading memory column by column; a captured graph is a list of what was
 launched. What CuPy or CUDA would refuse, or take wrongly without a word, raises here: an array
 where the host's is meant, a number of another type than the kernel's, an operand that leaves its
-memory, a copy while a graph is captured, a barrier that not all threads meet. A kernel with
-barriers runs twice, threads in opposite order, and both results must be the
-same.
+memory or whose pool is gone, a copy while a graph is captured, a barrier that not all threads meet.
+A kernel runs twice, threads and blocks in opposite order, and both results must be the same.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from fake_cuda_memory import (
     LIVE,
     PENDING,
     DeviceArray,
+    Pool,
     flush,
     not_while_capturing,
     submit,
@@ -144,16 +144,16 @@ class RawKernel:
         memory = [np.frombuffer(word.tobytes().ljust(8, b"\0"), np.uint8).copy() for word in words]
         pointers = (ctypes.c_void_p * len(memory))(*(m.ctypes.data for m in memory))
         sizes = ((ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block))
-        before = [a.host.copy() for a in arrays] if self._library.barriers else []
+        written = [a for a in arrays if a.nbytes]
+        before = [a.host.copy() for a in written]
         met = self._launch(*sizes, 0, pointers)
-        if before:
-            first = [a.host.copy() for a in arrays]
-            for array, old in zip(arrays, before, strict=True):
-                array.host[...] = old
-            met &= self._launch(*sizes, 1, pointers)
-            for array, value in zip(arrays, first, strict=True):
-                same = np.array_equal(array.host, value, equal_nan=value.dtype.kind == "f")
-                assert same, f"{self._name}: the result depends on the order of threads"
+        first = [a.host.copy() for a in written]
+        for array, old in zip(written, before, strict=True):
+            array.host[...] = old
+        met &= self._launch(*sizes, 1, pointers)
+        for array, value in zip(written, first, strict=True):
+            same = np.array_equal(array.host, value, equal_nan=value.dtype.kind == "f")
+            assert same, f"{self._name}: the result depends on the order of threads"
         assert met, f"{self._name}: a barrier is not met by all threads"
 
 
@@ -244,20 +244,32 @@ class Device:
 
 
 class MemoryPool:
-    """A pool that counts what it gave."""
+    """A pool that counts what it gave; when it is gone, so is the memory of arrays in use."""
 
     def __init__(self) -> None:
-        self._total = 0
+        self._used = self._free = 0
 
-    def malloc(self, nbytes: int) -> None:
-        self._total += nbytes
+    def malloc(self, nbytes: int) -> Pool:
+        self._free = max(0, self._free - nbytes)
+        self._used += nbytes
+        return Pool(self, nbytes)
+
+    def give_back(self, nbytes: int) -> None:
+        self._used -= nbytes
+        self._free += nbytes
+
+    def free_all_blocks(self) -> None:
+        self._free = 0
+
+    def used_bytes(self) -> int:
+        return self._used
 
     def total_bytes(self) -> int:
-        return self._total
+        return self._used + self._free
 
 
 @contextlib.contextmanager
-def using_allocator(malloc: Callable[[int], None]) -> Iterator[None]:
+def using_allocator(malloc: Callable[[int], Any]) -> Iterator[None]:
     _state["malloc"] = malloc
     try:
         yield
@@ -268,8 +280,7 @@ def using_allocator(malloc: Callable[[int], None]) -> Iterator[None]:
 def _allocated(array: np.ndarray[Any, Any]) -> DeviceArray:
     not_while_capturing("allocation")
     assert _state.get("malloc"), "memory outside the backend's pool"
-    _state["malloc"](array.nbytes)
-    return DeviceArray(array)
+    return DeviceArray(array, pool=_state["malloc"](array.nbytes))
 
 
 def _alloc(nbytes: int) -> Any:

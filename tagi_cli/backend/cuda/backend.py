@@ -18,6 +18,7 @@ from tagi_cli.backend.cuda.cublas import Cublas
 from tagi_cli.backend.cuda.kernels import Kernels, Launch
 from tagi_cli.backend.cuda.linear import LinearDriver
 from tagi_cli.backend.cuda.lstm import LstmDriver
+from tagi_cli.backend.cuda.memory import pool_of
 from tagi_cli.backend.cuda.products import Products
 from tagi_cli.backend.cuda.step import StepDriver, with_fused_steps
 from tagi_cli.backend.cuda.transfer import Staging
@@ -121,7 +122,7 @@ class CudaBackend(Backend):
         self._precision = precision
         cupy.cuda.Device(index).use()
         self._index = index
-        self._pool = cupy.cuda.MemoryPool()
+        self._pool = pool_of(self, cupy)
         self._staging = Staging(cupy)
         self._arena: Array | None = None
         self._used: list[Array] = []
