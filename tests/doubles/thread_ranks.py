@@ -36,7 +36,7 @@ class _Meeting:
 
 
 class ThreadRanks(Communicator):
-    """One of several threads."""
+    """One of several threads. Unlike MPI, it notices where ranks do not make the same calls."""
 
     backend = "threads"
 
@@ -46,30 +46,40 @@ class ThreadRanks(Communicator):
         self.size = self.local_size = len(meeting.values)
         self.collectives = 0
 
-    def exchange(self, value: T) -> list[T]:
-        self._meeting.values[self.rank] = value
+    def _meet(self, call: str, value: T) -> list[T]:
+        """What all give; every rank must have come for the same."""
+        self._meeting.values[self.rank] = call, value
         self._meeting.wait()
         found = list(self._meeting.values)
         self._meeting.wait()
-        return found
+        calls = [each for each, _ in found]
+        assert set(calls) == {call}, f"ranks wait for each other in different calls: {calls}"
+        return [given for _, given in found]
+
+    def _arrays(self, call: str, array: Any) -> list[Any]:
+        return self._meet(f"{call} {array.dtype} {array.shape}", np.array(array))
+
+    def exchange(self, value: T) -> list[T]:
+        return self._meet("exchange", value)
 
     def all_reduce(self, array: Any) -> None:
         self.collectives += 1
         # Always in the order of ranks, so that all get the same bits.
-        array[...] = sum(self.exchange(np.array(array)))
+        array[...] = sum(self._arrays("all_reduce", array))
 
     def all_gather(self, array: Any) -> None:
         self.collectives += 1
-        array[...] = np.stack(self.exchange(np.array(array[self.rank])))
+        found = self._arrays("all_gather", array)
+        array[...] = np.stack([each[rank] for rank, each in enumerate(found)])
 
     def broadcast(self, array: Any) -> None:
-        array[...] = self.exchange(np.array(array))[0]
+        array[...] = self._arrays("broadcast", array)[0]
 
     def share(self, value: T) -> T:
-        return self.exchange(value)[0]
+        return self._meet("share", value)[0]
 
     def barrier(self) -> None:
-        self.exchange(None)
+        self._meet("barrier", None)
 
 
 def on_ranks(size: int, work: Callable[[ThreadRanks], T], *, in_turns: bool = False) -> list[T]:
