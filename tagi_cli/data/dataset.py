@@ -12,6 +12,7 @@ import numpy as np
 from tagi_cli.data import bundled
 from tagi_cli.data.components import Components, choose
 from tagi_cli.data.encoder import Encoder
+from tagi_cli.data.images.loading import image_source, load_images
 from tagi_cli.data.inputs import CategoryInput, no_value
 from tagi_cli.data.option_checks import faults_in_use, remarks
 from tagi_cli.data.options import DataOptions
@@ -29,7 +30,10 @@ _SERIES, _TIMES, _TARGET = "series", ("t", "time"), "value"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A table, split and scaled. `sha256` is that of the source's bytes; `summary` is JSON-able."""
+    """A table or images, split and scaled.
+
+    `sha256` is that of the source's bytes; `summary` is JSON-able.
+    """
 
     train: Part
     valid: Part
@@ -53,9 +57,10 @@ def load(
     season: int | None = None,
     variable_length: bool = False,
     classify: bool = False,
+    reconstruct: bool = False,
     instance_as_input: bool = False,
 ) -> Dataset:
-    """Read, split and scale the table that the options name.
+    """Read, split and scale the table or the images that the options name.
 
     Args:
         options: the keys of `data:`.
@@ -65,6 +70,7 @@ def load(
         season: rows in a season of the forecast, which `in_chunk: auto` goes by.
         variable_length: whether examples are segments of series, with a target for each row.
         classify: whether the target is a label.
+        reconstruct: whether the targets are the inputs, images.
         instance_as_input: whether the column that names the series is an input of every row, a
             feature for each of them; none may be missing there.
 
@@ -78,6 +84,11 @@ def load(
     )
     if faults:
         raise UserErrors(faults)
+    images_at = image_source(options)
+    if images_at is not None or reconstruct:
+        images = load_images(options, images_at, dtype, classify=classify, reconstruct=reconstruct)
+        facts = images.summary
+        return Dataset(*images.parts, images.encoder, facts["name"], facts["sha256"], facts)
     notices += remarks(options, horizon, variable_length)
     table, name, sha256, default_outputs = _source(options, notices)
     if len(table) < 2:

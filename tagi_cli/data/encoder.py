@@ -254,6 +254,10 @@ class Encoder:
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Encoder:
         """The encoder that `to_json` wrote."""
+        if "image" in tree:
+            from tagi_cli.data.images.encoder import ImageEncoder
+
+            return ImageEncoder.from_json(tree)
         columns: list[Input] = []
         for entry in tree["inputs"]:
             if "time" in entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -171,6 +170,7 @@ def remarks(
         idle["split_index"] = "beside a split that is not data.split_method=gal"
     if not variable_length:
         idle["variable_sequence_length_limit"] = "on any task but vl_regression"
+    idle["image"] = "on a table"
     if not windowed:
         idle |= dict.fromkeys(_OF_WINDOWS, "without windows (data.in_chunk)")
         if not options.in_order:
@@ -178,9 +178,9 @@ def remarks(
             del idle["batch_sampling_mode"]
     elif not options.in_order:
         idle["slide_stride"] = "beside data.batch_sampling_mode: independent"
-    default = {field.name: field.default for field in fields(options)}
+    unset = type(options)()
     return [
         f"data.{name} has no effect {beside}"
         for name, beside in idle.items()
-        if getattr(options, name) != default[name]
+        if getattr(options, name) != getattr(unset, name)
     ]

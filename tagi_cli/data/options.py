@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from tagi_cli.data.images.options import ImageOptions
 from tagi_cli.data.option_checks import contradictions
 from tagi_cli.options import option
 
@@ -20,8 +21,9 @@ class DataOptions:
 
     path: str | None = option(
         None,
-        "Data file: CSV or other delimited text (also .gz), Parquet, or NPZ. Without it, `name` "
-        "picks a bundled set.",
+        "Data file: CSV or other delimited text (also .gz), Parquet, or NPZ. Of images a folder "
+        "(IDX files as MNIST has them, CIFAR batches, or a folder of images per class), or an IDX, "
+        "NPZ or NPY file. Without it, `name` picks a bundled set.",
         path=True,
     )
     name: str | None = option(
@@ -101,7 +103,8 @@ class DataOptions:
     limit: int | None = option(
         None,
         "Use at most this many rows (prediction points, slices or series, whichever are split): a "
-        "random choice, the earliest, or (with a split column) the first of the file.",
+        "random choice, the earliest, or (with a split column) the first of the file. Of images "
+        "that come divided, so many of each part.",
         minimum=1,
     )
     split_column: str | None = option(
@@ -198,6 +201,7 @@ class DataOptions:
         "Rows of a segment in `task: vl_regression`; longer slices are cut. null: the longest.",
         minimum=1,
     )
+    image: ImageOptions = field(default_factory=ImageOptions)
 
     def windowed(self, horizon: int | None = None, variable_length: bool = False) -> bool:
         """Whether rows are seen through windows, given the forecast's horizon and the task."""

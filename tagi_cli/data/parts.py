@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tagi_cli.data.images.images import Images
 from tagi_cli.data.windows import Windows
 
 Rows = NDArray[np.int64]
@@ -38,9 +39,10 @@ class Part:
     float64. Targets of a window are flat, step by step: number `step * K + component`.
 
     Attributes:
-        x: `(n, F)`, or `Windows` of shape `(n, T_in, F)`.
-        y: `(n, K)`, or `Windows` of shape `(n, T_out, K)`; of K classes always `(n, K)`, and
-            `(n, T_out * K)` where each step has a scaler of its own.
+        x: `(n, F)`, `Windows` of shape `(n, T_in, F)`, or `Images` of shape `(n, C, h, w)`.
+        y: `(n, K)`, or `Windows` of shape `(n, T_out, K)`; of K classes `(n, K)`, or of images
+            `Windows` of shape `(n, 1, K)`; `(n, T_out * K)` where each step has a scaler of its
+            own; `Images` of shape `(n, C * h * w)` where these are the targets.
         raw: targets in original units, `(n, K)` or `Windows`; of classes their numbers `(n, 1)`.
         rows: `(n,)` row numbers in the source, from 0; of windows those of their prediction points,
             -1 where that is no row.
@@ -54,6 +56,7 @@ class Part:
         series: names of the series by their number.
         lengths: `(n,)` rows of each segment that are in its slice, the others being padding; None
             where examples are no segments.
+        files: `(n,)` names of the files that the examples are, where each is one.
         in_training: where examples of a new table stand in the training data; None of its parts.
     """
 
@@ -67,6 +70,7 @@ class Part:
     time: NDArray[Any] | None = None
     series: tuple[str, ...] = ("",)
     lengths: Rows | None = None
+    files: tuple[str, ...] | None = None
     in_training: InTraining | None = None
 
     def __len__(self) -> int:
@@ -106,6 +110,9 @@ class Part:
             self.series,
             None if self.lengths is None else self.lengths[index],
             None
+            if self.files is None
+            else tuple(self.files[i] for i in np.arange(len(self))[index].tolist()),
+            None
             if self.in_training is None
             else InTraining(*(own[index] for own in self.in_training)),
         )
@@ -123,6 +130,7 @@ class Part:
             None if self.time is None else _joined(self.time, other.time),
             self.series,
             None if self.lengths is None else _joined(self.lengths, other.lengths),
+            None if self.files is None or other.files is None else self.files + other.files,
         )
 
 
@@ -132,4 +140,5 @@ def _shared(one: Floats, two: Floats) -> Floats:
 
 
 def _joined(one: Any, two: Any) -> Any:
-    return one.followed_by(two) if isinstance(one, Windows) else np.concatenate([one, two])
+    shares = isinstance(one, Windows | Images)
+    return one.followed_by(two) if shares else np.concatenate([one, two])

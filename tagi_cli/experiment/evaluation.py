@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tagi_cli import data
+from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.errors import UserError, nearest
 from tagi_cli.experiment import laws, tasks
 from tagi_cli.experiment.folder import RunFolder
+from tagi_cli.experiment.image_files import predict_images
 from tagi_cli.experiment.latent import scores as latent_scores
 from tagi_cli.experiment.latent.networks import has_subjects
 from tagi_cli.experiment.latent.projection import encoded
@@ -106,6 +108,11 @@ def _predict_part(
 
 def _predict_file(model: Model, path: str, notices: list[str]) -> tuple[Law, Values | None]:
     """The same of all rows of a file."""
+    if takes_images(model.encoder):
+        try:
+            return predict_images(model, path), None
+        except UserError as error:
+            raise UserError(f"data.path: {error}") from None
     try:
         table = data.read_table(path, notices)
         law = model.predict_table(table, notices)
@@ -133,7 +140,7 @@ def predict(
 
     Args:
         run: a run folder.
-        input: a table with the run's input columns, in any order.
+        input: a table with the run's input columns, in any order, or images.
         output: the CSV file to write: row, component, mu, sd_epistemic, sd_noise, sd, lo_90, hi_90.
         checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
         overwrite: replace `output` if it is there.
@@ -148,7 +155,10 @@ def predict(
     path = new_file(output, overwrite=overwrite)
     model = Model.load(run, checkpoint)
     try:
-        law = model.predict_table(data.read_table(input, notices), notices, targets=False)
+        if takes_images(model.encoder):
+            law = predict_images(model, input, targets=False)
+        else:
+            law = model.predict_table(data.read_table(input, notices), notices, targets=False)
     except UserError as error:
         raise UserError(f"input: {error}") from None
     # Through a link, so that it stays one.

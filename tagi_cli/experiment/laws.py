@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from tagi_cli.data import Encoder
-from tagi_cli.experiment import class_predictions, predictions
+from tagi_cli.data.images.encoder import takes_images
+from tagi_cli.experiment import class_predictions, predictions, reconstructions
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.forecasting import Forecasts
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Floats, Predictions
+from tagi_cli.experiment.reconstructions import Reconstructions
 from tagi_cli.experiment.report import class_diagnostics, diagnostics, forecast_diagnostics
 from tagi_cli.training.classification import classification_metrics
 from tagi_cli.training.interface import Prediction
@@ -49,6 +51,11 @@ def in_original_units(
         label = None if y is None else y[:, 0]
         return ClassPredictions(encoder.classes, places, label, mu, epistemic)
     noise = np.stack([member.var_noise for member in members])
+    if takes_images(encoder):
+        return Reconstructions(
+            encoder.outputs, places, y, mu * scale + center, epistemic * scale**2, noise * scale**2,
+            tuple(range(encoder.units)),
+        )  # fmt: skip
     steps: tuple[int, ...] = (0,)
     if encoder.windowing is not None:
         first, last = encoder.windowing.chunks.targets
@@ -89,6 +96,8 @@ def write_csv(path: Path, law: Law) -> None:
     """
     if isinstance(law, ClassPredictions):
         class_predictions.write_csv(path, law)
+    elif isinstance(law, Reconstructions):
+        reconstructions.write_csv(path, law)
     else:
         predictions.write_csv(path, law)
 

@@ -30,6 +30,7 @@ class Places:
         time: `(n,)` times of prediction points, numbers or datetime64; None where there are none.
         series: names of the series by their number.
         clock: time from row to row; None where that is not known.
+        files: `(n,)` names of files, where each example is one.
     """
 
     rows: Rows
@@ -37,11 +38,12 @@ class Places:
     time: NDArray[Any] | None = None
     series: tuple[str, ...] = ("",)
     clock: Step | None = None
+    files: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, part: Part) -> Places:
         """Those of a part of the data."""
-        return cls(part.rows, part.index, part.time, part.series)
+        return cls(part.rows, part.index, part.time, part.series, files=part.files)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,12 +56,17 @@ class Places:
             None if self.time is None else self.time[index],
             self.series,
             self.clock,
+            None
+            if self.files is None
+            else tuple(self.files[i] for i in np.arange(len(self))[index].tolist()),
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that tell a place: `row`; or `instance`, `slice` and `time`."""
-        return ("row",) if self.index is None else ("instance", "slice", "time")
+        """Names of the columns that tell a place: `row` (and `file`); or of series three others."""
+        if self.index is None:
+            return ("row",) if self.files is None else ("row", "file")
+        return ("instance", "slice", "time")
 
     def times(self, ahead: int = 0) -> NDArray[Any]:
         """`(n,)` times of the rows so many steps after the prediction points.
@@ -87,7 +94,10 @@ class Places:
             ahead: how many steps after the prediction points.
         """
         if self.index is None:
-            return [str(row) for row in self.rows.tolist()]
+            rows = [str(row) for row in self.rows.tolist()]
+            if self.files is None:
+                return rows
+            return [f"{row},{cell(file)}" for row, file in zip(rows, self.files, strict=True)]
         names = [cell(name) for name in self.series]
         times = self.times(ahead)
         if times.dtype.kind == "M" and self._has_days(times):

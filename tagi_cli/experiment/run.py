@@ -27,6 +27,7 @@ from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.ranks import check_alike, device_of, threads_of
 from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
+from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
@@ -271,6 +272,9 @@ class _Run:
                     trainer.learners[0],
                     scored[shown].get("subjects", {}),
                 )
+            if found:
+                shown_images = image_report.numbers_of(found[shown], getattr(self.dataset, shown))
+                numbers |= {"images": shown_images} if shown_images else {}
             atomic.write_json(folder.figures / report.NUMBERS, numbers)
             if self.settings.viz.enabled:
                 report.write_report(folder)

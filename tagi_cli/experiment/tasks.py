@@ -52,11 +52,17 @@ class VLRegressionOptions:
     """Real-valued targets at each step of segments of any length."""
 
 
+@dataclass(frozen=True)
+class ReconstructionOptions:
+    """Images themselves: the network learns to give what it was shown, as an autoencoder does."""
+
+
 for _name, _options in (
     ("regression", RegressionOptions),
     ("classification", ClassificationOptions),
     ("forecasting", ForecastingOptions),
     ("vl_regression", VLRegressionOptions),
+    ("reconstruction", ReconstructionOptions),
 ):
     tasks.register(_name, _options, _options)
 
@@ -131,6 +137,7 @@ def load(
         season=forecast.season if ahead else None,
         classify=classifies(task),
         variable_length=isinstance(task, VLRegressionOptions),
+        reconstruct=isinstance(task, ReconstructionOptions),
         instance_as_input=instance_as_input,
     )
     if ahead:

@@ -96,7 +96,8 @@ class ClassificationTask:
             UserError: there is no observed label.
             NumericalError: the NLL is not a number.
         """
-        one_hot = np.asarray(rows.y, np.float64)
+        y = np.asarray(rows.y, np.float64)
+        one_hot = y.reshape(len(y), -1)
         labels = np.where(np.isnan(one_hot).any(axis=1), np.nan, one_hot.argmax(axis=1))
         if np.isnan(labels).all():
             raise UserError(

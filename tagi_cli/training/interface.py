@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,74 @@ class WindowArray(Protocol):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]: ...
 
 
-Values = NDArray[Any] | WindowArray
+class Variation(Protocol):
+    """What training does to each image, drawn anew in each epoch."""
+
+    @property
+    def shift(self) -> int:
+        """Pixels by which it is moved each way, at most."""
+
+    @property
+    def flip(self) -> bool:
+        """Whether half of them are mirrored left to right."""
+
+    @property
+    def crop(self) -> bool:
+        """Whether the place of the crop is drawn; else it is the middle."""
+
+
+@runtime_checkable
+class ImageArray(Protocol):
+    """Images `(n, C, h, w)`, or `(n, C * h * w)`, whose bytes are held once, or mapped.
+
+    Image i is a crop of `pixels[rows[i]]`, less `center` and divided by `scale`. `np.asarray` makes
+    an array of them, of the middle of each.
+    """
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """`(N, H, W, C)` where `interleaved`, else `(N, C, H, W)`."""
+
+    @property
+    def interleaved(self) -> bool:
+        """How the bytes lie."""
+
+    @property
+    def rows(self) -> Indices:
+        """`(n,)`."""
+
+    @property
+    def whole(self) -> tuple[int, int, int]:
+        """`C, H, W`."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`h, w`."""
+
+    @property
+    def center(self) -> NDArray[Any]:
+        """`(C,)` or `(C, h, w)`."""
+
+    @property
+    def scale(self) -> NDArray[Any]:
+        """Of the same shape."""
+
+    @property
+    def variation(self) -> Variation:
+        """What training does to them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n, C, h, w)` or `(n, C * h * w)`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice | NDArray[Any]) -> Any: ...
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]: ...
+
+
+Values = NDArray[Any] | WindowArray | ImageArray
 """Inputs or targets of n rows."""
 
 

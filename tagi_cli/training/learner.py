@@ -21,12 +21,11 @@ from tagi_cli.training import sampling, tracking
 from tagi_cli.training.batches import Batches
 from tagi_cli.training.interface import Indices, NumericalError, Prediction, Scores, Values
 from tagi_cli.training.lanes import CarriedRows
+from tagi_cli.training.prediction import ROWS_AT_ONCE, rows_at_once
 from tagi_cli.training.step_calls import StepCalls
 
 Host = np.ndarray[Any, Any]
 
-# Rows per call when predicting: large enough for full speed, small enough to stay in cache.
-_CHUNK = 1024
 # Plans of short batches that are kept: an epoch has at most one, of a size that may change.
 _SHORT = 2
 
@@ -108,6 +107,9 @@ class Learner:
         self._carried = CarriedRows(self.layer, self.parameters, ranks, self._lanes, batch_size)
         if ranks.size > 1:
             self._share(synced=sync_batchnorm)
+        self._seed = int(rng.integers(2**31))
+        most = rows_at_once(self.layer, backend.dtype.itemsize)
+        self._chunk = min(most, self._lanes.rows(batch_size)) if carried > 1 else most
 
     def _share(self, *, synced: bool) -> None:
         """Make ranks begin alike, and have room for what they sum in each step."""
@@ -137,7 +139,7 @@ class Learner:
             ValueError: a window reaches outside its rows.
         """
         self.check_inputs(x)
-        self._batches = Batches(self.backend, x, y)
+        self._batches = Batches(self.backend, x, y, self._lanes, self.batch_size, self._seed)
         if self.tracking is not None:
             self.tracking.bind(sampling.one_series(len(x)) if index is None else index)
         self._steps.clear()
@@ -148,8 +150,8 @@ class Learner:
         if check is None:
             return
         try:
-            for begin in range(0, len(x), _CHUNK):
-                check(np.asarray(x[begin : begin + _CHUNK]))
+            for begin in range(0, len(x), ROWS_AT_ONCE):
+                check(np.asarray(x[begin : begin + ROWS_AT_ONCE]))
         except ValueError as error:
             raise UserError(
                 f"arch: {error}; with data.scaling_method=none the columns arrive as they are"
@@ -158,6 +160,8 @@ class Learner:
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
         """Set the noise of an epoch, counted from 0, and the running scores to zero or `scores`."""
         self.noise.start_epoch(epoch)
+        if self._batches is not None:
+            self._batches.start_epoch(epoch)
         self._scores.fill(0)
         # What all ranks had is kept by one of them, as ranks are summed.
         if scores is not None and self._ranks.leads:
@@ -171,16 +175,18 @@ class Learner:
         the batch size. `follows[i]` says whether entry i of the order goes on from the states of
         the same row of the batch before; without it none does.
         """
-        self.load(order, begin, end, follows)
-        if self.tracking is not None:
-            self.tracking.begin()
-        full, rest = divmod(end - begin, self.batch_size)
-        if full:
-            self._step(self.batch_size).run(full)
-        if rest:
-            self._step(rest).run()
-        if self.tracking is not None:
-            self.tracking.end()
+        piece = self._bound().most or max(end - begin, 1)
+        for first in range(begin, end, piece):
+            self.load(order, first, min(first + piece, end), follows)
+            if self.tracking is not None:
+                self.tracking.begin()
+            full, rest = divmod(min(piece, end - first), self.batch_size)
+            if full:
+                self._step(self.batch_size).run(full)
+            if rest:
+                self._step(rest).run()
+            if self.tracking is not None:
+                self.tracking.end()
 
     def load(self, order: Host, begin: int, end: int, follows: Host | None = None) -> None:
         """Make rows `order[begin:end]` the ones that the next steps learn; see `train`.
@@ -188,11 +194,6 @@ class Learner:
         Raises:
             RuntimeError: no data are bound.
         """
-        if self._ranks.size > 1:
-            if follows is not None:
-                follows = self._lanes.take(follows[begin:end], self.batch_size)
-            order = self._lanes.take(order[begin:end], self.batch_size)
-            begin, end = 0, len(order)
         self._bound().load(order, begin, end, follows, states=self.tracks)
 
     def _bound(self) -> Batches:
@@ -281,10 +282,8 @@ class Learner:
         n = len(x)
         K = self.noise.width(self.outputs)
         mu, var = np.empty((n, K)), np.empty((n, K))
-        carries = self.parameters.rows > 1
-        chunk = min(_CHUNK, self._lanes.rows(self.batch_size)) if carries else _CHUNK
-        for first in range(0, n, chunk):
-            rows = slice(first, min(first + chunk, n))
+        for first in range(0, n, self._chunk):
+            rows = slice(first, min(first + self._chunk, n))
             plan, forward = self._predictor(rows.stop - rows.start, var_x is None)
             self.backend.write(plan.input.mu, np.asarray(x[rows]))
             if var_x is not None:

@@ -6,11 +6,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tagi_cli import nn
 from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training.interface import Indices, Learner, NumericalError, Prediction, Rows, Values
 
 # Always the same: the last bits of a matrix product may depend on its shape.
 _ROWS = 8192
+
+ROWS_AT_ONCE = 1024
+"""Rows per call of a network: large enough for full speed, small enough to stay in cache."""
+# Bytes that the activations of such a call may take.
+_MEMORY = 1 << 30
+
+
+def rows_at_once(layer: nn.Layer, itemsize: int) -> int:
+    """Rows per call of a built network: fewer where its activations are large, as of images."""
+    units = sum(nn.flat_size(cost.output) for cost in layer.costs())
+    return max(1, min(ROWS_AT_ONCE, _MEMORY // (2 * itemsize * max(units, 1))))
 
 
 def predict(

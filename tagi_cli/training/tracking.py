@@ -18,7 +18,7 @@ from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.nn.layers.recurrent import continuation
 from tagi_cli.training import sampling
 from tagi_cli.training.batches import Batches
-from tagi_cli.training.interface import Indices, Values
+from tagi_cli.training.interface import ImageArray, Indices, Values
 
 Host = np.ndarray[Any, Any]
 Predictor = Callable[[int, bool], tuple[nn.Plan, Segment]]
@@ -249,6 +249,7 @@ def _take(x: Values, rows: Indices, leads: Indices) -> Host:
     """Inputs `(K, L, ...)` for entries of a schedule `(K, L)`, those of empty lanes any."""
     if isinstance(x, np.ndarray):
         return np.asarray(x[rows])
+    assert not isinstance(x, ImageArray)  # which are no rows of series
     first = x.starts[rows] - np.where(rows >= 0, leads, 0)
     taken: Host = x.rows[first[..., None] + np.arange(x.length)]
     if x.center is not None and x.scale is not None:

@@ -13,6 +13,7 @@ import pytest
 
 from tagi_cli import config
 from tagi_cli.config.schema import arms, is_group, options_of
+from tagi_cli.data.images.options import ImageOptions
 from tagi_cli.experiment import run
 from tagi_cli.experiment.settings import Settings, registries
 
@@ -166,6 +167,7 @@ ELSEWHERE |= {
         "variable_sequence_length_limit",
     )
 }
+ELSEWHERE |= dict.fromkeys(names(ImageOptions, "data.image."), "tests/data/images/test_loading.py")
 ELSEWHERE |= {
     f"forecast.{name}": "tests/experiment/test_forecasting.py"
     for name in ("horizon", "season", "mode", "feedback", "samples")

@@ -23,7 +23,13 @@ def random_bits(generator: Array, first: int, n: int) -> Array:
     `generator` holds (int32) a seed and the number of the batch, of which these are the elements
     from `first` on.
     """
+    return random_bits_of(
+        generator, np.arange(n, dtype=np.uint32) + np.array(first).astype(np.uint32)
+    )
+
+
+def random_bits_of(generator: Array, elements: Array) -> Array:
+    """The same for these elements (uint32)."""
     seed, step = (generator[k : k + 1].astype(np.uint32) for k in (0, 1))
     stream = _scramble(step + _scramble(seed))
-    elements = np.arange(n, dtype=np.uint32) + np.array(first).astype(np.uint32)
     return _scramble(elements ^ stream) >> np.uint32(8)

@@ -1,4 +1,4 @@
-"""Data sets that come with the package: a real table, and generated curves, series and labels."""
+"""Data sets that come with the package: a real table, digits, and generated curves and series."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Bundled:
     """A bundled set: one line about it, its usual targets, and how to get it.
 
     `read()` gives the table and the sha256 of its bytes; `labels` says that the target is a label;
-    `seeded(seed)` draws the table anew, where it is one of those that can be.
+    `seeded(seed)` draws the table anew, where it is one of those that can be; `images` is the file
+    of a set of images, which has no table.
     """
 
     summary: str
@@ -40,6 +41,7 @@ class Bundled:
     read: Callable[[], tuple[Table, str]]
     labels: bool = False
     seeded: Callable[[int], tuple[Table, str]] | None = None
+    images: Path | None = None
 
     def draw(self, seed: int) -> tuple[Table, str]:
         """The table of a seed, where it makes a difference, and the sha256."""
@@ -70,6 +72,13 @@ def sine_table(rows: int = 500, noise: float = 0.1, seed: int = 0) -> Table:
 def _yacht() -> tuple[Table, str]:
     path = _FOLDER / "yacht.csv"
     return read_table(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digits() -> tuple[Table, str]:
+    raise UserError(
+        "data.name: 'digits' are images, not a table. Allowed: task=classification, "
+        "task=reconstruction"
+    )
 
 
 def _generated(make: Callable[[], Table]) -> Callable[[], tuple[Table, str]]:
@@ -126,6 +135,13 @@ BUNDLED: Mapping[str, Bundled] = {
         ("shape",),
         _generated(shapes_table),
         labels=True,
+    ),
+    "digits": Bundled(
+        "1797 images of handwritten digits, 8 x 8 pixels (UCI)",
+        ("label",),
+        _digits,
+        labels=True,
+        images=_FOLDER / "digits.npz",
     ),
     "latent_synthetic": Bundled(
         "5000 rows of two groups of inputs and one of outputs, with few latents (generated)",

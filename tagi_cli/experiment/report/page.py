@@ -15,6 +15,7 @@ from tagi_cli.experiment.latent import report as latent_report
 from tagi_cli.experiment.report import classes as report_classes
 from tagi_cli.experiment.report import figures
 from tagi_cli.experiment.report import forecasts as report_forecast
+from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import regression as report_regression
 from tagi_cli.experiment.report.account import Account
 from tagi_cli.experiment.report.diagnostics import OUTPUTS_DRAWN
@@ -57,15 +58,17 @@ def write_report(folder: RunFolder) -> Path:
         ]
         for split, diagnoses in numbers["splits"].items()
     }
+    images = image_report.section(numbers)
     latents = latent_report.section(numbers)
     smoothed = smoothing_figures.section(folder)
     drawn = [*learning, *(f for groups in outputs.values() for group in groups for f in group)]
-    drawn += [*latents.figures, *smoothed.figures]
+    drawn += [*images.figures, *latents.figures, *smoothed.figures]
     for figure in drawn:
         atomic.write_text(folder.figures / f"{figure.name}.svg", figure.svg)
         with atomic.replacing(folder.figures / f"{figure.name}.png") as file:
             file.write(figure.png)
-    page = _page(folder, account, numbers, learning, outputs, latents.html + smoothed.html)
+    more = images.html + latents.html + smoothed.html
+    page = _page(folder, account, numbers, learning, outputs, more)
     atomic.write_text(folder.report, page)
     return folder.report
 
@@ -164,6 +167,8 @@ def _lead(
     sizes = ", ".join(f"{split[part]:,} {part}" for part in _PARTS if split[part])
     seconds = float(summary.get("seconds") or 0)
     inputs = f"{len(data['inputs'])} columns" if data["inputs"] else "the times"
+    if "image" in data:
+        inputs = f"images of {' x '.join(map(str, data['image']['shape']))}"
     return (
         f"{', '.join(outputs)} from {inputs} of {code(data['name'])} ({sizes} rows); "
         f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s, "
