@@ -89,7 +89,6 @@ class Batches:
         self._x.emit(plan, x, self.order, self.cursor)
         self._y.emit(plan, y, self.order, self.cursor)
 
-
     def _source(self, values: Values) -> _Table | _Windows | ImageRows:
         if isinstance(values, np.ndarray):
             return _Table(self._backend, values)
@@ -99,6 +98,7 @@ class Batches:
         if key not in self._pixels:
             self._pixels[key] = Pixels(self._backend, values)
         return ImageRows(self._backend, values, self._pixels[key], self._draws)
+
 
 class _Table:
     """An array `(n, ...)`."""
