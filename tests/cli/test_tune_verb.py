@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tagi_cli.cli.configuration import settings_from
 from tagi_cli.experiment.sweeps.job import JobFiles
+from tagi_cli.experiment.sweeps.space import Choice
+from tagi_cli.experiment.sweeps.tune import Search
+from tagi_cli.experiment.sweeps.tune_options import TuneOptions
 
 optuna = pytest.importorskip("optuna", reason="needs the extra hpo (Optuna)", exc_type=ImportError)
 
@@ -73,17 +77,27 @@ RUNS = ("bad", "slow", "late")
 
 
 class Jobs:
-    """Stands for the jobs of a search: the outcome of each by number."""
+    """Stands for the jobs of a search: the outcome of each by number.
+
+    A number is the validation NLL of a job that completes, which is 1 where nothing else is said.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: str) -> None:
         self.outcomes = outcomes
         self.stopped: list[int] = []
+        self.alive: set[int] = set()
+        self.at_a_time = 0
         jobs = self
 
         class Fake:
             def __init__(self, files: JobFiles, threads: int | None = None) -> None:
                 self.files = files
                 self.outcome = jobs.outcomes[files.number % len(jobs.outcomes)]
+                nll = "1.0"
+                if self.outcome[0].isdigit():
+                    nll, self.outcome = self.outcome, "completed"
+                jobs.alive.add(files.number)
+                jobs.at_a_time = max(jobs.at_a_time, len(jobs.alive))
                 run = files.sweep / f"run-{files.number}"
                 run.mkdir()
                 values = {"bad": [9.0, 9.0, 9.0], "late": [9.0]}.get(self.outcome, [3.0, 2.0, 1.0])
@@ -95,11 +109,11 @@ class Jobs:
                 status = dict.fromkeys(RUNS, "running").get(self.outcome, self.outcome)
                 self.write(status)
                 if status == "completed":
-                    nll = '{"status": "completed", "valid": {"nll": 1.0}}'
-                    (run / "summary.json").write_text(nll)
+                    summary = f'{{"status": "completed", "valid": {{"nll": {nll}}}}}'
+                    (run / "summary.json").write_text(summary)
                 if self.outcome == "late":
-                    nll = '{"status": "interrupted", "valid": {"nll": 0.5}}'
-                    (run / "summary.json").write_text(nll)
+                    summary = '{"status": "interrupted", "valid": {"nll": 0.5}}'
+                    (run / "summary.json").write_text(summary)
 
             def write(self, status: str) -> None:
                 self.files.write(status=status, run=f"run-{self.files.number}", message="so")
@@ -110,6 +124,8 @@ class Jobs:
                 self.write("interrupted")
 
             def ended(self) -> bool:
+                if self.outcome not in RUNS:
+                    jobs.alive.discard(self.files.number)
                 return self.outcome not in RUNS
 
         monkeypatch.setattr("tagi_cli.experiment.sweeps.tune.Process", Fake)
@@ -124,6 +140,53 @@ def test_trials_that_look_bad_are_pruned(
     assert answer.code == 0
     assert [row["status"] for row in rows(folder_of_the_search())] == ["completed", "pruned"] * 2
     assert jobs.stopped == [1, 3]
+    study = optuna.load_study(
+        study_name="tagi", storage=f"sqlite:///{folder_of_the_search().resolve()}/study.db"
+    )
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"] * 2
+
+
+def test_the_config_of_the_best_trial_has_what_trials_leave_out(
+    tagi: Callable[..., Any], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs(monkeypatch, "1.5", "0.5", "0.9", "0.7")
+    answer = tagi("tune", "config=mine.yaml", "tune.trials=3", "tune.workers=2")
+    assert answer.code == 0
+    assert jobs.at_a_time == 2
+    assert "best: trial 1, valid_nll 0.5" in answer.out.splitlines()
+    folder = folder_of_the_search()
+    text = (folder / "best.yaml").read_text()
+    assert text.startswith("# The best of 3 trials by validation NLL: trial 1, 0.5.\n")
+    best = yaml.safe_load(text)
+    assert best["arch"]["gain_weight"] == float(rows(folder)[1]["arch.gain_weight"])
+    trial = yaml.safe_load((folder / "jobs/1.yaml").read_text())
+    for found, whole in ((best, True), (trial, False)):
+        assert (found["trainer"]["refit"], found["viz"]["enabled"]) == (whole, whole)
+    assert tagi("tune", f"tune.resume={folder}", "tune.trials=5").code == 0
+    assert len({row["arch.gain_weight"] for row in rows(folder)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "sampler", "pruner"),
+    [
+        ({}, "TPESampler", {"_n_startup_trials": 5, "_n_warmup_steps": 5}),
+        ({"sampler": "random", "pruner": "none"}, "RandomSampler", {}),
+        ({"startup_trials": 2, "warmup_epochs": 3}, "TPESampler", {"_n_startup_trials": 2}),
+        ({"warmup_epochs": 3}, "TPESampler", {"_n_warmup_steps": 3}),
+        ({"pruner": "hyperband", "warmup_epochs": 7}, "TPESampler", {"_min_resource": 7}),
+    ],
+)
+def test_the_study_is_set_up_as_the_options_say(
+    options: dict[str, Any], sampler: str, pruner: dict[str, int], tmp_path: Path
+) -> None:
+    search = Search(
+        tmp_path, TuneOptions(**options), [Choice("seed", ("1", "2"))], settings_from, "tagi tune"
+    )
+    names = {"median": "MedianPruner", "hyperband": "HyperbandPruner", "none": "NopPruner"}
+    assert type(search._study.sampler).__name__ == sampler
+    assert type(search._study.pruner).__name__ == names[options.get("pruner", "median")]
+    for key, value in pruner.items():
+        assert getattr(search._study.pruner, key) == value
 
 
 def test_failed_trials_are_listed_and_do_not_stop_the_search(

@@ -153,6 +153,22 @@ def test_how_a_job_ended(
     assert (outcome.status, outcome.message) == (status, message)
 
 
+def test_a_job_has_its_threads_in_the_environment_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "64")
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\necho $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS $MKL_NUM_THREADS\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    write_jobs(tmp_path, "tagi train", {})
+    for number, threads, said in ((0, 3, "3 3 3\n"), (1, None, "64 64 64\n")):
+        process = Process(JobFiles(tmp_path, number), threads)
+        process.wait()
+        assert process.files.log.read_text() == said
+
+
 def test_a_job_with_damaged_settings_fails_by_itself(tmp_path: Path) -> None:
     write_jobs(tmp_path, "tagi train", {0: "arch: {kind: mlp, width: 0}\n"})
     process = Process(JobFiles(tmp_path, 0), 1)

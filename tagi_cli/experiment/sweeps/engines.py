@@ -169,8 +169,7 @@ def _submitit_local(options: SubmititLocalOptions, sweep: Path, jobs: int) -> Ru
                     running[number] = executor.submit(
                         Job(str(sweep), number, threads_each(at_a_time), relays=True)
                     )
-            for number in [number for number, job in running.items() if job.done()]:
-                yield number, _log_of(running.pop(number))
+            yield from _take_ended(running)
             time.sleep(_POLL)
 
     return run
@@ -198,8 +197,7 @@ def _submitit_slurm(options: SubmititSlurmOptions, sweep: Path, jobs: int) -> Ru
                 told = True
                 for job in running.values():
                     job.cancel(check=False)
-            for number in [number for number, job in running.items() if job.done()]:
-                yield number, _log_of(running.pop(number))
+            yield from _take_ended(running)
             time.sleep(_POLL)
 
     return run
@@ -226,9 +224,11 @@ def _sbatch(options: SubmititSlurmOptions, name: str) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _log_of(job: Any) -> str:
-    """Where a job's launcher wrote what it had to say, for a job that left no word itself."""
-    return f"the process of the job died; its launcher wrote {job.paths.stderr}"
+def _take_ended(running: dict[int, Any]) -> Iterator[Ended]:
+    """Remove submitit's jobs that are done; each with where submitit wrote what it had to say."""
+    for number in [number for number, job in running.items() if job.done()]:
+        job = running.pop(number)
+        yield number, f"the process of the job died; its launcher wrote {job.paths.stderr}"
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ class BasicOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JoblibOptions:
+class LocalOptions:
     """Several jobs at a time on this machine."""
 
     n_jobs: int = option(
@@ -31,16 +31,18 @@ class JoblibOptions:
 
     def faults(self) -> list[str]:
         """`n_jobs` counts from 1, or from -1 down."""
-        return _no_jobs(self.n_jobs)
+        return [] if self.n_jobs else [".n_jobs: found 0. Allowed: at least 1, or -1 and below"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubmititLocalOptions:
+class JoblibOptions(LocalOptions):
+    """Each job a process that joblib's pool starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmititLocalOptions(LocalOptions):
     """Jobs as Slurm would run them, on this machine."""
 
-    n_jobs: int = option(
-        -1, "Jobs at a time. -1: one per core, -2: one less, and so on; at most the sweep's jobs."
-    )
     gpus_per_node: int = option(0, "GPUs that a job sees.", minimum=0)
     timeout_min: float = option(60.0, _TIMEOUT, above=0)
     max_num_timeout: int = option(0, _TIMEOUTS, minimum=0)
@@ -48,7 +50,7 @@ class SubmititLocalOptions:
 
     def faults(self) -> list[str]:
         """`n_jobs` counts from 1, or from -1 down; there is time to save."""
-        return _no_jobs(self.n_jobs) + _no_time(self.timeout_min, self.signal_delay_s)
+        return super().faults() + _no_time(self.timeout_min, self.signal_delay_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +129,6 @@ for _name, _options in {
     "ray": RayOptions,
 }.items():
     launchers.register(_name, _options, _options)
-
-
-def _no_jobs(n_jobs: int) -> list[str]:
-    return [] if n_jobs else [".n_jobs: found 0. Allowed: at least 1, or -1 and below"]
 
 
 def _no_time(minutes: float, delay: int) -> list[str]:

@@ -262,7 +262,7 @@ class Search:
         for line in whole.splitlines():
             row = json.loads(line)
             value = row.get("valid_nll")
-            if row["phase"] != "search" or value is None or not math.isfinite(value):
+            if value is None or not math.isfinite(value):
                 continue
             one.trial.report(value, row["epoch"])
             if one.trial.should_prune():
