@@ -39,7 +39,7 @@ complete -o nosort -F _tagi tagi
 """
 
 _LAUNCHER = "hydra/launcher"
-_COMPOSING = ("train", "tune", "smooth", "show", "profile", "check")
+_COMPOSING = ("train", "update", "tune", "smooth", "show", "profile", "check")
 _KEYS = {
     "eval": ("run=", "split=", "checkpoint=", "data.path="),
     "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
@@ -56,6 +56,7 @@ _KEYS = {
     ),
     "project": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
     "show": ("run=",),
+    "update": ("run=",),
     "compare": ("sort=", "output=", "figure=", "to=", "--select"),
     "report": ("run=",),
     "convert": ("format=", "run=", "member="),

@@ -20,8 +20,10 @@ from tagi_cli.version import __version__
 VERBS = (
     "train",
     "tune",
+    "update",
     "eval",
     "predict",
+    "explain",
     "smooth",
     "generate",
     "project",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tagi_cli.cli.arguments import keyed
 from tagi_cli.errors import UserError
@@ -14,9 +15,11 @@ usage: tagi predict run=<run folder> input=<file> output=<file.csv>
        tagi predict run=<run folder> horizon=<steps> [input=<file>] [output=<file.csv>]
                     [checkpoint=best|last|<file or CSV folder>] [overwrite=true]
 
-  input=...        a table with the run's input columns, in any order
+  input=...        a table with the run's input columns, in any order; - is standard input, whose
+                   rows are answered as they arrive: CSV, or a JSON object on each line
   output=...       one line per row and output: row (of series: instance, slice, time, step),
-                   component, mu, sd_epistemic, sd_noise, sd, lo_90, hi_90, in the units of the data
+                   component, mu, sd_epistemic, sd_noise, sd, lo_90, hi_90, in the units of the
+                   data; - is standard output, where JSON is answered by JSON
   horizon=48       go on so many steps after the end of each series: those of the run's data, or of
                    input=... . With it output=... may be left out (predictions/forecast.csv of the
                    run); beside the table stand fan charts of some series (.svg, .png, .json)
@@ -25,6 +28,7 @@ usage: tagi predict run=<run folder> input=<file> output=<file.csv>
 
 examples:
   tagi predict run=outputs/houses/2026-01-31_12-00-00-1f3a input=new.csv output=predicted.csv
+  produce_rows | tagi predict run=outputs/houses/<run> input=- output=- | use_answers
   tagi predict run=outputs/sales/2026-01-31_12-00-00-77b0 horizon=12 output=next_year.csv
 """
 
@@ -40,6 +44,11 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"overwrite: found '{overwrite}'. Allowed: true or false")
     notices: list[str] = []
     checkpoint = given.get("checkpoint", "best")
+    if ahead and "-" in (given.get("input"), given.get("output")):
+        raise UserError("horizon: what comes after series needs them whole. Allowed: files")
+    if "-" in (given.get("input"), given.get("output")) and "overwrite" in given:
+        raise UserError("overwrite: there is nothing to replace beside a pipe; leave it out")
+    path: Path | None
     if ahead:
         from tagi_cli.experiment.continuing import predict_ahead
 
@@ -55,6 +64,11 @@ def run(arguments: list[str]) -> int:
             overwrite=overwrite == "true",
             notices=notices,
         )
+    elif "-" in (given["input"], given["output"]):
+        from tagi_cli.cli.piping import predict_on_pipes
+
+        predict_on_pipes(given["run"], given["input"], given["output"], checkpoint, notices)
+        path = None
     else:
         from tagi_cli.experiment.evaluation import predict
 
@@ -68,5 +82,6 @@ def run(arguments: list[str]) -> int:
         )
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
-    print(path)
+    if path is not None:
+        print(path)
     return 0

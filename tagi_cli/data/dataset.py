@@ -90,7 +90,7 @@ def load(
         facts = images.summary
         return Dataset(*images.parts, images.encoder, facts["name"], facts["sha256"], facts)
     notices += remarks(options, horizon, variable_length)
-    table, name, sha256, default_outputs = _source(options, notices)
+    table, name, sha256, default_outputs = read_source(options, notices)
     if len(table) < 2:
         raise UserError(f"{table.source}: 1 row; training and validation need 2 at least")
     if horizon is not None:
@@ -208,11 +208,17 @@ def source_table(options: DataOptions, notices: list[str]) -> Table:
     Raises:
         UserError: there is none, or it cannot be read.
     """
-    return _source(options, notices)[0]
+    return read_source(options, notices)[0]
 
 
-def _source(options: DataOptions, notices: list[str]) -> tuple[Table, str, str, tuple[str, ...]]:
-    """The table, its name, the sha256 of its source, and its usual targets."""
+def read_source(
+    options: DataOptions, notices: list[str]
+) -> tuple[Table, str, str, tuple[str, ...]]:
+    """The table that the options name, its name, the sha256 of its source, its usual targets.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
     chosen = None if options.path is not None else bundled.find(str(options.name))
     if options.seed != DataOptions.seed and (chosen is None or chosen.seeded is None):
         notices.append("data.seed has no effect beside data that are not drawn by a seed")

@@ -192,7 +192,7 @@ class _Growing:
         return TextColumn(values.astype(np.int32), tuple(self.codes.labels))
 
 
-def _with_decimal_commas(column: TextColumn) -> NumberColumn | None:
+def with_decimal_commas(column: TextColumn) -> NumberColumn | None:
     """The numbers of a text column if all its texts are numbers with or without decimal comma."""
     numbers = [parse_decimal_comma(text) for text in column.labels]
     if any(number is None or not math.isfinite(number) for number in numbers):
@@ -281,7 +281,7 @@ class _Reader:
             name: numbers
             for name, column in columns.items()
             if isinstance(column, TextColumn)
-            and (numbers := _with_decimal_commas(column)) is not None
+            and (numbers := with_decimal_commas(column)) is not None
         }
         if with_commas:
             notices.append(f"{self.source}: decimal commas in {listing(with_commas)}")

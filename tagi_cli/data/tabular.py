@@ -38,7 +38,7 @@ def load_rows(
     Raises:
         UserError: a value that is missing or does not fit, or a part without targets.
     """
-    rows = _usable_rows(table, components, options, notices)
+    rows = usable_rows(table, components, options, notices)
     parts = split(table, rows, options)
     check_targets(table, components.outputs, parts[:2])
     check_batch_size(options, len(parts.train), "rows", table)
@@ -84,7 +84,7 @@ def check_batch_size(
         )
 
 
-def _usable_rows(
+def usable_rows(
     table: Table, components: Components, options: DataOptions, notices: list[str]
 ) -> Rows:
     """Numbers of the rows to divide: all, or those whose inputs are complete."""
@@ -103,7 +103,7 @@ def _usable_rows(
     dropped = len(table) - int(complete.sum())
     if dropped:
         notices.append(f"{dropped} of {len(table)} rows dropped: an input is missing")
-    if len(table) - dropped < 2:
+    if dropped and len(table) - dropped < 2:
         raise UserError(
             f"data.missing: dropping rows with a missing input leaves {len(table) - dropped} of "
             f"{len(table)} rows of {table.source}; leave the emptiest columns out of "

@@ -78,16 +78,22 @@ def write_csv(path: Path, predictions: ClassPredictions) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    observed = [] if predictions.label is None else ["label"]
-    shares = [f"p_{label}" for label in predictions.classes]
-    columns = [*predictions.places.columns, *observed, "predicted", *shares]
-    block = max(1, _CELLS_PER_WRITE // len(columns))
+    header = columns(predictions)
+    block = max(1, _CELLS_PER_WRITE // len(header))
     write_table(
-        path, columns, len(predictions.places), block, lambda rows: _lines(predictions.take(rows))
+        path, header, len(predictions.places), block, lambda rows: lines(predictions.take(rows))
     )
 
 
-def _lines(part: ClassPredictions) -> str:
+def columns(predictions: ClassPredictions) -> list[str]:
+    """The header of the table."""
+    observed = [] if predictions.label is None else ["label"]
+    shares = [f"p_{label}" for label in predictions.classes]
+    return [*predictions.places.columns, *observed, "predicted", *shares]
+
+
+def lines(part: ClassPredictions) -> str:
+    """The lines of the table, without its header."""
     labels = [cell(label) for label in part.classes]
     places = part.places.cells()
     predicted = [labels[k] for k in part.predicted.tolist()]

@@ -145,11 +145,11 @@ class RunFolder:
         return read_json(self.summary) if self.summary.is_file() else None
 
     def results(self) -> dict[str, Any]:
-        """The scalars of summary.json: `status`, `epochs`, `seconds`, `valid_*` and `test_*`."""
+        """The scalars of summary.json: `status`, `epochs`, `seconds`, and metrics by part."""
         summary = self.read_summary() or {"status": "unfinished"}
         found: dict[str, Any] = {}
         found |= {key: summary[key] for key in ("status", "epochs", "seconds") if key in summary}
-        for split in ("valid", "test"):
+        for split in ("prequential", "valid", "test"):
             for name, value in (summary.get(split) or {}).items():
                 if isinstance(value, int | float):
                     found[f"{split}_{name}"] = value

@@ -14,7 +14,7 @@ from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.experiment import class_predictions, predictions, reconstructions
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.forecasting import Forecasts
-from tagi_cli.experiment.places import Places
+from tagi_cli.experiment.places import Places, cell
 from tagi_cli.experiment.predictions import Floats, Predictions
 from tagi_cli.experiment.reconstructions import Reconstructions
 from tagi_cli.experiment.report import class_diagnostics, diagnostics, forecast_diagnostics
@@ -100,6 +100,26 @@ def write_csv(path: Path, law: Law) -> None:
         reconstructions.write_csv(path, law)
     else:
         predictions.write_csv(path, law)
+
+
+def csv_header(law: Law) -> str:
+    """The first line of what `write_csv` writes."""
+    if isinstance(law, ClassPredictions):
+        columns = class_predictions.columns(law)
+    elif isinstance(law, Reconstructions):
+        columns = reconstructions.columns(law)
+    else:
+        columns = predictions.columns(law)
+    return ",".join(map(cell, columns)) + "\n"
+
+
+def csv_lines(law: Law) -> str:
+    """The other lines of it."""
+    if isinstance(law, ClassPredictions):
+        return class_predictions.lines(law)
+    if isinstance(law, Reconstructions):
+        return reconstructions.lines(law)
+    return predictions.lines(law)
 
 
 def diagnose(law: Law) -> list[dict[str, Any]]:

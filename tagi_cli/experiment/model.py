@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,7 @@ from tagi_cli.training.interface import Learner, Values
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.continuing import Forecast
+    from tagi_cli.experiment.explain.explanation import Explanation
 
 MEMBER = "member."
 """What the names of the tensors of a network begin with, before its number in the ensemble."""
@@ -74,7 +76,10 @@ class Model:
         classes: the labels of a classification, else None.
         settings: the settings of its run.
         learners: its networks.
+        statistics: facts of each column in the training part, as in environment.json.
     """
+
+    statistics: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, settings: Settings, encoder: Encoder, learners: Sequence[Learner]) -> None:
         self.settings = settings
@@ -100,9 +105,11 @@ class Model:
             UserError: the folder or checkpoint is missing, damaged or of another version.
         """
         folder = RunFolder.open(run)
-        return cls._read(
+        model = cls._read(
             config.load(Settings, registries(), folder.config), folder.checkpoint(checkpoint)
         )
+        model.statistics = folder.read_environment().get("data", {}).get("statistics", ())
+        return model
 
     @classmethod
     def _read(cls, settings: Settings, path: Path) -> Model:
@@ -201,11 +208,62 @@ class Model:
             if not targets or not any(name in table.columns for name in self.outputs):
                 return law.without_targets()
             return self.compared(law, part)
+        law, filled = self.predict_rows(table, np.arange(len(table)), targets=targets)
+        if filled and notices is not None:
+            notices.append(filled_notice(filled))
+        return law
+
+    def predict_rows(
+        self, table: Table, numbers: NDArray[np.int64], *, targets: bool = False
+    ) -> tuple[Law, Counter[str]]:
+        """Predictions for the rows of a plain table, and how many values of inputs were filled.
+
+        Args:
+            table: with the input columns.
+            numbers: `(n,)` by which rows are called.
+            targets: whether to take along its targets, if it has any.
+
+        Raises:
+            UserError: a column is missing or does not fit.
+        """
+        x, filled = self.encoder.encode_counting(table)
+        y = self.encoder.raw_targets(table) if targets else None
+        return self._predict(x, Places(numbers), y, *self._scaler()), filled
+
+    def explain(
+        self, x: ArrayLike | Mapping[str, ArrayLike] | Table, method: str = "auto"
+    ) -> Explanation:
+        """How the outputs move with the inputs, at some rows or prediction points.
+
+        Args:
+            x: raw inputs as in `predict`, or a table.
+            method: `derivative`, `covariance` or `auto`; see `tagi explain`.
+
+        Raises:
+            UserError: as in `predict`; or these networks cannot be explained.
+        """
+        from tagi_cli.experiment.explain.explanation import explain
+
+        if isinstance(x, Mapping):
+            x = Table.from_columns(x, "input")
+        part = self.part_of(x) if isinstance(x, Table) else self.encoder.examples(x)
+        return explain(self, part, self.statistics, method=method)
+
+    def part_of(self, table: Table, notices: list[str] | None = None) -> Part:
+        """All rows, or prediction points, of a table as examples, without targets if it has none.
+
+        Raises:
+            UserError: a column is missing or does not fit.
+        """
+        encoder = self.encoder
+        if encoder.windowing is not None:
+            return encoder.windows(table, notices)
         x, filled = encoder.encode_counting(table)
         if filled and notices is not None:
             notices.append(filled_notice(filled))
-        y = encoder.raw_targets(table) if targets else None
-        return self._predict(x, Places(np.arange(len(table))), y, *self._scaler())
+        none = np.full((len(table), len(encoder.center_y)), np.nan)
+        rows = np.arange(len(table))
+        return Part(x, none, none, rows, encoder.center_y[None], encoder.scale_y[None])
 
     def forecast(
         self, horizon: int | None = None, table: Table | Mapping[str, ArrayLike] | None = None

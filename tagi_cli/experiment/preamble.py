@@ -60,7 +60,7 @@ def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> 
     """Say how the run ended, its metrics, and where to look."""
     epochs = counted(summary["epochs"], "epoch")
     lines = {"status": f"{summary['status']}, {epochs}, {_time(summary)}"}
-    for split in ("valid", "test"):
+    for split in ("prequential", "valid", "test"):
         if summary.get(split):
             lines |= _metrics(split, summary[split])
     if summary["status"] == COMPLETED:

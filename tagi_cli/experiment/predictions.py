@@ -149,14 +149,23 @@ def write_csv(path: Path, predictions: Predictions) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    series = predictions.places.index is not None
-    columns = [*predictions.places.columns, *(["step"] if series else []), *COLUMNS]
-    if predictions.y is None:
-        columns.remove("y")
     block = max(1, _VALUES_PER_WRITE // max(predictions.mu.shape[-1], 1))
     write_table(
-        path, columns, len(predictions.places), block, lambda rows: _lines(predictions.take(rows))
+        path,
+        columns(predictions),
+        len(predictions.places),
+        block,
+        lambda rows: lines(predictions.take(rows)),
     )
+
+
+def columns(predictions: Predictions) -> list[str]:
+    """The header of the long table."""
+    series = predictions.places.index is not None
+    found = [*predictions.places.columns, *(["step"] if series else []), *COLUMNS]
+    if predictions.y is None:
+        found.remove("y")
+    return found
 
 
 def write_table(
@@ -180,7 +189,8 @@ def write_table(
             file.write(lines(slice(begin, begin + block)).encode())
 
 
-def _lines(part: Predictions) -> str:
+def lines(part: Predictions) -> str:
+    """The lines of the long table, without its header."""
     series, there = part.places.index is not None, part._there
     steps, labels = part.steps, [cell(name) for name in part.names]
     # What stands before the numbers of a line; of a step that is not there, nothing.

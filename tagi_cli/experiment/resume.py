@@ -36,7 +36,7 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
         UserErrors: `settings` differ from those of the run in any other option.
     """
     own = config.load(Settings, registries(), folder.config)
-    before, now = _flatten(own), _flatten(settings)
+    before, now = flattened(own), flattened(settings)
     faults = [
         f"{path}: cannot change while a run is continued (found {now.get(path)}, the run has "
         f"{before.get(path)}). Allowed: {', '.join(CHANGEABLE)}"
@@ -65,14 +65,14 @@ def check(settings: Settings, run: str, which: str = "last") -> None:
     checkpoint.read(folder.checkpoint(which), "training")
 
 
-def _flatten(options: Any, prefix: str = "") -> dict[str, Any]:
+def flattened(options: Any, prefix: str = "") -> dict[str, Any]:
     """Values of an options object by dotted path, the kind of a group among them."""
     flat: dict[str, Any] = {}
     for field in dataclasses.fields(options):
         value, path = getattr(options, field.name), f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
             flat[path] = type(value).__name__
-            flat |= _flatten(value, f"{path}.")
+            flat |= flattened(value, f"{path}.")
         else:
             flat[path] = value
     return flat

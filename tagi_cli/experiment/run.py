@@ -15,7 +15,16 @@ from tagi_cli.backend import threads
 from tagi_cli.distributed import Communicator, connect, one_message, together
 from tagi_cli.distributed.partition import rows_per_rank
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import failure, forecasting, laws, preamble, provenance, resume, tasks
+from tagi_cli.experiment import (
+    failure,
+    forecasting,
+    laws,
+    online,
+    preamble,
+    provenance,
+    resume,
+    tasks,
+)
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.latent import findings as latent_findings
 from tagi_cli.experiment.latent import networks as latent
@@ -31,12 +40,13 @@ from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
+from tagi_cli.experiment.updating import Parent
 from tagi_cli.launcher import results_go_to
 from tagi_cli.training import checkpoint as checkpoint_file
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.classification import ClassificationTask
 from tagi_cli.training.events import COMPLETED, Observer
-from tagi_cli.training.interface import NumericalError, Prediction
+from tagi_cli.training.interface import MakeLearner, NumericalError, Prediction
 from tagi_cli.training.progress import progress_observer
 from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Seeds
@@ -107,9 +117,16 @@ class _Run:
         self, settings: Settings, command: str, console: Console | None, ranks: Communicator
     ) -> None:
         self.notices = settings.trainer.remarks()
+        self.parent: Parent | None = None
+        settings = online.in_force(settings)
+        if settings.trainer.parent is not None:
+            self.parent = Parent.open(settings.trainer.parent)
+            settings = self.parent.in_force(settings)
         self.dataset = tasks.load_data(settings, self.notices)
         self.name = settings.name or _folder_name(self.dataset.name)
-        self.batch_size = settings.data.rows_per_update(len(self.dataset.train))
+        self.apart = places_apart(settings, self.dataset.encoder)
+        self.batch_size = online.batch_size(settings, self.dataset.train, self.apart)
+        online.check_states(settings, self.dataset.train, self.batch_size, self.apart)
         settings = dataclasses.replace(
             settings,
             name=self.name,
@@ -180,19 +197,25 @@ class _Run:
         settings, encoder, ranks = self.settings, self.dataset.encoder, self.ranks
         if self.console is not None and ranks.leads:
             observers = [*observers, progress_observer(self.console)]
+        make: MakeLearner = MakeMember(settings, encoder, self.backend, ranks)
+        sampler = Sampler(
+            self.batch_size,
+            settings.data.batch_sampling_mode if settings.data.in_order else "independent",
+            settings.data.shuffle_train,
+            self.apart,
+        )
+        if settings.trainer.online:
+            sampler = dataclasses.replace(sampler, mode="independent")
+        if self.parent is not None:
+            make, sampler = self.parent.going_on(make, sampler, self.dataset.train, ranks)
         return Trainer(
-            MakeMember(settings, encoder, self.backend, ranks),
+            make,
             self.dataset,
             ClassificationTask() if tasks.classifies(settings.task) else RegressionTask(),
             settings.trainer,
             Seeds(settings.seed),
             members=settings.ensemble.size,
-            sampler=Sampler(
-                self.batch_size,
-                settings.data.batch_sampling_mode if settings.data.in_order else "independent",
-                settings.data.shuffle_train,
-                places_apart(settings, encoder),
-            ),
+            sampler=sampler,
             observers=observers,
             checkpoints=CheckpointFolder(
                 None if folder is None else folder.checkpoints,
@@ -217,6 +240,7 @@ class _Run:
             "seed": self.settings.seed,
             "data_sha256": self.dataset.sha256,
             "data": self.dataset.summary,
+            **({} if self.parent is None else {"parent": self.parent.record()}),
         }
 
     def _record_backend(self, folder: RunFolder) -> None:
@@ -243,12 +267,14 @@ class _Run:
         self._record_backend(folder)
         found = self._predictions(trainer, result)
         scored = {split: self._metrics(trainer, found, split) for split in ("valid", "test")}
-        summary = {
+        summary: dict[str, Any] = {
             "status": result.status,
             "epochs": result.epochs,
             "seconds": round(result.seconds, 3),
             **scored,
         }
+        if self.settings.trainer.online:
+            summary["prequential"] = online.prequential(result.history, len(self.dataset.train))
         atomic.write_json(folder.summary, summary)
         self._summary = summary
         log.write(f"summary: {json.dumps(summary)}")

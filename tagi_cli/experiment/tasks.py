@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagi_cli.errors import UserError, listing
-from tagi_cli.experiment import forecast_options
+from tagi_cli.experiment import forecast_options, online
 from tagi_cli.experiment.forecast_options import ForecastingOptions, ForecastOptions
 from tagi_cli.options import Registry, option
 
@@ -86,13 +86,18 @@ def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
     """The data as task and network want them; see `data.load`."""
     from tagi_cli.experiment.latent import networks as latent
 
+    if settings.trainer.parent is not None:
+        from tagi_cli.experiment import updating
+
+        return updating.load_data(settings, [] if notices is None else notices)
     options = data_in_force(settings)
-    if notices is not None and options != settings.data:
+    once = settings.trainer.online
+    if notices is not None and options != settings.data and not once:
         notices.append(
             f"data.batch_sampling_mode: auto is {options.batch_sampling_mode}, as the network "
             "carries states from row to row"
         )
-    return load(
+    dataset = load(
         options,
         settings.task,
         settings.forecast,
@@ -100,6 +105,7 @@ def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
         notices,
         instance_as_input=latent.has_subjects(settings.arch),
     )
+    return online.in_one_pass(dataset) if once else dataset
 
 
 def data_in_force(settings: Settings) -> DataOptions:
@@ -109,7 +115,10 @@ def data_in_force(settings: Settings) -> DataOptions:
     options = settings.data
     horizon = settings.forecast.horizon if forecasts(settings.task) else None
     windowed = options.windowed(horizon, isinstance(settings.task, VLRegressionOptions))
-    if options.batch_sampling_mode != "auto" or not windowed or not arch.tracks(settings.arch):
+    tracks = windowed and arch.tracks(settings.arch)
+    if settings.trainer.online:
+        return online.data_in_force(options, tracks=tracks)
+    if options.batch_sampling_mode != "auto" or not tracks:
         return options
     return dataclasses.replace(options, batch_sampling_mode="sliding-window")
 
@@ -195,7 +204,7 @@ def faults(settings: Settings) -> list[str]:
     from tagi_cli.training.noise import HeteroscedasticOptions
 
     found = arch.faults(settings.arch, tasks.of(settings.task).name)
-    found += latent.faults(settings)
+    found += latent.faults(settings) + online.faults(settings)
     known = settings.data.faults()
     found += [fault for fault in data_in_force(settings).faults() if fault not in known]
     if forecasts(settings.task):

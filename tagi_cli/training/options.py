@@ -9,6 +9,8 @@ from tagi_cli.options import option
 UPDATE_RULES = ("sum", "capped", "information", "information_capped", "site")
 NAN_POLICIES = ("raise", "stop")
 
+_EPOCHS = 200
+
 
 @dataclass(frozen=True)
 class EarlyStoppingOptions:
@@ -32,7 +34,7 @@ class EarlyStoppingOptions:
 class TrainerOptions:
     """How long and by which rule the networks learn."""
 
-    max_epochs: int = option(200, "Passes over the training rows, at most.", minimum=1)
+    max_epochs: int = option(_EPOCHS, "Passes over the training rows, at most.", minimum=1)
     max_seconds: float | None = option(
         None,
         "Seconds of training, at most: the search for the best epoch ends early enough to leave "
@@ -65,6 +67,18 @@ class TrainerOptions:
         "`trainer.max_epochs` and `trainer.max_seconds` may be changed.",
         path=True,
     )
+    online: bool = option(
+        False,
+        "Learn each row once, in the order of the table, those of the validation part among them. "
+        "Each batch is predicted before it is learnt, which gives the metrics of such a run. "
+        "`max_epochs`, `early_stopping`, `refit` and `data.shuffle_train` have no part in it.",
+    )
+    parent: str | None = option(
+        None,
+        "Run folder whose networks, scalers and noise this run goes on from, with the new rows of "
+        "`data.path`; `tagi update` sets it. Only with `trainer.online`.",
+        path=True,
+    )
     nan_policy: str = option(
         "raise",
         "What NaN, infinity or a negative variance does. raise: ends the run with an error that "
@@ -79,6 +93,12 @@ class TrainerOptions:
         maximum=4096,
     )
 
+    def faults(self) -> list[str]:
+        """A run that goes on from another learns its rows once."""
+        if self.parent is None or self.online:
+            return []
+        return ["trainer.parent: needs trainer.online=true; `tagi update` sets both"]
+
     def remarks(self) -> list[str]:
         """Options that were set and have no effect beside the others, one message each."""
         found, stopping = [], self.early_stopping
@@ -89,6 +109,8 @@ class TrainerOptions:
                 "trainer.early_stopping.patience has no effect beside "
                 "trainer.early_stopping.enabled=false"
             )
+        if self.online and not self.parent and self.max_epochs not in (1, _EPOCHS):
+            found.append("trainer.max_epochs has no effect beside trainer.online=true")
         return found
 
 

@@ -92,7 +92,8 @@ class TrainingState:
 def fingerprint(options: TrainerOptions) -> dict[str, Any]:
     """The options that must not change when a training is resumed, by config path."""
     tree = dataclasses.asdict(options)
-    for name in ("max_epochs", "max_seconds", "resume"):
+    # What is learnt in one pass, and from where, shows in the other options and in the networks.
+    for name in ("max_epochs", "max_seconds", "resume", "online", "parent"):
         del tree[name]
     stopping = tree.pop("early_stopping")
     tree |= {f"early_stopping.{name}": value for name, value in stopping.items()}

@@ -79,6 +79,20 @@ class Tracking:
         self._slots = self._backend.asarray(slots, np.int32)
         self.load_state_dict(before)
 
+    def take_up(self, places: Indices) -> None:
+        """Let row i of the next batch go on from what the row at `places[i]` (m, 3) has left.
+
+        Rows beyond those, and of places that left nothing, have what they had. Call it before
+        `bind`, which forgets the series that are not bound.
+        """
+        held = self._backend.to_host(self._held)
+        known = {
+            tuple(place): number
+            for number, place in enumerate(self._places.tolist())
+            if held[number]
+        }
+        self._start(np.array([known.get(tuple(p), sampling.GOES_ON) for p in places.tolist()]))
+
     def emit_follow(self, plan: nn.Plan, batches: Batches) -> None:
         """Emit the call that says what the rows of the next batch go on from."""
         plan.call(

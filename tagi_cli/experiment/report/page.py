@@ -10,6 +10,7 @@ from typing import Any
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
+from tagi_cli.experiment.explain import figures as explanation_figures
 from tagi_cli.experiment.folder import RunFolder, read_json
 from tagi_cli.experiment.latent import report as latent_report
 from tagi_cli.experiment.report import classes as report_classes
@@ -61,13 +62,14 @@ def write_report(folder: RunFolder) -> Path:
     images = image_report.section(numbers)
     latents = latent_report.section(numbers)
     smoothed = smoothing_figures.section(folder)
+    explained = explanation_figures.section(folder)
     drawn = [*learning, *(f for groups in outputs.values() for group in groups for f in group)]
-    drawn += [*images.figures, *latents.figures, *smoothed.figures]
+    drawn += [*images.figures, *latents.figures, *smoothed.figures, *explained.figures]
     for figure in drawn:
         atomic.write_text(folder.figures / f"{figure.name}.svg", figure.svg)
         with atomic.replacing(folder.figures / f"{figure.name}.png") as file:
             file.write(figure.png)
-    more = images.html + latents.html + smoothed.html
+    more = images.html + latents.html + smoothed.html + explained.html
     page = _page(folder, account, numbers, learning, outputs, more)
     atomic.write_text(folder.report, page)
     return folder.report

@@ -1,0 +1,104 @@
+"""`tagi explain`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from tagi_cli.cli.arguments import keyed
+from tagi_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from tagi_cli.experiment.explain.search import Found
+
+HELP = """
+Tell what the outputs of a model depend on, and how surely; or find an input for a wanted output.
+
+usage: tagi explain run=<run folder> [split=train|valid|test | input=<file>] [rows=200]
+                    [method=auto|derivative|covariance] [checkpoint=best|last|<file or CSV folder>]
+                    [output=<folder>] [overwrite=true]
+       tagi explain run=<run folder> target=<number> [component=<output>] [start=mean|<row>] [...]
+
+  split=test       the part of the run's own data whose rows are explained (default test)
+  input=...        rows of this file instead
+  rows=200         explain at most so many, spread evenly; 0 for all
+  method=auto      derivative: mean and standard deviation of the derivatives, propagated through
+                   the layers; covariance: cov(output, input) of the network's own inference, for
+                   layers without a rule for the other (lstm, conv2d, ...); auto: the first that can
+  target=...       find the input nearest to a start of which this output is predicted: its mean and
+                   standard deviation, within the range of the training part. [1.5,null] for several
+  start=mean       the mean of the training part, or the number of a row of split or input, from 0
+  output=...       where to write (default: the folder explanation of the run, shown in its report)
+  overwrite=true   replace what is there
+
+In the folder: sensitivities.csv (derivatives by input), contributions.csv (shares by column),
+rows.csv (what each column adds to the prediction of each row), figures; with target, target.csv.
+
+examples:
+  tagi explain run=outputs/houses/2026-01-31_12-00-00-1f3a
+  tagi explain run=outputs/houses/2026-01-31_12-00-00-1f3a target=250000 start=3
+"""
+
+_OPTIONAL = (
+    "split", "input", "rows", "method", "checkpoint", "output", "overwrite", "target", "component",
+    "start",
+)  # fmt: skip
+
+
+def run(arguments: list[str]) -> int:
+    """Write the explanation and say where."""
+    given = keyed(arguments, ["run"], _OPTIONAL)
+    if "split" in given and "input" in given:
+        raise UserError("split: contradicts input, whose rows are all looked at; give one of them")
+    rows, overwrite = given.get("rows", "200"), given.get("overwrite", "false")
+    if not (rows.isascii() and rows.isdigit()):
+        raise UserError(f"rows: found '{rows}'. Allowed: a number of rows, 0 for all")
+    if overwrite not in ("true", "false"):
+        raise UserError(f"overwrite: found '{overwrite}'. Allowed: true or false")
+    searching = "target" in given
+    idle = ("rows", "method") if searching else ("component", "start")
+    for key in idle:
+        if key in given:
+            beside = "beside" if searching else "without"
+            raise UserError(f"{key}: has no effect {beside} target; leave it out")
+    from tagi_cli.experiment.explain import of_run
+
+    source = of_run.Source(given.get("split", "test"), given.get("input"), int(rows))
+    place = of_run.Place(given.get("output"), overwrite == "true")
+    checkpoint = given.get("checkpoint", "best")
+    notices: list[str] = []
+    if searching:
+        found, path = of_run.find_input(
+            given["run"], given["target"], place, component=given.get("component"),
+            start=given.get("start", "mean"), source=source, checkpoint=checkpoint,
+            notices=notices,
+        )  # fmt: skip
+        for line in _lines(found):
+            print(line, file=sys.stderr)
+        paths = [path]
+    else:
+        paths = of_run.explain_run(
+            given["run"], source, place, checkpoint=checkpoint,
+            method=given.get("method", "auto"), notices=notices,
+        )  # fmt: skip
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _lines(found: Found) -> list[str]:
+    """What was found, in words."""
+    predicted = ", ".join(
+        f"{value:.6g} (sd {sd:.3g})"
+        for value, sd in zip(found.prediction, (found.sd_epistemic**2 + found.sd_noise**2) ** 0.5,
+                             strict=True)
+    )  # fmt: skip
+    lines = [f"predicted there: {predicted}"]
+    if not found.reached:
+        lines.append(
+            "the wanted output was not reached within the range of the training part: this is as "
+            "near as was found"
+        )
+    return lines

@@ -1,0 +1,373 @@
+"""Runs that go on from others with new rows: nothing is lost by cutting, or learnt twice."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tagi_cli import config
+from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.experiment import run, updating
+from tagi_cli.experiment.evaluation import evaluate
+from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.training import checkpoint
+
+from .conftest import merged, summary
+
+BATCH = 16
+PLAIN: dict[str, Any] = {
+    "task": "regression",
+    "kernels": "numpy",
+    "data": {"out_components": ["y"], "batch_size": BATCH},
+    "arch": {"kind": "mlp", "width": 6, "depth": 1},
+    "noise": "auto",
+    "trainer": {"max_epochs": 2},
+    "ensemble": {"size": 2},
+    "viz": {"enabled": False},
+}
+Tensors = dict[str, np.ndarray[Any, Any]]
+
+
+def settings(**changes: Any) -> Settings:
+    return config.check(Settings, registries(), merged(PLAIN, changes))
+
+
+def update(parent: Path, table: Path, **changes: Any) -> Path:
+    """`tagi update run=<parent> data.path=<table>`, without the command line."""
+    own = config.load(Settings, registries(), parent / "config.yaml")
+    tree = config.dump(own, registries())
+    import yaml
+
+    given = {"data.path": str(table), "trainer.parent": str(parent), "trainer.online": True}
+    made = config.check(Settings, registries(), merged(yaml.safe_load(tree), given | changes))
+    return run.train(made, "tagi update", parent.parent)
+
+
+def tensors(folder: Path) -> Tensors:
+    return checkpoint.read(folder / "checkpoints" / "best.safetensors")[0]
+
+
+def assert_same(one: Path, other: Path, skipped: Sequence[str] = ()) -> None:
+    """Every number that the networks have, to 1e-6 of its array's largest."""
+    first, second = tensors(one), tensors(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if any(part in name for part in ("history", *skipped)):
+            continue
+        scale = np.abs(value).max(initial=1e-30)
+        np.testing.assert_allclose(second[name], value, rtol=0, atol=1e-6 * scale, err_msg=name)
+
+
+def write(path: Path, header: str, lines: Sequence[str]) -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def table_lines(rows: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    lines = []
+    for _ in range(rows):
+        a, kind = float(rng.uniform(-2, 2)), str(rng.choice(["red", "green"]))
+        y = 40 + 5 * math.sin(a) + 2 * (kind == "red") + 0.3 * float(rng.normal())
+        lines.append(f"{a!r},{kind},{y!r}")
+    return lines
+
+
+def series_lines(rows: int, names: Sequence[str] = ("",)) -> list[str]:
+    """Rows in the order of time, one for each series at a time."""
+    rng, lines = np.random.default_rng(1), []
+    for t in range(rows):
+        for shift, name in enumerate(names):
+            y = math.sin(t / 3 + shift) + 0.1 * float(rng.normal())
+            lines.append(f"{name},{t},{y!r}" if name else f"{t},{y!r}")
+    return lines
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> tuple[Path, list[str]]:
+    """A finished run, and lines of new rows."""
+    lines = table_lines(160 + 8 * BATCH)
+    first = write(tmp_path / "first.csv", "a,kind,y", lines[:160])
+    made = run.train(settings(**{"data.path": str(first)}), "tagi train", tmp_path / "runs")
+    return made, lines[160:]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"noise": {"kind": "decay", "decay": 0.7}},
+        {"noise": "heteroscedastic"},
+        {"task": "classification", "data.out_components": ["kind"]},
+        {"trainer.update_rule": "site", "ensemble.size": 1},
+    ],
+    ids=["learned", "decay", "heteroscedastic", "classes", "site"],
+)
+def test_two_updates_give_what_one_gives(changes: dict[str, Any], tmp_path: Path) -> None:
+    lines = table_lines(160 + 6 * BATCH)
+    files = {
+        name: write(tmp_path / f"{name}.csv", "a,kind,y", lines[part])
+        for name, part in {
+            "first": slice(0, 160),
+            "half": slice(160, 160 + 2 * BATCH),
+            "rest": slice(160 + 2 * BATCH, None),
+            "whole": slice(160, None),
+        }.items()
+    }
+    start = run.train(settings(**{"data.path": str(files["first"])}, **changes), "", tmp_path / "r")
+    before = tensors(start)
+    whole = update(start, files["whole"])
+    halves = update(update(start, files["half"]), files["rest"])
+    assert_same(whole, halves)
+    moved = [name for name in before if name.endswith("weight.mu")]
+    assert any(not np.array_equal(before[name], tensors(whole)[name]) for name in moved)
+    assert all(np.array_equal(before[name], value) for name, value in tensors(start).items())
+    assert Model.load(whole).encoder.to_json() == Model.load(start).encoder.to_json()
+
+
+def test_an_update_equals_going_on_with_an_online_run(tmp_path: Path) -> None:
+    """Without scaling, what is learnt does not depend on where the first run ends."""
+    lines = table_lines(12 * BATCH)
+    files = [
+        write(tmp_path / f"{name}.csv", "a,kind,y", part)
+        for name, part in (
+            ("half", lines[: 4 * BATCH]), ("rest", lines[4 * BATCH :]), ("whole", lines),
+        )
+    ]  # fmt: skip
+    online = {
+        "trainer.online": True,
+        "data.scaling_method": "none",
+        "data.split_method": "chronological",
+        "data.split_portions": [0.8, 0.2, 0.0],
+    }
+    half, whole = (
+        run.train(settings(**{"data.path": str(path)}, **online), "", tmp_path / "r")
+        for path in (files[0], files[2])
+    )
+    assert summary(half)["prequential"]["rows"] == 4 * BATCH
+    assert_same(whole, update(half, files[1]))
+
+
+def test_one_pass_scores_each_batch_before_it_is_learnt(tmp_path: Path) -> None:
+    """The metrics are those of predictions by networks that have learnt the batches before."""
+    lines = table_lines(3 * BATCH)
+    path = write(tmp_path / "all.csv", "a,kind,y", lines)
+    start = run.train(
+        settings(**{"data.path": str(path), "ensemble.size": 1}), "", tmp_path / "runs"
+    )
+    new = table_lines(3 * BATCH, seed=5)
+    found = summary(update(start, write(tmp_path / "new.csv", "a,kind,y", new)))
+    nll = squared = 0.0
+    for k in range(3):
+        part = new[k * BATCH : (k + 1) * BATCH]
+        batch = write(tmp_path / f"batch{k}.csv", "a,kind,y", part)
+        metrics = evaluate(start, data_path=str(batch)).metrics
+        nll, squared = nll + metrics["nll"] / 3, squared + metrics["rmse"] ** 2 / 3
+        start = update(start, batch)
+    assert found["prequential"]["rows"] == 3 * BATCH
+    assert found["prequential"]["nll"] == pytest.approx(nll, rel=1e-5)
+    assert found["prequential"]["rmse"] == pytest.approx(math.sqrt(squared), rel=1e-5)
+    assert (found["epochs"], found["valid"], found["test"]) == (1, {}, {})
+
+
+def test_rows_keep_their_order_and_less_than_a_batch_is_enough(
+    plain: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    start, lines = plain
+    there = update(start, write(tmp_path / "a.csv", "a,kind,y", lines[:5]))
+    back = update(start, write(tmp_path / "b.csv", "a,kind,y", lines[:5][::-1]))
+    assert summary(there)["prequential"]["rows"] == 5
+    one = update(start, write(tmp_path / "c.csv", "a,kind,y", lines[:1]))
+    assert summary(one)["status"] == "completed"
+    # One batch is one sum; which row comes first shows only from the second batch on.
+    assert_same(there, back)
+    order = update(start, write(tmp_path / "d.csv", "a,kind,y", lines[: 2 * BATCH]))
+    other = update(start, write(tmp_path / "e.csv", "a,kind,y", lines[: 2 * BATCH][::-1]))
+    with pytest.raises(AssertionError):
+        assert_same(order, other)
+
+
+def test_the_record_names_the_parent_and_the_config_gives_the_run_again(
+    plain: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    start, lines = plain
+    made = update(start, write(tmp_path / "new.csv", "a,kind,y", lines))
+    environment = json.loads((made / "environment.json").read_text())
+    digest = (start / "checkpoints" / "best.safetensors.sha256").read_text().split()[0]
+    assert environment["parent"] == {"run": str(start), "checkpoint_sha256": digest}
+    assert environment["data"]["split"] == {
+        "method": "in order", "seed": 0, "train": len(lines), "valid": 0, "test": 0,
+    }  # fmt: skip
+    again = config.load(Settings, registries(), made / "config.yaml")
+    assert_same(made, run.train(again, "tagi train", tmp_path / "again"))
+    found = evaluate(made, split="train")
+    assert found.rows == len(lines)
+    assert any("were learnt" in notice for notice in found.notices)
+
+
+WINDOWS = {
+    "data.in_components": ["y"],
+    "data.time": "t",
+    "data.in_chunk": [-5, 0],
+    "data.out_chunk": [1, 2],
+    "data.padding_method": "none",
+}
+STATES = {
+    "data.in_components": ["y"],
+    "data.in_chunk": [0, 0],
+    "data.out_chunk": [1, 1],
+    "arch": {"kind": "lstm", "width": 4, "internal_state": {"tracking": True}},
+    "data.batch_size": None,
+    "trainer.online": True,
+}
+
+
+def series_files(
+    folder: Path, names: Sequence[str], rows: Sequence[int], time: bool = True
+) -> list[Path]:
+    """Four tables that cut `rows[3]` times at the others: first, half, rest, half and rest."""
+    a, b, c = (row * len(names) for row in rows)
+    lines = series_lines(rows[-1], names)
+    header = "id,t,y" if names[0] else "t,y"
+    if not time:
+        lines, header = [line.rpartition(",")[2] for line in lines], "y"
+    parts = {"first": lines[:a], "half": lines[a:b], "rest": lines[b:c], "whole": lines[a:c]}
+    return [write(folder / f"{name}.csv", header, part) for name, part in parts.items()]
+
+
+@pytest.mark.parametrize("names", [("",), ("u", "v")])
+def test_windows_show_the_rows_before_new_ones(names: Sequence[str], tmp_path: Path) -> None:
+    # Points that learn: 2 fewer than rows in the first table, then as many as rows.
+    first, half, rest, whole = series_files(tmp_path, names, (60, 60 + 2 * BATCH, 60 + 5 * BATCH))
+    changes = WINDOWS | ({"data.instance": "id"} if names[0] else {})
+    start = run.train(settings(**{"data.path": str(first)}, **changes), "", tmp_path / "runs")
+    at_once = update(start, whole)
+    assert summary(at_once)["prequential"]["rows"] == 5 * BATCH * len(names)
+    assert_same(at_once, update(update(start, half), rest))
+
+
+@pytest.mark.parametrize(
+    ("names", "time"),
+    [(("",), True), (("u", "v"), True), (("",), False)],
+    ids=["one series", "two series", "without times"],
+)
+def test_states_go_on_from_run_to_run(names: Sequence[str], time: bool, tmp_path: Path) -> None:
+    first, half, rest, whole = series_files(tmp_path, names, (60, 80, 100), time)
+    changes = STATES | ({"data.instance": "id"} if names[0] else {})
+    changes |= {"data.time": "t"} if time else {}
+    start = run.train(settings(**{"data.path": str(first)}, **changes), "", tmp_path / "runs")
+    at_once = update(start, whole)
+    assert config.load(Settings, registries(), start / "config.yaml").data.batch_size == len(names)
+    halves = update(update(start, half), rest)
+    # What was left by rows of the first table is not asked for again.
+    assert_same(at_once, halves)
+    anew = settings(**{"data.path": str(whole)}, **changes)
+    fresh = run.train(anew, "", tmp_path / "runs")
+    assert not np.allclose(*(tensors(one)["member.0.lstm_0.weight.mu"] for one in (fresh, at_once)))
+
+
+def test_states_of_a_run_in_epochs_go_on_where_times_follow(tmp_path: Path) -> None:
+    first, half, rest, whole = series_files(tmp_path, ("",), (60, 80, 100))
+    changes = STATES | {"data.time": "t", "trainer.online": False, "data.batch_size": 4}
+    changes |= {"data.split_portions": [0.9, 0.1, 0.0], "data.split_method": "chronological"}
+    start = run.train(settings(**{"data.path": str(first)}, **changes), "", tmp_path / "runs")
+    with pytest.raises(UserError, match=r"data\.batch_size: found 4\..*data\.batch_size=1"):
+        update(start, whole)
+    at_once = update(start, whole, **{"data.batch_size": 1})
+    halves = update(update(start, half, **{"data.batch_size": 1}), rest)
+    assert_same(at_once, halves)
+    parent = updating.Parent.open(str(start))
+    left = parent.left_at(np.array([[0, 0, 59], [0, 0, 70]]), 1)
+    assert left is not None
+    assert left.tolist() == [[0, 0, 58], [-1, -1, -1]]
+
+
+def bad(match: str, header: str, *lines: str) -> Any:
+    return pytest.param(header, lines, match, id=match[:40])
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "match"),
+    [
+        bad(r"data\.path: new\.csv: no column for the input kind", "a,y", "1,40", "1,41"),
+        bad(r"data\.path: new\.csv: no column 'y'\..*it is the target", "a,kind", "1,red"),
+        bad(r"category 'blue' is in no training row.*Known: green, red", "a,kind,y", "1,blue,40"),
+        bad(r"new\.csv, row 3, column 'a': no value", "a,kind,y", "1,red,40", ",red,40"),
+        bad(r"data\.path: new\.csv has no row with a target to learn", "a,kind,y", "1,red,"),
+        bad(r"row 2, column 'y': 'high' is not a number", "a,kind,y", "1,red,high"),
+    ],
+)
+def test_rows_that_do_not_fit(
+    header: str, lines: Sequence[str], match: str, plain: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=match):
+        update(plain[0], write(tmp_path / "new.csv", header, lines))
+
+
+def test_a_label_that_is_new(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.csv", "a,kind,y", table_lines(80))
+    made = settings(
+        **{"data.path": str(first), "task": "classification", "data.out_components": ["kind"]}
+    )
+    start = run.train(made, "", tmp_path / "runs")
+    with pytest.raises(UserError, match=r"label 'blue' is in no training row"):
+        update(start, write(tmp_path / "new.csv", "a,kind,y", ["1,blue,3"]))
+
+
+def test_what_cannot_change_and_what_cannot_go_on(
+    plain: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    start, lines = plain
+    new = write(tmp_path / "new.csv", "a,kind,y", lines)
+    with pytest.raises(UserErrors, match=r"arch\.width: cannot differ.*found 9.*has 6"):
+        update(start, new, **{"arch.width": 9})
+    with pytest.raises(UserErrors, match="noise: cannot differ"):
+        update(start, new, noise={"kind": "constant"})
+    with pytest.raises(UserError, match=r"trainer\.parent: run folder '.*' does not exist"):
+        update(start, new, **{"trainer.parent": str(tmp_path / "none")})
+    with pytest.raises(UserErrors, match=r"trainer\.parent: needs trainer\.online=true"):
+        settings(**{"trainer.parent": str(start)})
+    latent = {
+        "kind": "latent_regression",
+        "inputs": {"x": {"columns": ["a"], "latents": 1}},
+        "outputs": {"z": {"columns": ["y"], "latents": 1}},
+    }
+    changes = {"trainer.online": True, "data.path": str(new), "arch": latent}
+    with pytest.raises(UserErrors, match=r"trainer\.online: arch latent_regression"):
+        settings(**changes)
+    (start / "checkpoints" / "best.safetensors").unlink()
+    with pytest.raises(UserError, match=r"trainer\.parent: .*best\.safetensors does not exist"):
+        update(start, new)
+
+
+def test_a_parent_whose_data_are_gone_is_said_to_lend_no_rows(tmp_path: Path) -> None:
+    first, half, _, _ = series_files(tmp_path, ("",), (60, 80, 100))
+    start = run.train(settings(**{"data.path": str(first)}, **WINDOWS), "", tmp_path / "runs")
+    first.unlink()
+    made = update(start, half)
+    log = (made / "train.log").read_text()
+    assert re.search(r"first windows show no row before this table: .*no such file", log)
+    assert summary(made)["prequential"]["rows"] == 20 - 7
+
+
+def test_rows_in_one_pass_are_all_but_the_test_part(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "a,kind,y", table_lines(100))
+    made = run.train(
+        settings(**{"data.path": str(path), "trainer.online": True, "trainer.max_epochs": 7}),
+        "", tmp_path / "runs",
+    )  # fmt: skip
+    environment = json.loads((made / "environment.json").read_text())
+    assert environment["data"]["split"]["train"] == 90
+    assert environment["data"]["split"]["valid"] == 0
+    found = summary(made)
+    assert (found["epochs"], found["prequential"]["rows"]) == (1, 90)
+    assert found["test"]["rmse"] > 0
+    assert "trainer.max_epochs has no effect" in (made / "train.log").read_text()
