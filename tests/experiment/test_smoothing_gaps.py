@@ -55,6 +55,17 @@ def test_series_become_whole(unit: str, zone: str) -> None:
     ]
 
 
+def test_one_row_that_is_not_there() -> None:
+    days = [f"2024-01-0{day}" for day in (1, 2, 4, 5)]
+    notices: list[str] = []
+    table = Table.from_columns({"when": days, "y": np.arange(4.0)})
+    assert completed(encoder(table), table, notices).rows.tolist() == [0, 1, -1, 2, 3]
+    assert notices == [
+        "smoothing goes through 1 gap in time, which cuts series in training: 1 row that is not in "
+        "table counts as missing"
+    ]
+
+
 def test_a_table_without_gaps_stays_as_it_is() -> None:
     table = Table.from_columns({"when": ["2024-01-02", "2024-01-01", "2024-01-03"], "y": [1, 2, 3]})
     found = completed(encoder(table), table, [])

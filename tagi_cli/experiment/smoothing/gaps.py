@@ -77,10 +77,12 @@ def completed(encoder: Encoder, table: Table, notices: list[str]) -> Completed:
             columns[name] = _at(column, sources, absent, times[order[absent] - len(series)])
         else:
             columns[name] = _taken(column, sources, absent & (name != windowing.instance))
-    many = len(after) > 1
+    gaps, one = len(after), len(behind) == 1
     notices.append(
-        f"smoothing goes through {len(after)} gap{'s' * many} in time, which cut{'s' * (not many)} "
-        f"series in training: {len(behind)} rows that are not in {table.source} count as missing"
+        f"smoothing goes through {gaps} gap{'s' * (gaps > 1)} in time, which "
+        f"cut{'s' * (gaps == 1)} series in training: {len(behind)} "
+        f"{'row that is' if one else 'rows that are'} not in {table.source} "
+        f"count{'s' * one} as missing"
     )
     lines = None if table.lines is None else table.lines[sources]
     rows = np.where(absent, -1, sources)
