@@ -19,11 +19,7 @@ struct Workspace {
 
 // Into how many parts to cut each of `tasks` tasks so that no thread is idle.
 static int parts_of(int tasks, int most) {
-#if defined(_OPENMP)
-    return least(most, (omp_get_max_threads() + tasks - 1) / tasks);
-#else
-    return 1;
-#endif
+    return least(most, (thread_count() + tasks - 1) / tasks);
 }
 
 // squares[i] = x[i]^2 (+ more[i])
@@ -82,12 +78,14 @@ static void correlate(const Window &w, int B, const Operands &weights, const Ope
                 for (int j = 0; j < count;) {
                     const long b = (first + j) / PQ, p = (first + j) % PQ;
                     const int n = least(count - j, (int)(PQ - p));
-                    real *__restrict__ t1 = z1 + (b * w.O + map) * PQ + p - j;
-                    real *__restrict__ t2 = z2 + (b * w.O + map) * PQ + p - j;
-                    if (accumulate) {
-                        SIMD for (int i = j; i < j + n; ++i) t1[i] += c1[i], t2[i] += c2[i];
-                    } else {
-                        SIMD for (int i = j; i < j + n; ++i) t1[i] = c1[i] + b1, t2[i] = c2[i] + b2;
+                    real *t1 = z1 + (b * w.O + map) * PQ + p, *t2 = z2 + (b * w.O + map) * PQ + p;
+                    for (int v = 0; v < n; v += LANES) {
+                        const int part = n - v;
+                        vec m = load_part(c1 + j + v, part), s = load_part(c2 + j + v, part);
+                        m += accumulate ? load_part(t1 + v, part) : b1 + vec{};
+                        s += accumulate ? load_part(t2 + v, part) : b2 + vec{};
+                        store_part(t1 + v, m, part);
+                        store_part(t2 + v, s, part);
                     }
                     j += n;
                 }
@@ -194,19 +192,18 @@ static void weigh(const Window &w, int B, const real *z1, const real *z2, const 
 static void bias_sums(real *G, real *L, const real *d_mu, const real *d_var, int B, int channels,
                       long places, bool accumulate) {
     parallel(channels, (double)B * channels * places, [&](int c) {
-        real g = accumulate ? G[c] : REAL(0.0), l = accumulate ? L[c] : REAL(0.0);
+        vec mean = {}, variance = {};
         for (int b = 0; b < B; ++b) {
-            const long at = ((long)b * channels + c) * places;
-            real mean = 0, variance = 0;
-            _Pragma("omp simd reduction(+ : mean, variance)") for (long p = 0; p < places; ++p) {
-                mean += d_mu[at + p];
-                variance += d_var[at + p];
+            const real *mu = d_mu + ((long)b * channels + c) * places;
+            const real *var = d_var + ((long)b * channels + c) * places;
+            for (long p = 0; p < places; p += LANES) {
+                const int part = places - p < LANES ? (int)(places - p) : (int)LANES;
+                mean += load_part(mu + p, part);
+                variance += load_part(var + p, part);
             }
-            g += mean;
-            l += variance;
         }
-        G[c] = g;
-        L[c] = l;
+        G[c] = (accumulate ? G[c] : REAL(0.0)) + total(mean);
+        L[c] = (accumulate ? L[c] : REAL(0.0)) + total(variance);
     });
 }
 

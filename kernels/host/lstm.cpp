@@ -11,11 +11,7 @@ static inline real *aligned(real *p) { return (real *)(((unsigned long long)p + 
 // body(first row, rows) for blocks of whole tiles, so that no result depends on the number of threads.
 template <typename Body>
 static inline void row_blocks(int B, double work, const Body &body) {
-#if defined(_OPENMP)
-    int threads = omp_get_max_threads();
-#else
-    int threads = 1;
-#endif
+    int threads = thread_count();
     int tiles = (B + TILE_ROWS - 1) / TILE_ROWS;
     int rows = (tiles + threads - 1) / threads * TILE_ROWS;
     rows = rows > 0 && work >= PARALLEL_WORK ? rows : B;

@@ -1,6 +1,6 @@
 // Runs a plan's calls: each is a packed kernel and its argument pointers (cuLaunchKernel's layout).
 
-#include "threads.hpp"
+#include "workers.hpp"
 
 struct Op {
     void (*kernel)(void **);
@@ -22,10 +22,14 @@ extern "C" void run(const Segment *segment, int times) {
 // The same once, with as few arguments for the foreign call to convert as can be.
 extern "C" void run_once(const Segment *segment) { run(segment, 1); }
 
-// Threads of the kernels called from this thread. It also brings OpenMP's library in with this one, before any
-// kernel is: a limit that is set then holds for those that are loaded later.
+// Threads of the kernels called from this thread.
 extern "C" void set_threads(int n) {
 #if defined(_OPENMP)
     omp_set_num_threads(n);
 #endif
+}
+
+extern "C" void tagi_share(int n, int chunk, int workers, void (*task)(const void *, int),
+                           const void *context) {
+    workers_of_process()->share(n, chunk, workers, task, context);
 }

@@ -24,24 +24,35 @@ struct FlushDenormals {
 #endif
 };
 
-// Below so many multiply-adds one thread works. Threads that are awake would pay from 2e6 on, but one that
-// sleeps on an idle core of a virtual machine costs as much as 1e7 to wake (measured: 784-128-128-11 with
-// 64 rows took 270 us a step on two wakeful threads, 330 on one, 490 on two after a pause).
-static const double PARALLEL_WORK = 1.6e7;
+// Threads that kernels called from this thread may use.
+static inline int thread_count() {
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+// Defined in runtime.cpp, for all kernels: task(context, 0) ... task(context, n - 1), `chunk` at a time, by this
+// thread and up to `workers` others.
+extern "C" void tagi_share(int n, int chunk, int workers, void (*task)(const void *, int),
+                           const void *context);
+
+// Multiply-adds that are worth a worker, and those that are worth a visit to the counter of tasks.
+static const double PARALLEL_WORK = 4e6, CHUNK_WORK = 2e5;
 
 // body(0) ... body(n - 1), on several threads where the work in all is worth it.
 template <typename Body>
 static inline void parallel(int n, double work, const Body &body) {
-#if defined(_OPENMP)
-    if (n > 1 && work >= PARALLEL_WORK && omp_get_max_threads() > 1) {
-#pragma omp parallel
-        {
-            FlushDenormals guard;
-#pragma omp for schedule(dynamic)
-            for (int i = 0; i < n; ++i) body(i);
+    if (n > 1 && work >= PARALLEL_WORK) {
+        int workers = thread_count() - 1;
+        if (work < PARALLEL_WORK * workers) workers = (int)(work / PARALLEL_WORK);
+        if (workers > 0) {
+            const double chunk = n * (CHUNK_WORK / work);
+            const auto task = [](const void *context, int i) { (*(const Body *)context)(i); };
+            tagi_share(n, chunk > 1 ? (int)chunk : 1, workers, task, &body);
+            return;
         }
-        return;
     }
-#endif
     for (int i = 0; i < n; ++i) body(i);
 }

@@ -22,9 +22,10 @@ struct Window {
 };
 
 // Placements next to each other in a row of the map: `count` of them, the first at column `at` of a panel;
-// (y, x) is where their first tap (0, 0) lies in image `b`.
+// (y, x) is where their first tap (0, 0) lies in an image, and `pixel` where among the pixels of all images.
 struct Run {
-    int at, count, b, y, x;
+    int at, count, y, x;
+    long pixel;
 };
 
 static inline int least(int a, int b) { return a < b ? a : b; }
@@ -36,7 +37,8 @@ static int cut(const Window &w, Run *runs, long first, int count) {
     int rest = (int)(first % w.positions()), p = rest / w.Q, q = rest % w.Q;
     for (int at = 0; at < count; ++n) {
         int length = least(w.Q - q, count - at);
-        runs[n] = {at, length, (int)b, p * w.sh - w.top, q * w.sw - w.left};
+        const int y = p * w.sh - w.top, x = q * w.sw - w.left;
+        runs[n] = {at, length, y, x, b * w.C * w.pixels() + (long)y * w.W + x};
         at += length;
         q = 0;
         if (++p == w.P) p = 0, ++b;
@@ -59,13 +61,8 @@ static inline void bounds(int x, int step, int W, int count, int *low, int *high
 static inline void read_row(real *__restrict__ to, const real *from, int step, int low, int high,
                             int count) {
     for (int v = 0; v < count; v += LANES) {
-        if (step == 1) {
-            SIMD for (int j = 0; j < LANES; ++j) to[v + j] =
-                v + j >= low && v + j < high ? from[v + j] : REAL(0.0);
-        } else {
-            SIMD for (int j = 0; j < LANES; ++j) to[v + j] =
-                v + j >= low && v + j < high ? from[(v + j) * step] : REAL(0.0);
-        }
+        SIMD for (int j = 0; j < LANES; ++j) to[v + j] =
+            v + j >= low && v + j < high ? from[(v + j) * step] : REAL(0.0);
     }
 }
 
@@ -73,6 +70,10 @@ static inline void read_row(real *__restrict__ to, const real *from, int step, i
 struct Tap {
     int c, i, j;
     Tap(const Window &w, int k) : c(k / (w.kh * w.kw)), i(k / w.kw % w.kh), j(k % w.kw) {}
+    // How much further than tap (0, 0) of the first channel its pixel lies.
+    long offset(const Window &w, int group) const {
+        return (group * w.channels() + c) * w.pixels() + (long)i * w.dh * w.W + j * w.dw;
+    }
     void next(const Window &w) {
         if (++j == w.kw) j = 0, ++i;
         if (i == w.kh) i = 0, ++c;
@@ -84,13 +85,13 @@ struct Tap {
 template <typename Body>
 static inline void along(const Window &w, const Tap &tap, int group, const Run *runs, int n,
                          const Body &body) {
-    const long plane = (long)(group * w.channels() + tap.c) * w.pixels();
+    const long offset = tap.offset(w, group);
     for (int r = 0; r < n; ++r) {
         const Run &run = runs[r];
         const int y = run.y + tap.i * w.dh, x = run.x + tap.j * w.dw;
         int low = 0, high = 0;
         if (y >= 0 && y < w.H) bounds(x, w.sw, w.W, run.count, &low, &high);
-        body(run, run.b * w.C * w.pixels() + plane + (long)y * w.W + x, low, high);
+        body(run, run.pixel + offset, low, high);
     }
 }
 
@@ -98,12 +99,37 @@ static inline void along(const Window &w, const Tap &tap, int group, const Run *
 static void unfold(const Window &w, real *to1, real *to2, int stride, const real *image1,
                    const real *image2, int group, const Run *runs, int n, int k, int depth) {
     Tap tap(w, k);
-    for (int t = 0; t < depth; ++t, tap.next(w)) {
-        along(w, tap, group, runs, n, [&](const Run &run, long pixel, int low, int high) {
-            const long at = (long)t * stride + run.at;
-            read_row(to1 + at, image1 + pixel, w.sw, low, high, run.count);
-            if (image2) read_row(to2 + at, image2 + pixel, w.sw, low, high, run.count);
-        });
+    for (int t = 0; t < depth;) {
+        const int taps = w.sw == 1 ? least(w.kw - tap.j, depth - t) : 1;
+        if (w.sw == 1) {
+            // The taps of a row of the kernel: the same pixels, `dw` further from tap to tap.
+            const long offset = tap.offset(w, group);
+            for (int r = 0; r < n; ++r) {
+                const Run &run = runs[r];
+                const int y = run.y + tap.i * w.dh, x = run.x + tap.j * w.dw;
+                const int W = y >= 0 && y < w.H ? w.W : 0;
+                const bool inside = x >= 0 && x + (taps - 1) * w.dw + run.count <= W;
+                for (int v = 0; v < run.count; v += LANES) {
+                    const unsigned long long all = lanes_between(0, run.count - v);
+                    const int room = stride - run.at - v;  // the next row may be there already
+                    long at = (long)t * stride + run.at + v, pixel = run.pixel + offset + v;
+                    for (int u = 0; u < taps; ++u, at += stride, pixel += w.dw) {
+                        const int first = x + v + u * w.dw;
+                        const auto bits = inside ? all : all & lanes_between(-first, W - first);
+                        store_part(to1 + at, load_lanes(image1 + pixel, bits), room);
+                        if (image2) store_part(to2 + at, load_lanes(image2 + pixel, bits), room);
+                    }
+                }
+            }
+        } else {
+            along(w, tap, group, runs, n, [&](const Run &run, long pixel, int low, int high) {
+                const long at = (long)t * stride + run.at;
+                read_row(to1 + at, image1 + pixel, w.sw, low, high, run.count);
+                if (image2) read_row(to2 + at, image2 + pixel, w.sw, low, high, run.count);
+            });
+        }
+        t += taps;
+        for (int u = 0; u < taps; ++u) tap.next(w);
     }
 }
 
@@ -118,6 +144,17 @@ static inline void add_row(real *to, const real *__restrict__ from, int step, in
 static inline void add_taps(real *to1, real *to2, const real *from1, const real *from2, int taps,
                             int dw, int count, int low, int high) {
     const unsigned long long all = (1ull << count) - 1;
+    if (low == 0 && high <= LANES && (taps - 1) * dw + count == high) {  // all fits one vector
+        vec sum1 = load_part(to1, high), sum2 = load_part(to2, high);
+        unsigned long long bits = all;
+        for (int u = 0; u < taps; ++u, bits <<= dw, from1 += WIDTH - dw, from2 += WIDTH - dw) {
+            sum1 += load_lanes(from1, bits);
+            sum2 += load_lanes(from2, bits);
+        }
+        store_part(to1, sum1, high);
+        store_part(to2, sum2, high);
+        return;
+    }
     for (int x = low; x < high; x += LANES) {
         const int n = least(high - x, LANES);
         vec sum1 = load_part(to1 + x, n), sum2 = load_part(to2 + x, n);
@@ -140,14 +177,14 @@ static void fold(const Window &w, real *image1, real *image2, const real *from1,
     for (int t = 0; t < rows;) {
         const int taps = w.sw == 1 ? least(w.kw - tap.j, rows - t) : 1;
         if (taps > 1) {
-            const long plane = (long)(group * w.channels() + tap.c) * w.pixels();
+            const long offset = tap.offset(w, group);
             for (int r = 0; r < n; ++r) {
                 const Run &run = runs[r];
                 const int y = run.y + tap.i * w.dh, x = run.x + tap.j * w.dw;
                 if (y < 0 || y >= w.H) continue;
                 const int low = x < 0 ? -x : 0;
                 const int high = least(w.W - x, (taps - 1) * w.dw + run.count);
-                const long pixel = run.b * w.C * w.pixels() + plane + (long)y * w.W + x;
+                const long pixel = run.pixel + offset;
                 const int at = t * WIDTH + run.at;
                 add_taps(image1 + pixel, image2 + pixel, from1 + at, from2 + at, taps, w.dw,
                          run.count, low, high);

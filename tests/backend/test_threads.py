@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401 (loads its BLAS)
@@ -9,7 +15,8 @@ from kernel_harness import needs_compiler
 from threadpoolctl import threadpool_info
 
 from tagi_cli import nn
-from tagi_cli.backend import select, threads
+from tagi_cli.backend import Call, select, threads
+from tagi_cli.backend.base import Segment
 from tagi_cli.backend.host.backend import HostBackend
 
 
@@ -80,3 +87,74 @@ def test_results_do_not_depend_on_them() -> None:
     for others in results[1:]:
         for one, other in zip(results[0], others, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def product(backend: HostBackend, seed: int = 0) -> tuple[Segment, np.ndarray, np.ndarray]:
+    """A matrix product large enough to be shared, its result, and what that should be."""
+    rng = np.random.default_rng(seed)
+    mu_a, mu_w = (rng.normal(size=shape).astype(np.float32) for shape in ((200, 300), (400, 300)))
+    var_w, mu_z, var_z = np.ones_like(mu_w), *np.empty((2, 200, 400), np.float32)
+    arrays = (mu_z, var_z, mu_a, None, mu_w, var_w, None, None, np.empty_like(mu_a))
+    sizes = (np.int32(200), np.int32(300), np.int32(400))
+    return backend.bind([Call("linear_forward", (*arrays, *sizes))]), mu_z, mu_a @ mu_w.T
+
+
+@needs_compiler
+def test_threads_of_the_program_may_run_kernels_at_the_same_time() -> None:
+    backend = HostBackend()
+    products = [product(backend, seed) for seed in range(4)]
+
+    def run(segment: Segment) -> None:
+        with threads.limited(3):
+            segment.run(50)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, [segment for segment, _, _ in products]))
+    for _, found, expected in products:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+SCRIPT = """
+import os, signal, sys
+import numpy as np
+from test_threads import product
+from threadpoolctl import threadpool_limits
+from tagi_cli.backend.host.backend import HostBackend
+
+def tasks():
+    return set(os.listdir("/proc/self/task"))
+
+segment, found, expected = product(HostBackend())
+known = tasks()
+def made(count):
+    with threadpool_limits(count, "openmp"):
+        segment.run(20)
+    return tasks() - known
+
+assert made(1) == set()
+workers = made(3)
+assert len(workers) == 2, workers
+for worker in workers:  # signals are for the program
+    status = open(f"/proc/self/task/{worker}/status").read()
+    blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+    assert blocked >> (signal.SIGINT - 1) & 1 and blocked >> (signal.SIGTERM - 1) & 1
+assert made(2) == workers
+child = os.fork()
+found[:] = 0
+known = tasks()
+made(3)
+assert np.allclose(found, expected, rtol=1e-4, atol=1e-4)
+if child == 0:
+    os._exit(0 if len(tasks()) == len(known) + 2 else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+def test_no_more_threads_than_allowed_and_new_ones_after_a_fork() -> None:
+    here = [str(Path(__file__).parent), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(here), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
+    assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,10 +11,6 @@ import numpy as np
 
 from tagi_cli.backend.base import Backend, Call, Segment
 from tagi_cli.backend.host import compiler
-
-# Kernels wait for each other for microseconds. libgomp would spin for milliseconds, which takes the
-# core from whoever has work on a busy machine; it reads this when it is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 class _Library:
@@ -33,7 +28,9 @@ class _Library:
         missing = [unit for unit in units if unit not in self._loaded]
         for unit, path in compiler.build(missing, self._double).items():
             try:
-                library = ctypes.CDLL(str(path))
+                # The runtime has what the kernels call.
+                scope = ctypes.RTLD_GLOBAL if unit == "runtime" else ctypes.RTLD_LOCAL
+                library = ctypes.CDLL(str(path), mode=scope)
             except OSError as error:
                 raise compiler.CompilerError(f"compiled kernels do not load: {error}") from None
             self._loaded[unit] = library
