@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
+from typing import Any, NoReturn
 
 from tagi_cli.distributed.communicator import Communicator
 from tagi_cli.distributed.connect import connect
@@ -61,10 +64,12 @@ def one_message() -> Iterator[None]:
             raise
 
 
+@cache
 def abort_on_error(ranks: Communicator) -> None:
     """From now on, an error that nobody catches ends all ranks, not this process alone.
 
-    For scripts, whose other ranks would wait for this one for ever.
+    So does `sys.exit` with another status than 0. For scripts, whose other ranks would wait for
+    this one for ever.
     """
     if ranks.size == 1:
         return
@@ -74,6 +79,22 @@ def abort_on_error(ranks: Communicator) -> None:
         ranks.abort(_code(error))
 
     sys.excepthook = end
+    leave, left = sys.exit, [None]
+
+    def noting_exit(status: Any = None) -> NoReturn:
+        left[0] = status
+        leave(status)
+
+    def end_all() -> None:
+        """Runs before MPI ends, which waits for all ranks."""
+        status = left[0]
+        if status not in (None, 0):
+            _say_alone(ranks, SystemExit(status))
+            ranks.abort(status if isinstance(status, int) else 1)
+
+    # An exit is no error that the hook above would be told of.
+    sys.exit = noting_exit
+    atexit.register(end_all)
 
 
 def _say_alone(ranks: Communicator, error: BaseException) -> None:
@@ -90,6 +111,8 @@ def _told(error: BaseException) -> str:
         return f"out of memory ({error})"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, SystemExit):
+        return f"it left with status {error}"
     return f"{type(error).__name__}: {error}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
 from contextlib import redirect_stderr
 
@@ -86,3 +88,37 @@ def test_waiting_too_long_ends_the_process() -> None:
                 time.sleep(0.01)
     assert codes == [1]
     assert said.getvalue() == "tagi: waited 0 s\n"
+
+
+SCRIPT = """
+import sys
+from tagi_cli.distributed import abort_on_error
+from tagi_cli.distributed.communicator import Alone
+
+class Two(Alone):
+    rank, size = 1, 2
+
+    def abort(self, code):
+        print("all end with", code, flush=True)
+
+abort_on_error(Two())
+{work}
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "told", "code"),
+    [
+        ("raise ValueError('bad row')", "failed: ValueError: bad row", 1),
+        ("raise MemoryError('8 GiB')", "failed: out of memory (8 GiB)", 2),
+        ("sys.exit(3)", "failed: it left with status 3", 3),
+        ("sys.exit('no more')", "failed: it left with status no more", 1),
+        ("sys.exit(0)", "", None),
+        ("", "", None),
+    ],
+)
+def test_a_script_that_ends_badly_ends_all(work: str, told: str, code: int | None) -> None:
+    script = SCRIPT.format(work=work)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == ("" if code is None else f"all end with {code}\n")
+    assert (f"tagi: rank 1 of 2 {told}. All ranks stop\n" in done.stderr) == bool(told)

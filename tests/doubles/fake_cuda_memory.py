@@ -178,7 +178,8 @@ class DeviceArray:
 
     def __itruediv__(self, other: Any) -> DeviceArray:
         not_while_capturing("division")
-        self.host /= other
+        host = self.host
+        host /= other
         return self
 
     def __invert__(self) -> DeviceArray:
