@@ -151,3 +151,8 @@ def test_a_search_runs_by_its_command_and_its_config_trains(tmp_path: Path) -> N
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert train.returncode == 0, train.stderr
+    best = min(float(row["valid_nll"]) for row in rows(folder) if row["status"] == "completed")
+    (run,) = (path for path in tmp_path.glob("outputs/tune/*") if path != folder)
+    # The trial had its share of the cores, and other threads sum in another order.
+    nll = json.loads((run / "summary.json").read_text())["valid"]["nll"]
+    assert nll == pytest.approx(best, rel=1e-3)

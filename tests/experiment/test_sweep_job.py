@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tagi_cli.cli.configuration import settings_from
-from tagi_cli.experiment.settings import dump_settings
-from tagi_cli.experiment.sweeps.job import Job, JobFiles, Process, write_jobs
+from tagi_cli.errors import UserError
+from tagi_cli.experiment.settings import Settings, dump_settings
+from tagi_cli.experiment.sweeps.job import Job, JobFiles, Process, run, write_jobs
 
 
 @pytest.mark.slow
@@ -37,6 +38,27 @@ def test_a_job_that_was_stopped_goes_on_when_it_is_started_again(tmp_path: Path)
     text = (run / "train.log").read_text()
     assert "started: tagi train" in text
     assert "resumed: tagi train" in text
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_job_that_left_a_checkpoint_goes_on_from_it(
+    saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = dump_settings(settings_from(["config=sweep", "kernels=numpy", "arch.width=3"]))
+    write_jobs(tmp_path, "tagi train", {0: text})
+    files, before = JobFiles(tmp_path, 0), tmp_path / "2026"
+    files.write(run=before.name)
+    (before / "checkpoints").mkdir(parents=True)
+    (before / "config.yaml").write_text(text)
+    if saved:
+        (before / "checkpoints/last.safetensors").touch()
+
+    def train(settings: Settings, *others: object, **more: object) -> Path:
+        raise UserError(f"resumes {settings.trainer.resume}")
+
+    monkeypatch.setattr("tagi_cli.experiment.run.train", train)
+    run(files)
+    assert files.read()["message"] == f"resumes {before if saved else None}"
 
 
 def test_a_job_out_of_time_is_to_be_submitted_as_it_was(tmp_path: Path) -> None:
