@@ -1,7 +1,7 @@
 # `make` alone lists the commands. BIN is the folder of the tools: `make BIN=/path/to/venv/bin test`.
 BIN ?= .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types docs kernels test test-all test-mpi bench check ci
+.PHONY: help setup lint format types docs kernels test test-all test-mpi gpu bench check ci
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test-all: ## with the slow tests too: the built wheel in an environment of its o
 
 test-mpi: ## tests that start several ranks; needs the extra `mpi`
 	$(BIN)/pytest -m mpi
+
+gpu: ## on a machine with an NVIDIA GPU: its tests, then its figures; under eight minutes
+	$(BIN)/python -m pytest tests/gpu -m gpu -W default -q; tested=$$?; \
+	$(BIN)/python benchmarks/gpu.py && exit $$tested
 
 bench: ## accuracy on UCI tables: make bench DATA=<folder of UCI sets>
 	$(BIN)/python benchmarks/uci.py --data $(DATA)

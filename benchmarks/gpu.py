@@ -4,8 +4,11 @@ python benchmarks/gpu.py [--save <file>] [--no-cpu]
 
 First come the ceilings: products of plain float32 and tf32 at the sizes of the widest layer, and a
 copy in memory. Then whole steps from the trainer's own loop, with the share of the ceiling that
-their products reach; then passes of one layer by either of the two ways to run it, from which
-`tagi_cli.backend.cuda.linear.FUSED_WORK` follows. Results go to results/gpu.json.
+their products reach, and with the update in a kernel of its own; then passes of one layer by either
+of the two ways to run it, from which `FUSED_WORK` in tagi_cli/backend/cuda/linear.py follows; then
+what its parameters learn by each of three ways, from which `WORK`, `ROWS` and
+`TILES_PER_PROCESSOR` in tagi_cli/backend/cuda/step.py do. Two to three minutes. Results go to
+results/gpu.json.
 """
 
 from __future__ import annotations
@@ -16,20 +19,31 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from machine import RESULTS, environment
-from workloads import WORKLOADS, Steps, Workload, dense, epochs, layer, step_flops
+from workloads import (
+    WORKLOADS,
+    Steps,
+    Workload,
+    dense,
+    epochs,
+    layer,
+    learner,
+    step_flops,
+)
 
 from tagi_cli.backend import Backend, Call, select
 from tagi_cli.backend.cuda import linear as cuda_linear
+from tagi_cli.backend.cuda import step as cuda_step
 from tagi_cli.backend.cuda.backend import CudaBackend
 from tagi_cli.backend.select import without_gpu
 
-SAMPLE, ROUNDS = 0.2, 7
+SAMPLE, ROUNDS = 0.1, 5
 """Seconds that a sample should last, and samples."""
 
 CEILING = (1024, 4096, 4096)
@@ -62,6 +76,12 @@ MEASURED = (
 LAYERS = [(b, n, n) for n in (128, 256, 512, 1024, 2048) for b in (16, 64, 256, 1024)]
 """Rows, inputs and outputs of single layers."""
 
+UPDATES = [(b, n, n) for n in (128, 512, 1024, 2048, 4096) for b in (16, 64, 128, 256, 1024)]
+"""The same, of layers whose sums and update are measured."""
+
+WAYS = {"apart": (-1, -1, 1), "tiles of 16": (1 << 60, 0, 1 << 60), "tiles of 64": (1 << 60, 0, 0)}
+"""`WORK, ROWS, TILES_PER_PROCESSOR` that choose how sums and update are made."""
+
 
 def seconds(steps: Steps) -> dict[str, float]:
     """Median and shortest time of a step, after enough of them to have captured all graphs."""
@@ -88,7 +108,25 @@ def repeated(launch: Callable[[], Any], backend: Backend) -> Steps:
 
 
 def normal(backend: Backend, *shape: int) -> Any:
-    return backend.asarray(np.random.default_rng(0).normal(size=shape))
+    """Random numbers; of large arrays, the same ones again and again."""
+    return backend.asarray(np.resize(np.random.default_rng(0).normal(size=1 << 20), shape))
+
+
+@contextmanager
+def limits(module: Any, **values: int) -> Iterator[None]:
+    """Other limits between ways to run a layer, for what is bound inside."""
+    kept = {name: getattr(module, name) for name in values}
+    vars(module).update(values)
+    try:
+        yield
+    finally:
+        vars(module).update(kept)
+
+
+def ways_of_step(name: str) -> AbstractContextManager[None]:
+    """One of `WAYS`."""
+    WORK, ROWS, TILES_PER_PROCESSOR = WAYS[name]
+    return limits(cuda_step, WORK=WORK, ROWS=ROWS, TILES_PER_PROCESSOR=TILES_PER_PROCESSOR)
 
 
 def ceilings() -> dict[str, float]:
@@ -111,22 +149,32 @@ def ceilings() -> dict[str, float]:
     return {**found, "copy": 2.0 * source.nbytes / took}
 
 
+def predicted(workload: Workload) -> int:
+    """Bytes of parameters and activations in float32."""
+    made = learner(workload, select(kernels="numpy"), workload.batch)
+    return made.step_calls(workload.batch).plan.bytes + 4 * 4 * made.parameters.size
+
+
 def measure(workload: Workload, ceiling: dict[str, float], cpu: bool) -> dict[str, Any]:
-    """Seconds of a step by precision; on the CPU, too."""
+    """Seconds and memory of a step by precision; on the CPU, too."""
     flops = step_flops(workload)
     result: dict[str, Any] = {"name": workload.name, "flops": flops, "seconds": {}}
+    result["predicted_bytes"] = predicted(workload)
     for precision in ("float32", "tf32", "float64"):
         backend = CudaBackend(precision)
         took = seconds(epochs(workload, backend))
         share = flops / took["median"] / ceiling[precision if precision != "tf32" else "float32"]
         result["seconds"][precision] = {**took, "share": share, "bytes": backend.memory}
+    with ways_of_step("apart"):
+        result["seconds"]["update apart"] = seconds(epochs(workload, CudaBackend()))
     if cpu:
         result["seconds"]["cpu"] = seconds(epochs(workload, select("cpu")))
     line = ", ".join(
         f"{name} {1e6 * s['median']:.1f} us" + (f" ({s['share']:.0%})" if "share" in s else "")
         for name, s in result["seconds"].items()
     )
-    print(f"{workload.name}: {line}", flush=True)
+    share = result["seconds"]["float32"]["bytes"] / result["predicted_bytes"]
+    print(f"{workload.name}: {line}; memory {share:.2f} of predicted", flush=True)
     return result
 
 
@@ -145,16 +193,39 @@ def passes(sizes: tuple[int, int, int]) -> dict[str, Any]:
         Call("linear_innovation", (sums, w, None, None, x, z, d, scratch, *numbers, zero)),
     ]
     found: dict[str, Any] = {"sizes": sizes}
-    limit = cuda_linear.FUSED_WORK
     for way, work in (("fused", sys.maxsize), ("cublas", 0)):
-        cuda_linear.FUSED_WORK = work
-        segment = backend.bind(calls)
+        with limits(cuda_linear, FUSED_WORK=work):
+            segment = backend.bind(calls)
         found[way] = seconds(repeated(segment.once, backend))["median"]
-    cuda_linear.FUSED_WORK = limit
     ratio = found["cublas"] / found["fused"]
     print(
         f"layer {B} x {I} x {O}: cuBLAS / own kernel {ratio:.2f}, work {B * I * O:.1e}", flush=True
     )
+    return found
+
+
+def updates(sizes: tuple[int, int, int]) -> dict[str, Any]:
+    """Seconds of what a weight learns from a batch, sums and rule, by each of the ways."""
+    B, I, O = sizes
+    backend = CudaBackend()
+    mu, G, L = (normal(backend, O * I) for _ in range(3))
+    x, d = normal(backend, B, I), normal(backend, B, O)
+    var, d_var = (backend.asarray(np.full(n, v)) for n, v in ((O * I, 1e-3), (B * O, -1e-3)))
+    scratch = backend.empty((B * I + O * I,))
+    integers = [backend.asarray([n], np.int32) for n in (0, O * I)]
+    one, numbers = np.int32(1), [np.int32(n) for n in (*sizes, 0)]
+    moments = (mu, var, G, L, *integers, backend.asarray([B]), np.float32(3), one)
+    calls = [
+        Call("linear_innovation", (G, L, None, None, x, d, d_var, scratch, *numbers)),
+        Call("step_capped", (*moments, np.int32(O * I))),
+    ]
+    found: dict[str, Any] = {"sizes": sizes}
+    for way in WAYS:
+        with ways_of_step(way):
+            segment = backend.bind(calls)
+        found[way] = seconds(repeated(segment.once, backend))["median"]
+    line = ", ".join(f"{way} {1e6 * found[way]:.1f} us" for way in WAYS)
+    print(f"update {B} x {I} x {O}: {line}", flush=True)
     return found
 
 
@@ -179,6 +250,7 @@ def main() -> None:
         "ceilings": ceiling,
         "steps": [measure(workload, ceiling, not options.no_cpu) for workload in MEASURED],
         "layers": [passes(sizes) for sizes in LAYERS],
+        "updates": [updates(sizes) for sizes in UPDATES],
     }
     options.save.parent.mkdir(parents=True, exist_ok=True)
     options.save.write_text(json.dumps(record, indent=1) + "\n")

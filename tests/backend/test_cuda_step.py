@@ -29,8 +29,6 @@ pytestmark = needs_compiler
 
 @pytest.fixture(autouse=True)
 def cupy(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> ModuleType:
-    # Never so many tiles that they alone make a layer large.
-    monkeypatch.setattr(fake_cupy, "PROCESSORS", 1 << 20)
     return fake_cupy.install(monkeypatch, pytestconfig.cache.mkdir("cuda_on_the_cpu"))
 
 
@@ -55,7 +53,6 @@ def test_the_size_decides_which_kernel_runs() -> None:
     def kernels(B: int, I: int, O: int) -> list[str]:
         backend = CudaBackend()
         store = Store(B, I, O, bias=False, precision="float32")
-        backend._kernels.processors = 4
         segment = backend.bind(store.calls(backend, "capped"))
         launched = [launch.func for launch in segment._launches]  # type: ignore[attr-defined]
         names = [getattr(function, "_name", "") for function in launched]

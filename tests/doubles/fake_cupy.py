@@ -41,7 +41,6 @@ from tagi_cli.backend.sources import kernel_names, without_host
 
 _HEADER = Path(__file__).parent / "cuda_host.hpp"
 _LETTERS = {"float32": "f", "float64": "d", "int32": "i", "uint8": "b"}
-PROCESSORS = 4
 _state: dict[str, Any] = {}
 
 
@@ -237,7 +236,7 @@ class Device:
 
     def __init__(self, index: int) -> None:
         assert 0 <= index < _state["devices"]
-        self.attributes = {"MultiProcessorCount": PROCESSORS}
+        self.attributes = {"MultiProcessorCount": 4}
 
     def use(self) -> None:
         pass

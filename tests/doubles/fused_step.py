@@ -17,14 +17,16 @@ from tagi_cli.nn.rules import RULES
 from tagi_cli.training import noise
 from tagi_cli.training.learner import Learner
 
-LIMITS = {"small": (1 << 30, 0), "large": (0, 1 << 30), "none": (-1, -1)}
-"""`WORK, ROWS` that choose one of the kernels, or none."""
+LIMITS = {"small": (1 << 60, 0, 1 << 60), "large": (1 << 60, 0, 0), "none": (-1, -1, 1)}
+"""`WORK, ROWS, TILES_PER_PROCESSOR` that choose one of the kernels, or none."""
 
 MARGIN = 3
 
 
 def limited(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
-    for name, value in zip(("WORK", "ROWS"), LIMITS[size], strict=True):
+    """Let one kernel, or none, be chosen for all layers."""
+    names = ("WORK", "ROWS", "TILES_PER_PROCESSOR")
+    for name, value in zip(names, LIMITS[size], strict=True):
         monkeypatch.setattr(cuda_step, name, value)
 
 

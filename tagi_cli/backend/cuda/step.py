@@ -2,7 +2,7 @@
 
 A step writes the sums G and L of a weight, reads them again in the update rule, and reads and
 writes its moments: eight passes over arrays of the weights' size. Where nothing else asks for the
-sums, one kernel keeps them in registers: four passes, and two or three launches less.
+sums, one kernel keeps them in registers: four passes, in one launch.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from tagi_cli.backend.cuda.linear import SIDE, TILES, Driver, blocks_of_product
 WORK, ROWS = 1 << 25, 128
 """Multiply-adds per product up to which a layer is updated so, and rows of the batch up to which
 larger ones are, too. For the latter our kernel multiplies slower than cuBLAS, but moves half as
-much memory, which is what small batches wait for. Estimates, for an H200 and large weights: a row
-costs 0.13 ps a weight here and 0.08 ps there, and the passes that are saved take 8 ps, or 4 at
-once with the products. `benchmarks/gpu.py` measures both ways.
+much memory, and that while other blocks multiply. Estimates, for an H200 and large weights: a row
+costs 0.13 ps a weight here and 0.08 ps there, where eight passes take another 8 ps.
 """
+
+TILES_PER_PROCESSOR = 1
+"""How many tiles of 64 x 64 weights make work for a multiprocessor: with fewer, and no more work
+than `WORK`, tiles have 16 x 16. An estimate, as are the limits above; `benchmarks/gpu.py` measures
+all three ways."""
 
 # As in `kernels/gpu/step.cu`.
 _RULES = ("sum", "capped", "information", "information_capped", "site")
@@ -189,7 +193,8 @@ class StepDriver:
     def _step(self, *call: Any) -> list[Launch]:
         B, I, O = map(int, call[-3:])
         tiles = (-(-I // _TILE), -(-O // _TILE))
-        if tiles[0] * tiles[1] >= self._kernels.processors or B * I * O > WORK:
+        enough = TILES_PER_PROCESSOR * self._kernels.processors
+        if tiles[0] * tiles[1] >= enough or B * I * O > WORK:
             block = (_GROUP, _GROUP)
             return [self._kernels.start("linear_step_large", tiles, block, *call)]
         blocks = blocks_of_product(O, I, B, call[0].itemsize)
