@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Protocol, cast
 
 from tagi_cli.errors import UserError, nearest
+from tagi_cli.launcher import Place, place
 from tagi_cli.version import __version__
 
 VERBS = (
@@ -39,6 +40,9 @@ VERBS = (
     "doctor",
     "completion",
 )
+
+WRITERS = ("tune", "predict", "smooth", "generate", "project", "report", "convert", "cp")
+"""Verbs that write files and know nothing of other ranks, which would write the same ones."""
 
 DONE, BUG, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -84,6 +88,9 @@ def _run(words: Sequence[str], name: str) -> int:
         if any(word in ("-h", "--help") for word in words[1:]):
             print(verb.HELP.strip())
             return DONE
+        own = place()
+        if own.size > 1 and name in WRITERS:
+            return _refuse(name, own)
         return verb.run(list(words[1:]))
     except UserError as error:
         return _complain(f"tagi {name}", str(error))
@@ -150,6 +157,17 @@ def _help(words: Sequence[str]) -> int:
     ]
     print("\n".join(lines))
     return DONE
+
+
+def _refuse(name: str, own: Place) -> int:
+    """What is said of several processes that would do the same; by the first of them."""
+    if own.rank:
+        return MISTAKE
+    return _complain(
+        f"tagi {name}",
+        f"a launcher has started {own.size} processes, each of which would do all of it. Start it "
+        "without mpiexec; tagi train is what processes share",
+    )
 
 
 def _complain(who: str, message: str) -> int:

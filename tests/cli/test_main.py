@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tagi_cli.cli import main as front
-from tagi_cli.cli.main import VERBS, load_verb, main
+from tagi_cli.cli.main import VERBS, WRITERS, load_verb, main
 from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.version import __version__
 
@@ -152,3 +152,20 @@ def test_a_closed_pipe_is_no_fault() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", WRITERS)
+def test_what_writes_is_not_done_by_several_ranks(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(load_verb(verb), "run", lambda words: 0)
+    assert main([verb]) == 0
+    monkeypatch.setenv("PMI_SIZE", "3")
+    told = []
+    for rank in range(3):
+        monkeypatch.setenv("PMI_RANK", str(rank))
+        assert main([verb]) == 2
+        told.append(capsys.readouterr().err)
+    assert told[0].startswith(f"tagi {verb}: a launcher has started 3 processes")
+    assert told[1:] == ["", ""]
+    assert main([verb, "--help"]) == 0

@@ -23,7 +23,7 @@ from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.training import checkpoint
 
-from .conftest import summary, write_table
+from .conftest import rows, summary, write_table
 
 MakeSettings = Callable[..., Settings]
 LOCAL = threading.local()
@@ -72,6 +72,32 @@ def test_one_of_them_writes(make_settings: MakeSettings, tmp_path: Path) -> None
         for name, value in theirs.items():
             if name != "history":  # it holds seconds
                 np.testing.assert_allclose(mine[name], value, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.usefixtures("as_threads")
+def test_another_number_of_them_goes_on(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """In the folder of the run; still one of them writes."""
+    settings = make_settings(precision="float64", **{"trainer.refit": False})
+    whole = run.train(settings, "alone", tmp_path / "alone")
+    limited = dataclasses.replace(settings.trainer, max_epochs=2)
+    first = dataclasses.replace(settings, trainer=limited)
+    (made,) = set(on_ranks(2, lambda ranks: trained(ranks, first, tmp_path / "ranks")))
+    resumed = dataclasses.replace(settings.trainer, resume=str(made), max_epochs=6)
+    second = dataclasses.replace(first, trainer=resumed)
+    assert set(on_ranks(3, lambda ranks: trained(ranks, second, tmp_path / "none"))) == {made}
+    assert not (tmp_path / "none").exists()
+    found = RunFolder(made).read_environment()
+    assert (found["command"], found["earlier_commands"]) == ("rank 0", ["rank 0"])
+    assert (found["world_size"], len(found["rows_per_rank"])) == (3, 3)
+    assert [row["epoch"] for row in rows(made / "metrics.csv")] == list("123456")
+    log = (made / "train.log").read_text()
+    assert (log.count("started: "), log.count("resumed: ")) == (1, 1)
+    mine, theirs = (
+        checkpoint.read(folder / "checkpoints" / "best.safetensors", "model")[0]
+        for folder in (made, whole)
+    )
+    for name, value in theirs.items():
+        np.testing.assert_allclose(mine[name], value, rtol=1e-7, atol=1e-9, err_msg=name)
 
 
 @pytest.mark.usefixtures("as_threads")

@@ -279,6 +279,12 @@ def test_devices_that_are_not_there(
         made(mlp(), ALONE, True, nn.DDPConfig(ids, backend="mpi"))
 
 
+def test_each_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ddp.cuda, "get_device_count", lambda: 3)
+    config = nn.DDPConfig([2, 0])
+    assert on_ranks(2, lambda ranks: ddp._device(config, ranks)) == ["cuda:2", "cuda:0"]
+
+
 def test_fewer_devices_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ddp.cuda, "get_device_count", lambda: 4)
     config = nn.DDPConfig([2], backend="mpi")
