@@ -67,13 +67,23 @@ def test_trajectories_are_those_of_the_process(tagi: Tagi, ar: Path, here: Path)
 @pytest.mark.parametrize(
     ("first", "more", "message"),
     [
-        ("", ["r_map=now:past"], "row 0, column 'before' is empty, and there is no step before"),
-        ("20", [], "row 1, column 'before' is empty, and no output group is mapped to 'past'"),
-        ("20", ["r_map=nw:past"], "r_map: no output group 'nw'. Did you mean 'now'?"),
+        (
+            "",
+            ["r_map=now:past"],
+            "input: row 0, column 'before' is empty, and there is no step before. Allowed: numbers "
+            "there",
+        ),
+        (
+            "20",
+            [],
+            "input: row 1, column 'before' is empty, and no output group is mapped to 'past'. "
+            "Allowed: numbers, or r_map=<output group>:past",
+        ),
+        ("20", ["r_map=nw:past"], "r_map: no output group 'nw'. Did you mean 'now'? Allowed: now"),
         ("20", ["r_map=now:x"], "r_map: no input group 'x'. Allowed: past"),
         ("20", ["r_map=now"], "r_map: found 'now'. Allowed: <output group>:<input group>"),
         ("20", ["samples=0"], "samples: found '0'. Allowed: a whole number, at least 1"),
-        ("20", ["overwrite=1"], "overwrite: found '1'"),
+        ("20", ["overwrite=1"], "overwrite: found '1'. Allowed: true or false"),
     ],
 )
 def test_each_mistake_has_a_message(
@@ -82,8 +92,25 @@ def test_each_mistake_has_a_message(
     write(here / "in.csv", 3, first)
     answer = tagi("generate", f"run={ar}", "input=in.csv", "output=out.csv", *more)
     assert answer.code == 2
-    assert message in answer.err
+    assert answer.err == f"tagi generate: {message}\n"
     assert not (here / "out.csv").exists()
+
+
+def test_series_without_networks_of_their_own_are_refused(tagi: Tagi, here: Path) -> None:
+    rng = np.random.default_rng(2)
+    lines = [f"{'ab'[i % 2]},{rng.normal()!r},{rng.normal()!r}" for i in range(60)]
+    (here / "two.csv").write_text("\n".join(["who,x,y", *lines]) + "\n")
+    words = [
+        "train", "data.path=two.csv", "data.out_components=[y]", "data.instance=who",
+        "kernels=numpy", "ensemble.size=1", "trainer.max_epochs=1", "viz.enabled=false",
+        "arch=latent_regression", "+arch.inputs={in: {columns: [x], latents: 1}}",
+        "+arch.outputs={out: {columns: [y], latents: 1}}",
+    ]  # fmt: skip
+    assert main(words) == 0
+    (run,) = here.glob("outputs/two/*")
+    answer = tagi("generate", f"run={run}", "input=two.csv", "output=o.csv")
+    assert answer.code == 2
+    assert "one network for the series in column 'who', and generate goes on in one" in answer.err
 
 
 def lagged(here: Path, groups: str, chunk: str, name: str) -> Path:

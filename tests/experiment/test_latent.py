@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from latent_runs import TREE, UNITS, Small, metrics_of, settings, trained, write_groups
 
 from tagi_cli import config, nn
 from tagi_cli.arch.latent.options import LatentRegressionOptions
@@ -17,7 +17,7 @@ from tagi_cli.errors import UserError
 from tagi_cli.experiment import run
 from tagi_cli.experiment.evaluation import evaluate, predict
 from tagi_cli.experiment.latent import findings as latent_findings
-from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.model import Model, Moments
 from tagi_cli.experiment.profile import profile
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.tasks import load_data
@@ -25,63 +25,10 @@ from tagi_cli.latent_truth import draw
 
 from .conftest import merged, rows
 
-TREE: dict[str, Any] = {
-    "name": "groups",
-    "task": "regression",
-    "kernels": "numpy",
-    "data": {"out_components": ["y*"], "split_portions": [0.8, 0, 0.2], "batch_size": 16},
-    "arch": {
-        "kind": "latent_regression",
-        "inputs": {"a": {"columns": ["a*"], "latents": 1}, "b": {"columns": ["b*"], "latents": 1}},
-        "outputs": {"y": {"columns": ["y*"], "latents": 2}},
-    },
-    "noise": {"kind": "auto"},
-    "trainer": {"max_epochs": 3, "update_rule": "information"},
-    "ensemble": {"size": 1},
-    "viz": {"enabled": False},
-}
-
-
-class Small:
-    """Sizes of the table of these tests."""
-
-    d_in, d_out, d_proj, d_trans, direct_pairs = (4, 3), (4,), (1, 1), (2,), ((0, 0),)
-
-
-# Of the inputs a; those of b are 1, those of the outputs 5.
-UNITS = np.array([10.0, 0.1, 3.0, 50.0])
-
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """500 rows of two input groups and an output group in units of their own."""
-    (a, b), (y,), _ = draw(Small(), 500, 3)
-    path = tmp_path_factory.mktemp("groups") / "groups.csv"
-    names = [f"{n}{j}" for n, width in (("a", 4), ("b", 3), ("y", 4)) for j in range(width)]
-    values = np.hstack([UNITS * a + 3, b, 5 * y - 7])
-    np.savetxt(path, values, delimiter=",", header=",".join(names), comments="")
-    return path
-
-
-def settings(path: Path, **changes: Any) -> Settings:
-    """Settings of a small run; changes by dotted path, `__` for the dot."""
-    dotted = {key.replace("__", "."): value for key, value in changes.items()}
-    tree = merged(TREE, {"data.path": str(path), **dotted})
-    return config.check(Settings, registries(), tree)
-
-
-def trained(path: Path, tmp_path: Path, **changes: Any) -> Path:
-    """The folder of a small run."""
-    return run.train(settings(path, **changes), "tagi train", tmp_path)
-
-
-def test_of(folder: Path) -> dict[str, Any]:
-    """The test metrics of a run."""
-    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())["test"]
-    return found
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]
+    return write_groups(tmp_path_factory.mktemp("groups") / "groups.csv")
 
 
 @pytest.mark.parametrize("batch", [1, 16, 64])
@@ -98,7 +45,7 @@ def test_the_preset_recovers_what_its_data_were_drawn_from(batch: int, tmp_path:
         Settings, registries(), merged(TREE, {"data.out_components": [], **changes})
     )
     folder = run.train(made, "tagi train", tmp_path)
-    test, truth = test_of(folder), synthetic_truth(2)
+    test, truth = metrics_of(folder), synthetic_truth(2)
     assert test["noise_floor"] == pytest.approx(np.sqrt(np.mean(truth.psi[0])))
     assert test["rmse"] < 1.02 * test["noise_floor"]
     assert test["max_angle_deg"] < 3
@@ -136,9 +83,55 @@ def test_findings_are_in_the_units_of_the_data(table: Path, tmp_path: Path) -> N
         np.testing.assert_allclose(found.singular[name, "y"], true[:1], rtol=0.12)
 
 
+def test_couplings_do_not_count_as_a_way_through_latents(table: Path, tmp_path: Path) -> None:
+    """However strong they are, singular values stay those of u m p'."""
+    folder = trained(table, tmp_path, arch__direct=[["a", "y"]], arch__m="identity")
+    model = Model.load(folder)
+    member = latent_findings.network_of(model.learners[0])
+    (p, other), (u,) = member.model.moments("p"), member.model.moments("u")
+    assert p is not None
+    assert other is not None
+    assert u is not None
+    for coupling in (0.0, 0.7, -40.0):
+        member.model.assign(direct_mappings=[np.full(4, coupling)])
+        found = latent_findings.findings(model.settings.arch, model.encoder, member)
+        for name, k, modes in (("a", 0, p.mu), ("b", 1, other.mu)):
+            want = np.linalg.norm(u.mu[:, k]) * np.linalg.norm(modes)
+            np.testing.assert_allclose(found.singular[name, "y"], [want], rtol=1e-4)
+
+
+def test_a_linear_map_without_couplings_is_reduced_rank_regression(tmp_path: Path) -> None:
+    """The oracle: least squares on the training rows, cut to the leading directions of its fit."""
+    rng = np.random.default_rng(7)
+    x, u = rng.normal(size=(4000, 12)) * rng.uniform(0.5, 3, 12), rng.normal(size=(3, 8))
+    y = 2 + x @ rng.normal(size=(12, 3)) @ u + rng.normal(size=(4000, 8))
+    names = ",".join([*(f"a{j}" for j in range(12)), *(f"y{j}" for j in range(8))])
+    path = tmp_path / "linear.csv"
+    np.savetxt(path, np.hstack([x, y]), delimiter=",", header=names, comments="")
+    changes: dict[str, Any] = {
+        "arch__inputs": {"a": {"columns": ["a*"], "latents": 3}},
+        f"{Y}__latents": 3,
+        "arch__m": "linear",
+        "trainer__max_epochs": 8,
+        "precision": "float64",
+    }
+    folder = trained(path, tmp_path, **changes)
+    dataset = load_data(settings(path, **changes))
+    train, test = dataset.train.rows, dataset.test.rows
+    middle, center, scale = x[train].mean(axis=0), y[train].mean(axis=0), y[train].std(axis=0)
+    coefficients = np.linalg.lstsq(x[train] - middle, (y[train] - center) / scale, rcond=None)[0]
+    right = np.linalg.svd((x[train] - middle) @ coefficients, full_matrices=False)[2][:3]
+    want = (x[test] - middle) @ coefficients @ right.T @ right * scale + center
+    found = Model.load(folder).predict(x[test])
+    assert isinstance(found, Moments)
+    errors = [np.sqrt(np.mean((mean - y[test]) ** 2)) for mean in (found.mean, want)]
+    assert abs(errors[0] / errors[1] - 1) < 0.01
+    assert np.sqrt(np.mean((found.mean - want) ** 2)) < 0.03 * want.std()
+
+
 def test_a_run_predicts_is_scored_and_reports(table: Path, tmp_path: Path) -> None:
     folder = trained(table, tmp_path, viz__enabled=True, arch__direct=[["a", "y"]])
-    assert evaluate(folder).metrics["rmse"] == pytest.approx(test_of(folder)["rmse"], rel=1e-9)
+    assert evaluate(folder).metrics["rmse"] == pytest.approx(metrics_of(folder)["rmse"], rel=1e-9)
     written = predict(folder, table, tmp_path / "out.csv")
     found = rows(written)
     assert len(found) == 500 * 4
@@ -156,7 +149,7 @@ def test_targets_keep_their_order_whatever_the_groups(table: Path, tmp_path: Pat
     }
     maps = {"kind": "layers", "layers": [{"kind": "linear", "output_size": 4}]}
     folder = trained(table, tmp_path, arch__outputs=outputs, arch__m=maps, trainer__max_epochs=8)
-    components = test_of(folder)["components"]
+    components = metrics_of(folder)["components"]
     assert list(components) == ["y0", "y1", "y2", "y3"]
     # In a wrong order they would be below zero.
     assert min(metrics["r2"] for metrics in components.values()) > 0.15
@@ -180,7 +173,7 @@ def test_a_group_may_see_earlier_rows(tmp_path: Path) -> None:
     r2 = {}
     for lag in (1, 2):
         group = {"a": {"columns": ["a*"], "latents": 2, "lag": lag}}
-        r2[lag] = test_of(trained(path, tmp_path, arch__inputs=group, **changes))["r2"]
+        r2[lag] = metrics_of(trained(path, tmp_path, arch__inputs=group, **changes))["r2"]
     assert r2[2] > 0.95
     assert r2[1] < 0.2
     group = {"a": {"columns": ["a*"], "latents": 2, "lag": 3}}
@@ -216,7 +209,7 @@ CHANGED: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def plain(table: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
     """The NLL of the run with nothing changed."""
-    nll: float = test_of(trained(table, tmp_path_factory.mktemp("plain")))["nll"]
+    nll: float = metrics_of(trained(table, tmp_path_factory.mktemp("plain")))["nll"]
     return nll
 
 
@@ -227,13 +220,13 @@ def test_changing_an_option_changes_the_outcome(
     changes = {option: CHANGED[option]}
     if f"{A}__latents" in changes:
         changes["arch__m"] = "linear"
-    assert test_of(trained(table, tmp_path, **changes))["nll"] != plain
+    assert metrics_of(trained(table, tmp_path, **changes))["nll"] != plain
 
 
 def test_the_prior_of_relevances_makes_a_difference(table: Path, tmp_path: Path) -> None:
     ard = {"kind": "ard"}
     found = [
-        test_of(trained(table, tmp_path, arch__p_shrinkage=ard | more))["nll"]
+        metrics_of(trained(table, tmp_path, arch__p_shrinkage=ard | more))["nll"]
         for more in ({}, {"shape": 5.0}, {"rate": 5.0})
     ]
     assert len(set(found)) == 3
@@ -273,14 +266,14 @@ def test_couplings_are_given_and_kept(table: Path, tmp_path: Path) -> None:
 def test_direct_spread_and_l1_convention_make_a_difference(table: Path, tmp_path: Path) -> None:
     pairs: dict[str, Any] = {"arch__direct": [["a", "y"]], "arch__l1_u_lambda": 0.1}
     found = [
-        test_of(trained(table, tmp_path, **pairs, **more))["nll"]
+        metrics_of(trained(table, tmp_path, **pairs, **more))["nll"]
         for more in ({}, {"arch__direct_spread": 0.4}, {"arch__l1_convention": "docs"})
     ]
     assert len(set(found)) == 3
 
 
 def test_chunks_change_nothing(table: Path, tmp_path: Path, plain: float) -> None:
-    found = test_of(trained(table, tmp_path, arch__send_size=5))["nll"]
+    found = metrics_of(trained(table, tmp_path, arch__send_size=5))["nll"]
     assert found == pytest.approx(plain, rel=1e-5)
 
 
@@ -300,72 +293,6 @@ def test_given_parameters_are_taken_and_kept(table: Path, tmp_path: Path) -> Non
     assert learnt is not None
     assert (learnt.mu != p).all()
     assert (learnt.var < 0.09).all()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("1,2\n", r"arch.inputs.a.p.path: .* has 1 lines of 2 numbers. Allowed: 4 lines of 1"),
-        ("a\nb\n", r"arch.inputs.a.p.path: .*Allowed: numbers, no header"),
-        ("1\nnan\n1\n1\n", "not finite"),
-        (None, r"arch.inputs.a.p.path: .*No such file|not found"),
-    ],
-)
-def test_what_is_given_must_fit(
-    table: Path, tmp_path: Path, text: str | None, message: str
-) -> None:
-    path = tmp_path / "p.csv"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        trained(table, tmp_path, **{f"{A}__p": {"source": "given", "path": str(path)}})
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"arch__direct": [["b", "y"]]}, r"arch.direct.0: found \[b, y\], of 3 and 4 variables"),
-        ({"arch__direct": [["c", "y"]]}, r"arch.direct.0: no input group 'c'.*Allowed: a, b"),
-        ({"arch__direct": [["a", "z"]]}, r"arch.direct.0: no output group 'z'"),
-        ({"arch__direct": [["a", "y"], ["a", "y"]]}, r"arch.direct.1: .* stands there already"),
-        ({f"{A}__columns": ["q*"]}, r"arch.inputs.a.columns: no input 'q\*'"),
-        ({f"{Y}__columns": ["y0", "y9"]}, r"arch.outputs.y.columns: no target 'y9'"),
-        ({f"{Y}__columns": ["y0"]}, r"arch.outputs: the target 'y1' is in no group"),
-        (
-            {"arch__outputs__z": {"columns": ["y0"], "latents": 1}},
-            r"the target 'y0' is in the groups y, z",
-        ),
-        ({"arch__send_size": 17}, r"arch.send_size: found 17. Allowed: 1 to data.batch_size, 16"),
-        ({f"{Y}__latents": 3, "arch__m": "identity"}, r"arch: .*m gives 2 units .* asks for 3"),
-        (
-            {"arch__m": {"kind": "select", "latents": [0, 2]}},
-            r"arch.m: found latent 2. Allowed: 0 to 1",
-        ),
-        (
-            {"arch__m": {"kind": "per_group", "layers": ["relu"]}},
-            "arch.m: 2 groups of latents, but 1 layers",
-        ),
-        ({"arch__inputs": {}}, r"arch.inputs: the mapping is empty"),
-        ({f"{A}__columns": []}, r"arch.inputs.a.columns: the list is empty"),
-        ({f"{A}__p": {"source": "none"}}, r"arch.inputs.a.p.source: found .none.*learn, given"),
-        ({f"{A}__p": {"source": "given"}}, r"arch.inputs.a.p.path: found null beside source"),
-        ({f"{A}__p": {"sd": 1}}, r"arch.inputs.a.p.sd: has no meaning beside source 'learn'"),
-        ({"arch__inputs__a__size": 3}, r"arch.inputs.a.size: unknown option"),
-        ({"noise": {"kind": "heteroscedastic"}}, r"noise: .*Allowed: auto, learned, constant"),
-        ({"task": "classification", "data__out_components": ["y0"]}, r"Allowed: task=regression"),
-        (
-            {"arch__p_shrinkage": "ard", "arch__l1_p_lambda": 1},
-            r"arch.l1_p_lambda: contradicts p_shrinkage",
-        ),
-        ({"data__seed": 1, "data__batch_size": 9999}, r"data.batch_size: found 9999"),
-    ],
-)
-def test_each_mistake_has_a_message(
-    table: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        trained(table, tmp_path, **changes)
-    assert not list(tmp_path.iterdir())
 
 
 def test_penalties_are_explained(
@@ -392,7 +319,7 @@ def test_a_run_is_continued_to_the_bit(table: Path, tmp_path: Path, restarts: in
     whole = trained(table, tmp_path / "whole", trainer__max_epochs=4, **changes)
     part = trained(table, tmp_path / "part", trainer__max_epochs=2, **changes)
     again = settings(table, trainer__max_epochs=4, trainer__resume=str(part), **changes)
-    assert test_of(run.train(again, "tagi train")) == test_of(whole)
+    assert metrics_of(run.train(again, "tagi train")) == metrics_of(whole)
 
 
 def test_every_group_option_is_listed() -> None:

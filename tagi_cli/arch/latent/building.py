@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from tagi_cli.arch.latent.model import LatentRegModel
 from tagi_cli.arch.latent.options import LatentRegressionOptions, ParameterOptions
 from tagi_cli.arch.registry import registry
 from tagi_cli.backend import Backend
-from tagi_cli.errors import UserError
+from tagi_cli.errors import UserError, listing
 
 Host = np.ndarray[Any, Any]
 
@@ -51,6 +53,19 @@ def build(
         m = chain_of(options.m, groups.d_proj, groups.d_trans, shared=shares)
     except ValueError as error:
         raise UserError(f"arch.m: {error}") from None
+    found, wanted = _size([layer for _, layer in m], sum(groups.d_proj), "arch.m"), groups.d_trans
+    if found != sum(wanted):
+        each = listing([f"{name}: {n}" for name, n in zip(outputs, wanted, strict=True)])
+        raise UserError(
+            f"arch.m: gives {found} latents, but arch.outputs has {sum(wanted)} ({each}). "
+            f"Allowed: {sum(wanted)}"
+        )
+    s = [_chain(group.s) for group in outputs.values()]
+    for name, layer, size in zip(outputs, s, groups.d_out, strict=True):
+        where = f"arch.outputs.{name}.s"
+        units = size if layer is None else _size([layer], size, where)
+        if units != size:
+            raise UserError(f"{where}: gives {units} values for {size} columns. Allowed: {size}")
     try:
         model = LatentRegModel(
             groups.d_in,
@@ -58,7 +73,7 @@ def build(
             groups.d_proj,
             groups.d_trans,
             m,
-            [_chain(group.s) for group in outputs.values()],
+            s,
             use_scales=has["scales"],
             use_offsets=has["offsets"],
             direct_pairs=groups.direct_pairs,
@@ -94,6 +109,19 @@ def build(
             _place(model, "direct_mappings", i, given, (groups.d_out[h],), where)
     model.choose(model.trainable_parameters())
     return model
+
+
+def _size(layers: Sequence[nn.Layer], inputs: int, where: str) -> int:
+    """Units that a chain of layers gives for so many inputs; the layers stay as they are.
+
+    Raises:
+        UserError: one does not fit the one before.
+    """
+    chain = nn.Sequential(*(copy.deepcopy(layer) for layer in layers))
+    try:
+        return nn.flat_size(nn.Network(chain, (inputs,)).output_shape)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _chain(layers: tuple[Any, ...]) -> nn.Layer | None:

@@ -16,7 +16,7 @@ def identity() -> nn.Layer:
 
 
 def linear(
-    d_in: Sequence[int], d_out: Sequence[int], bias: bool = False, sd: float = 0.2
+    d_in: Sequence[int], d_out: Sequence[int], bias: bool = False, sd: float | None = None
 ) -> nn.Layer:
     """One matrix over the latents of all groups, at first near the identity.
 
@@ -27,9 +27,13 @@ def linear(
         d_in: latents of each input group.
         d_out: latents of each output group.
         bias: whether there is a bias, of prior mean zero.
-        sd: prior standard deviation of matrix and bias.
+        sd: prior standard deviation of matrix and bias. None: 0.2, or 0.05 where one side has a
+            single group, whose modes can take up any matrix: what is spread over the matrix there
+            only hides latents from each other.
     """
     shape = (sum(d_out), sum(d_in))
+    if sd is None:
+        sd = 0.05 if 1 in (len(d_in), len(d_out)) else 0.2
     layer = nn.Linear(shape[1], shape[0], bias=bias)
     layer.weight = nn.Parameter("weight", np.eye(*shape), np.full(shape, sd**2))
     if bias:
@@ -48,7 +52,9 @@ def per_group(sizes: Sequence[int], layers: Sequence[nn.Layer]) -> nn.Layer:
         ValueError: there are not as many layers as groups.
     """
     if len(sizes) != len(layers):
-        raise ValueError(f"{len(sizes)} groups of latents, but {len(layers)} layers")
+        raise ValueError(
+            f"found {len(layers)} layers for {len(sizes)} groups of latents. Allowed: {len(sizes)}"
+        )
     if len(layers) == 1:
         return layers[0]
     parts = [nn.Node(f"group{g}", layer, (f"parts.{g}",)) for g, layer in enumerate(layers)]

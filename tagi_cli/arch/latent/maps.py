@@ -29,7 +29,12 @@ class LinearOptions:
     """One matrix over the latents of all groups, at first near the identity."""
 
     bias: bool = option(False, "Whether there is a bias.")
-    sd: float = option(0.2, "Prior standard deviation of matrix and bias.", above=0)
+    sd: float | None = option(
+        None,
+        "Prior standard deviation of matrix and bias. null: 0.2, or 0.05 where there is one input "
+        "group or one output group, whose modes can take up any matrix.",
+        above=0,
+    )
 
 
 @dataclass(frozen=True)

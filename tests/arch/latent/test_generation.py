@@ -69,6 +69,7 @@ def test_parameters_are_drawn_once() -> None:
 @pytest.mark.parametrize("mode", ["posterior", "plugin", "marginal"])
 @pytest.mark.parametrize("r_map", [None, MAP])
 def test_without_gaps_a_recursion_is_generation(mode: str, r_map: list[Any] | None) -> None:
+    """The original fails on its own default, no map."""
     made, x = model(), inputs(6)
     first = made.generate(x, mode, np.random.default_rng(1))
     second = made.recursive_generate(x, r_map, mode=mode, rng=np.random.default_rng(1))

@@ -84,10 +84,19 @@ def test_dense_sees_all_that_comes_before(x: np.ndarray) -> None:
     np.testing.assert_allclose(y, want, rtol=1e-6)
 
 
+FEW = "found 1 layers for 2 groups of latents. Allowed: 2"
+
+
 def test_wrong_sizes_are_named() -> None:
     for make, text in (
-        (lambda: group_maps.per_group(D, [nn.ReLU()]), "2 groups of latents, but 1 layers"),
-        (lambda: group_maps.matrices(D, (1,)), "2 groups of latents, but 1 layers"),
+        (
+            lambda: group_maps.per_group(D, [nn.ReLU()]),
+            FEW,
+        ),
+        (
+            lambda: group_maps.matrices(D, (1,)),
+            FEW,
+        ),
         (lambda: group_maps.concatenate(D, [[True]]), "each row says of 2 input groups"),
         (lambda: group_maps.select(D, [[[2], None]]), "latent 2 of group 0: it has 0 to 1"),
         (lambda: group_maps.select(D, [[[1], None, [0]]]), "lists 3 input groups, there are 2"),

@@ -118,6 +118,23 @@ def test_a_linear_map_gives_reduced_rank_regression() -> None:
     assert principal_angles(p.mu, np.linalg.svd(reduced)[0][:, :3]).max() < 3
 
 
+def test_latents_of_any_strength_are_found_through_a_matrix() -> None:
+    """With as wide a prior of the matrix as between several groups, weak ones are lost."""
+    rng = np.random.default_rng(1)
+    p, u = rng.normal(size=(60, 8)) / np.sqrt(60), rng.normal(size=(60, 8)) / np.sqrt(8)
+    x = rng.normal(size=(10_000, 60))
+    y = x @ p @ u.T + 0.5 * rng.normal(size=x.shape)
+    errors = []
+    for sd in (None, 0.2):
+        m = group_maps.linear([8], [8], sd=sd)
+        model = LatentRegModel([60], [60], [8], [8], m, [None], seed=11)
+        model.fit([x[:8000]], [y[:8000]], 64, 64, epochs=6)
+        (mean,) = model.forward([x[8000:]])
+        errors.append(float(np.sqrt(((mean - y[8000:]) ** 2).mean())) / 0.5)
+    assert errors[0] < 1.02
+    assert errors[1] > 1.06
+
+
 def test_couplings_alone_are_scalar_regressions() -> None:
     """With no latents, known noise and one row at a time each coupling has the exact posterior."""
     rng = np.random.default_rng(0)
