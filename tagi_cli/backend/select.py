@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import ModuleType
 
 from tagi_cli.backend.base import Backend
 from tagi_cli.backend.notes import say_once
@@ -89,27 +88,29 @@ def _cpu(kernels: str, precision: str) -> Backend:
     return AutoBackend(precision)
 
 
-def _cupy() -> ModuleType | None:
-    """CuPy, None where it is not installed or does not load."""
-    try:
-        import cupy
-    except ImportError:
-        return None
-    return cupy  # type: ignore[no-any-return]
-
-
 def without_gpu() -> str:
     """Why no GPU can be used, in words that follow `device: found 'cuda', but `; "" where one can.
 
     No question is put to the driver before it is known that there is one: others than
     `is_available` raise then.
     """
-    cupy = _cupy()
-    if cupy is None:
+    try:
+        import cupy
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            return f"CuPy does not load: {error}"
         return (
             "CuPy is not installed. Install tagi-cli[cuda12] or tagi-cli[cuda13], whichever CUDA "
             "version nvidia-smi shows"
         )
+    except OSError as error:
+        # It makes this folder when it is imported.
+        return (
+            f"CuPy does not load: {error}. It keeps kernels in ~/.cupy, or in the folder that the "
+            "environment variable CUPY_CACHE_DIR names, which must be writable"
+        )
+    except ImportError as error:
+        return f"CuPy does not load: {' '.join(str(error).split())}"
     if not cupy.cuda.is_available():
         return (
             "no NVIDIA GPU is visible: see nvidia-smi for the driver, and the environment variable "

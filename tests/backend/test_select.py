@@ -64,6 +64,25 @@ def test_without_cupy_the_extra_to_install_is_named(gpus: Gpus) -> None:
         select("cuda:1")
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("OSError('[Errno 30] Read-only')", r"load: \[Errno 30\] Read-only. .* CUPY_CACHE_DIR"),
+        ("ImportError('libcublas.so.13:\\n cannot open')", "load: libcublas.so.13: cannot open."),
+        ("ModuleNotFoundError('No fastrlock', name='fastrlock')", "load: No fastrlock."),
+    ],
+)
+def test_why_cupy_does_not_load_is_told(
+    raised: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cupy.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    with pytest.raises(UserError, match=f"'cuda', but CuPy does not {told}"):
+        select("cuda")
+    assert select("auto").name != "cuda"
+
+
 def test_without_a_gpu_the_places_to_look_are_named(gpus: Gpus) -> None:
     gpus(0)
     with pytest.raises(UserError, match=r"no NVIDIA GPU is visible: .*CUDA_VISIBLE_DEVICES"):
