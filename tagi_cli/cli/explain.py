@@ -44,6 +44,8 @@ _OPTIONAL = (
     "start",
 )  # fmt: skip
 
+_LISTED = 12
+
 
 def run(arguments: list[str]) -> int:
     """Write the explanation and say where."""
@@ -89,13 +91,21 @@ def run(arguments: list[str]) -> int:
 
 
 def _lines(found: Found) -> list[str]:
-    """What was found, in words."""
-    predicted = ", ".join(
-        f"{value:.6g} (sd {sd:.3g})"
-        for value, sd in zip(found.prediction, (found.sd_epistemic**2 + found.sd_noise**2) ** 0.5,
-                             strict=True)
-    )  # fmt: skip
-    lines = [f"predicted there: {predicted}"]
+    """What was found, in words: inputs that moved, and what is predicted there."""
+    features, scale = found.features, found.features.flat(found.features.scale)
+    start, mean = found.in_units(found.start), found.in_units(found.mean)
+    lines = []
+    for i in (found.sd > 0).nonzero()[0][:_LISTED].tolist():
+        step, feature = divmod(i, len(features.column))
+        lag = "" if features.lags is None else f" at {features.lags[step]}"
+        end = ", the end of its range" if found.at_bound[i] else ""
+        sd = found.sd[i] * scale[i]
+        lines.append(
+            f"{features.label(feature)}{lag}: {start[i]:.6g} -> {mean[i]:.6g} (sd {sd:.3g}{end})"
+        )
+    sd_all = (found.sd_epistemic**2 + found.sd_noise**2) ** 0.5
+    predicted = [f"{v:.6g} (sd {sd:.3g})" for v, sd in zip(found.prediction, sd_all, strict=True)]
+    lines.append(f"predicted there: {', '.join(predicted)}")
     if not found.reached:
         lines.append(
             "the wanted output was not reached within the range of the training part: this is as "

@@ -8,6 +8,7 @@ from typing import IO
 
 import numpy as np
 
+from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.data.inputs import TimeInput, filled_notice
 from tagi_cli.data.record_stream import SOURCE, JsonRecords, Records, records_of
 from tagi_cli.errors import UserError
@@ -44,6 +45,10 @@ def answer(model: Model, read: Callable[[int], bytes], out: IO[bytes], notices: 
             fit; the message has its line number.
         BrokenPipeError: nobody reads the answers any more.
     """
+    if takes_images(model.encoder):
+        raise UserError(
+            "input=-: this model sees images. Allowed: input=<file or folder of images>"
+        )
     if model.encoder.windowing is not None:
         raise UserError(
             "input=-: this model sees rows of series through windows, so that no row can be "

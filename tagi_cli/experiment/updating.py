@@ -16,6 +16,7 @@ from tagi_cli import config
 from tagi_cli.data import Dataset, Encoder
 from tagi_cli.data.appended import Past, load_appended
 from tagi_cli.data.dataset import read_source
+from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.data.options import DataOptions
 from tagi_cli.distributed import Communicator
 from tagi_cli.errors import UserError, UserErrors
@@ -70,6 +71,11 @@ class Parent:
         except UserError as error:
             raise UserError(f"trainer.parent: {error}") from None
         encoder = Encoder.from_json(metadata["model"]["encoder"])
+        if takes_images(encoder):
+            raise UserError(
+                "trainer.parent: this run learnt images, and new rows are taken from tables alone. "
+                "Allowed: a run of a table or of series"
+            )
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         return cls(folder, _settings(folder), encoder, split_members(tensors), sha256)
 

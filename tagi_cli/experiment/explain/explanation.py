@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.data import Part
+from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.explain.features import Features
 from tagi_cli.experiment.places import Places
@@ -190,21 +191,26 @@ def networks_of(model: Model) -> list[Learner]:
     Raises:
         UserError: they predict classes, carry states, or are no plain networks of columns.
     """
+    if takes_images(model.encoder):
+        raise UserError(
+            "this model sees images, and explanations are by column. Allowed: a model of a table "
+            "or of series"
+        )
     if model.classes is not None:
         raise UserError(
-            "explain: this model predicts classes, whose probabilities are no sums of Gaussian "
+            "this model predicts classes, whose probabilities are no sums of Gaussian "
             "units. Allowed: a model of numbers; or one for the indicator of a class, 0 or 1, as "
             "target"
         )
     networks = [one for one in model.learners if isinstance(one, Learner)]
     if len(networks) < len(model.learners):
         raise UserError(
-            "explain: a latent regression tells by its own subspaces what its outputs depend on "
+            "a latent regression tells by its own subspaces what its outputs depend on "
             "(`tagi angles`, `tagi project`). Allowed: another arch"
         )
     if any(network.tracks for network in networks):
         raise UserError(
-            "explain: these networks carry states from row to row, so that a row depends on more "
+            "these networks carry states from row to row, so that a row depends on more "
             "than its window. Allowed: arch.internal_state.tracking=false, with data.in_chunk as "
             "long as the past matters"
         )

@@ -12,7 +12,17 @@ import numpy as np
 from tagi_cli import atomic
 from tagi_cli.experiment.folder import RunFolder, read_json
 from tagi_cli.experiment.report import markup
-from tagi_cli.experiment.report.figures import ALARM, DATA, MODEL, MUTED, PAPER, Figure, draw, plain
+from tagi_cli.experiment.report.figures import (
+    ALARM,
+    DATA,
+    MODEL,
+    MUTED,
+    PAPER,
+    Figure,
+    draw,
+    draw_panels,
+    plain,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +101,8 @@ def _sensitivity(stem: str, numbers: Numbers, one: Numbers) -> Figure:
     if len(slope) > 1:
         caption = f"{unit}, by column and by rows before the prediction point."
         labels = numbers["features"]
-        return draw(stem, title, caption, partial(_paint_map, slope, labels, numbers["lags"]))
+        paint = partial(_paint_map, title, slope, labels, numbers["lags"])
+        return draw_panels(stem, title, caption, [paint])
     sd = np.array([np.nan if value is None else value for value in one["sd"][0]], float)
     order = np.argsort(-np.abs(slope[0]))[:BARS]
     labels = [numbers["features"][i] for i in order]
@@ -137,7 +148,7 @@ def _paint_bars(values: Any, spread: Any, labels: list[str], unit: str, axes: Ax
     axes.set_xlabel(unit)
 
 
-def _paint_map(slope: Any, labels: list[str], lags: list[int], axes: Axes) -> None:
+def _paint_map(title: str, slope: Any, labels: list[str], lags: list[int], axes: Axes) -> None:
     """Columns by lags; blue below zero, vermilion above."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -150,6 +161,7 @@ def _paint_map(slope: Any, labels: list[str], lags: list[int], axes: Axes) -> No
     )  # fmt: skip
     axes.set_yticks(range(len(order)), [plain(labels[i], 18) for i in order])
     axes.grid(visible=False)
+    axes.set_title(title, loc="left")
     axes.set_xlabel("rows from the prediction point")
     figure = axes.get_figure(root=True)
     assert figure is not None

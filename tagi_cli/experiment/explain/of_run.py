@@ -185,7 +185,7 @@ def target_csv(found: Found) -> str:
         ]
         head += [] if lags is None else [str(lags[step])]
         values = (start[i], mean[i], found.sd[i] * scale[i], low[i], high[i])
-        numbers = ["" if np.isnan(value) else f"{value:.9g}" for value in values]
+        numbers = ["" if np.isnan(value) else f"{value:.7g}" for value in values]
         lines.append(",".join([*head, *numbers, str(bool(found.at_bound[i])).lower()]))
     return "\n".join(lines) + "\n"
 

@@ -160,7 +160,7 @@ def _lag_header(found: Explanation) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.9g}"
+    return "" if math.isnan(value) else f"{value:.7g}"
 
 
 def _known(value: float) -> float | None:

@@ -143,7 +143,7 @@ def _page(
     body += [
         more,
         _metrics_section(account, summary, names),
-        _data_section(data),
+        _data_section(data, environment.get("parent")),
         _network_section(numbers["network"], numbers["health"]),
         _reproduce_section(folder, environment),
         f"<footer>Written by tagi {escape(__version__)} from {code(folder.path)}</footer>",
@@ -190,7 +190,7 @@ def _tiles(account: Account, split: str, metrics: Mapping[str, Any]) -> str:
 
 def _metrics_section(account: Account, summary: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = []
-    for split in ("valid", "test"):
+    for split in ("prequential", "valid", "test"):
         metrics = summary.get(split) or {}
         if not metrics:
             continue
@@ -209,12 +209,13 @@ def _metrics_section(account: Account, summary: Mapping[str, Any], names: Sequen
     return "<h2>Metrics</h2>" + note + table(["", *account.metrics.values()], rows)
 
 
-def _data_section(data: Mapping[str, Any]) -> str:
+def _data_section(data: Mapping[str, Any], parent: Mapping[str, Any] | None) -> str:
     split = data["split"]
     sizes = ", ".join(f"{split[part]:,} {part}" for part in _PARTS)
     facts = [
         ("source", code(data["source"])),
         ("sha256", code(data["sha256"])),
+        *([] if parent is None else [("goes on from", code(parent["run"]))]),
         ("rows", safe(f"{data['rows']:,}")),
         ("split", safe(f"{sizes} ({split['method']}, seed {split['seed']})")),
         ("rows dropped for a missing input", safe(data["rows_dropped"])),
