@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -98,7 +99,8 @@ def supervise(own: Place, record: Record) -> None:
         return
 
     def forward(number: int, frame: FrameType | None) -> None:
-        os.kill(child, number)
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(child, number)
 
     for number in _FORWARDED:
         signal.signal(number, forward)

@@ -100,6 +100,26 @@ print(len(seen), flush=True)
     assert done.returncode == 0
 
 
+LATE = """
+import os, signal
+wait = os.waitpid
+
+def late(*given):
+    found = wait(*given)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return found
+
+os.waitpid = late
+"""
+
+
+def test_a_signal_may_come_when_the_child_has_ended() -> None:
+    """As launchers send it to all ranks once one of them has left with a code."""
+    script = LATE + CHILD.format(work="sys.exit(7)")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
 def test_the_child_dies_with_its_supervisor() -> None:
     """The pipe closes once nobody holds it any more."""

@@ -171,6 +171,39 @@ sys.exit(main(["train", *{SMALL!r}, "name=job"]))
     assert failed(tmp_path, "rank 1 of 2 failed: out of memory")
 
 
+SCRIPT = """
+import sys
+import numpy as np
+from tagi_cli.pytagi import nn
+net = nn.DDPSequential(nn.Sequential(nn.Linear(2, 1)), nn.DDPConfig([], backend="mpi"))
+updater = nn.OutputUpdater("cpu")
+for step in range(20):
+    if net.config.rank == 1 and step == 5:
+        {work}
+    net(np.ones((3, 2), np.float32))
+    updater.update(net.output_z_buffer, np.ones(3), np.ones(3), net.input_delta_z_buffer)
+    net.backward()
+    net.step()
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        ("raise ValueError('bad row')", "ValueError: bad row"),
+        ("sys.exit(3)", "it left with status 3"),
+    ],
+)
+def test_a_script_of_which_one_rank_fails(tmp_path: Path, work: str, told: str) -> None:
+    """The other one would wait for it in the all-reduce of the sixth step."""
+    assert MPIEXEC is not None
+    done = run(tmp_path, MPIEXEC, "-n", "2", sys.executable, "-c", SCRIPT.format(work=work))
+    assert done.returncode != 0
+    assert once(done.stderr, f"tagi: rank 1 of 2 failed: {told}. All ranks stop")
+    assert "done" not in done.stdout
+
+
 def failed(folder: Path, why: str) -> bool:
     """Whether the only run there says that it failed, and why."""
     (made,) = (folder / "outputs" / "job").iterdir()

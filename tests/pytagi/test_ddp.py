@@ -279,6 +279,13 @@ def test_devices_that_are_not_there(
         made(mlp(), ALONE, True, nn.DDPConfig(ids, backend="mpi"))
 
 
+def test_an_error_in_a_script_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Communicator] = []
+    monkeypatch.setattr(ddp, "abort_on_error", told.append)
+    nn.DDPSequential(mlp(), nn.DDPConfig([], backend="auto"))
+    assert told == [ALONE]
+
+
 def test_each_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ddp.cuda, "get_device_count", lambda: 3)
     config = nn.DDPConfig([2, 0])
