@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import fake_cupy
@@ -45,8 +44,8 @@ KERNEL twice(float *__restrict__ out, const float *__restrict__ in) {
 
 
 @pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    return fake_cupy.install(monkeypatch, tmp_path)
+def cupy(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Any:
+    return fake_cupy.install(monkeypatch, pytestconfig.cache.mkdir("cuda_on_the_cpu"))
 
 
 def run(cupy: Any, name: str, blocks: int, *arrays: Any) -> None:
