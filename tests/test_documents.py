@@ -50,6 +50,7 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "page",
     [
+        "explaining.md",
         "forecasting.md",
         "guide.md",
         "latent-regression.md",
@@ -57,6 +58,7 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
         "series.md",
         "smoothing.md",
         "sweeps.md",
+        "updating.md",
     ],
 )
 def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:

@@ -43,6 +43,19 @@ _COMPOSING = ("train", "update", "tune", "smooth", "show", "profile", "check")
 _KEYS = {
     "eval": ("run=", "split=", "checkpoint=", "data.path="),
     "predict": ("run=", "input=", "output=", "checkpoint=", "overwrite="),
+    "explain": (
+        "run=",
+        "split=",
+        "input=",
+        "rows=",
+        "method=",
+        "target=",
+        "component=",
+        "start=",
+        "checkpoint=",
+        "output=",
+        "overwrite=",
+    ),
     "smooth": ("run=", "checkpoint=", "input=", "output=", "overwrite="),
     "generate": (
         "run=",
@@ -68,6 +81,7 @@ _VALUES = {
     "format": ("pytagi", "pytagi_csv"),
     "split": ("train", "valid", "test"),
     "checkpoint": ("best", "last"),
+    "method": ("auto", "derivative", "covariance"),
     "overwrite": ("true", "false"),
 }
 
