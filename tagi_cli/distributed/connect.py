@@ -89,8 +89,10 @@ def _without_nccl(host: Communicator) -> str:
 def _without_gpu(host: Communicator) -> str:
     try:
         from cupy.cuda import is_available, nccl, runtime
-    except ImportError:
+    except ModuleNotFoundError:
         return "CuPy is not installed (tagi-cli[cuda12] or tagi-cli[cuda13])"
+    except ImportError as error:
+        return f"CuPy does not load ({error})"
     if not getattr(nccl, "available", False):
         return "CuPy finds no NCCL library (tagi-cli[nccl])"
     if not is_available():

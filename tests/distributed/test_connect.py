@@ -163,3 +163,11 @@ def test_no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     missing(monkeypatch, "cupy.cuda")
     with pytest.raises(UserError, match="CuPy is not installed"):
         connect("nccl")
+
+
+def test_a_cupy_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, 2)
+    install_cupy(monkeypatch, 2)
+    monkeypatch.delattr(sys.modules["cupy.cuda"], "is_available")
+    with pytest.raises(UserError, match=r"CuPy does not load \(cannot import name"):
+        connect("nccl")
