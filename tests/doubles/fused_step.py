@@ -140,11 +140,13 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Layer], tuple[int, ...], int]] = {
 
 
 def trained(
-    name: str, rule: str, monkeypatch: pytest.MonkeyPatch, size: str | None, precision: str
+    name: str, rule: str, monkeypatch: pytest.MonkeyPatch, size: str, precision: str
 ) -> tuple[dict[str, np.ndarray], int]:
-    """The state after two epochs of full and short batches, and the fused updates of a step."""
-    if size is not None:
-        limited(monkeypatch, size)
+    """The state after two epochs of full and short batches, and the fused updates of a step.
+
+    Full steps but the first have to be one graph.
+    """
+    limited(monkeypatch, size)
     make, shape, _ = NETWORKS[name]
     rng, kind = np.random.default_rng(0), noise.registry["learned"]
     backend = CudaBackend(precision)
@@ -160,5 +162,6 @@ def trained(
     for epoch in range(2):
         learner.start_epoch(epoch)
         learner.train(rng.permutation(21), 0, 21)
+    assert learner._steps[8]._graph is not None  # type: ignore[attr-defined]
     calls = cuda_step.with_fused_steps(learner.step_calls(8).all(), backend)
     return learner.state_dict(), sum(call.kernel == "linear_step" for call in calls)

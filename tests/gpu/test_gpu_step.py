@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fused_step import NETWORKS, SHAPES, assert_step_agrees, limited, trained
 
+from tagi_cli.backend.cuda import linear as cuda_linear
 from tagi_cli.backend.select import without_gpu
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(without_gpu()), reason=without_gpu())]
@@ -26,7 +27,9 @@ def test_it_equals_sums_then_step(
 def test_a_training_is_the_same_with_it_and_without(
     name: str, size: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    want, _ = trained(name, "information_capped", monkeypatch, "none", "float64")
+    with monkeypatch.context() as all_by_cublas:
+        all_by_cublas.setattr(cuda_linear, "FUSED_WORK", 0)
+        want, _ = trained(name, "information_capped", monkeypatch, "none", "float64")
     got, fused = trained(name, "information_capped", monkeypatch, size, "float64")
     assert fused == NETWORKS[name][2]
     for key, value in want.items():
