@@ -92,13 +92,26 @@ class _Check:
     def _whole(self, settings: Settings) -> list[str]:
         from tagi_cli.experiment.inputs import check_inputs
         from tagi_cli.experiment.latent import networks as latent
-        from tagi_cli.experiment.members import make_backend
+        from tagi_cli.experiment.members import make_backend, places_apart
         from tagi_cli.experiment.summary import summarise
 
-        dataset, found = self._load(
-            settings.data, settings.task, settings.forecast, latent.has_subjects(settings.arch)
-        )
-        notices = list(found)
+        notices: list[str] = []
+        if settings.trainer.online:
+            from tagi_cli.experiment import online, tasks
+
+            if settings.trainer.parent is not None:
+                from tagi_cli.experiment.updating import Parent
+
+                settings = Parent.open(settings.trainer.parent).in_force(settings)
+            dataset = tasks.load_data(settings, notices)
+            apart = places_apart(settings, dataset.encoder)
+            size = online.batch_size(settings, dataset.train, apart)
+            online.check_states(settings, dataset.train, size, apart)
+        else:
+            dataset, found = self._load(
+                settings.data, settings.task, settings.forecast, latent.has_subjects(settings.arch)
+            )
+            notices += found
         encoder, backend = dataset.encoder, make_backend(settings)
         latent.trainer_in_force(settings, dataset, notices)
         network = summarise(settings, encoder, backend)

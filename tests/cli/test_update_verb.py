@@ -46,3 +46,16 @@ def test_mistakes(tagi: Tagi, finished: Path, words: tuple[str, ...], message: s
     answer = tagi("update", *(word.replace("RUN", str(finished)) for word in words))
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_check_says_whether_it_would_start(tagi: Tagi, finished: Path, here: Path) -> None:
+    words = (f"config={finished}/config.yaml", f"trainer.parent={finished}", "trainer.online=true")
+    answer = tagi("check", *words, "data.path=my.csv")
+    assert answer.code == 0
+    assert "60 train, 0 valid, 0 test rows" in answer.out
+    (here / "other.csv").write_text("a,y\n1,2\n")
+    answer = tagi("check", *words, "data.path=other.csv")
+    assert answer.code == 2
+    assert "no column for the input b" in answer.err
+    online = tagi("check", "data.path=my.csv", "data.out_components=y", "trainer.online=true")
+    assert "54 train, 0 valid, 6 test rows" in online.out
