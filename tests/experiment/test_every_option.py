@@ -130,6 +130,13 @@ def names(cls: type, prefix: str = "") -> Iterator[str]:
             yield from names(groups[0], f"{prefix}{option.name}.")
 
 
+# Architectures of images.
+ELSEWHERE |= {
+    name: "tests/arch/test_images.py"
+    for kind in ("cnn", "resnet18", "autoencoder")
+    for name in names(registries()["arch"][kind].options, f"arch.{kind}.")
+}
+
 # Architectures of windows.
 ELSEWHERE |= {
     name: "tests/arch/test_sequences.py"

@@ -39,7 +39,8 @@ def blocks(units: int) -> nn.Layer:
 def cnn(units: int) -> nn.Layer:
     return nn.Sequential(
         nn.Conv2d(0, 4, 3, padding=1), nn.BatchNorm2d(), nn.ReLU(), nn.AvgPool2d(2, 2),
-        nn.Conv2d(0, 5, 3), nn.BatchNorm2d(statistics="mixture"), nn.ReLU(), nn.Linear(0, units),
+        nn.Conv2d(0, 5, 3), nn.BatchNorm2d(statistics="mixture", projected=True), nn.ReLU(),
+        nn.Linear(0, units),
     )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ class BatchNorm2d(Normalisation):
         synced: whether the statistics are those of all ranks' rows, where ranks share a batch; None
             does as the plan says.
         updates: whether batches in training change the running averages.
+        projected: whether innovations of the means pass through the statistics of the batch, too,
+            as gradients do. Without it the layers below drift along what normalisation takes away.
     """
 
     kind = "batch_norm2d"
@@ -53,6 +55,7 @@ class BatchNorm2d(Normalisation):
         warm_start: bool = True,
         synced: bool | None = None,
         updates: bool = True,
+        projected: bool = False,
     ) -> None:
         super().__init__(eps, bias, gain_weight, gain_bias, statistics)
         if num_features < 0 or not 0 <= momentum <= 1:
@@ -65,6 +68,7 @@ class BatchNorm2d(Normalisation):
         self.warm_start = warm_start
         self.synced = synced
         self.updates = updates
+        self.projected = projected
         self.running_mean: State | None = None
         self.running_var: State | None = None
         self._seen: State | None = None
@@ -117,13 +121,20 @@ class BatchNorm2d(Normalisation):
         if self.updates and (B or ranks is not None):
             plan.call("fill", self._seen.value, 1.0, 1)
         plan.statistics[self] = mean, var
-        return self._normalise(plan, x, mean, scale, B, False)
+        statistics = partial(_summed, plan, ranks) if self.projected else None
+        return self._normalise(plan, x, mean, scale, B, False, statistics)
 
     def _ranks(self, shard: Shard | None) -> Ranks | None:
         """The ranks whose rows count; None where those of this process alone do."""
         if shard is None or not (shard.synced if self.synced is None else self.synced):
             return None
         return shard.ranks
+
+
+def _summed(plan: Plan, ranks: Ranks | None, sums: Array) -> None:
+    """Emit what adds the sums of all ranks whose rows count."""
+    if ranks is not None:
+        plan.collective(partial(ranks.all_reduce, sums))
 
 
 def local_averages(layer: Layer, *, synced: bool) -> list[Array]:

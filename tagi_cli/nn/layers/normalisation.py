@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tagi_cli.backend import Array
@@ -61,7 +63,14 @@ class Normalisation(Layer):
             parameters.adopt("bias", self.bias)
 
     def _normalise(
-        self, plan: Plan, x: Value, mean: Array, scale: Array, rows: int, per_row: bool
+        self,
+        plan: Plan,
+        x: Value,
+        mean: Array,
+        scale: Array,
+        rows: int,
+        per_row: bool,
+        statistics: Callable[[Array], None] | None = None,
     ) -> Value:
         """Emit the passes for `x`, seen as `(rows, features, positions)`.
 
@@ -72,6 +81,8 @@ class Normalisation(Layer):
             scale: `1 / sqrt(variance + eps)`, likewise.
             rows: rows of `x` seen this way.
             per_row: whether statistics are those of rows.
+            statistics: for innovations that pass through the statistics of features, too: adds the
+                sums of other ranks to those of this one.
         """
         weight, bias = self.weight, self.bias
         assert weight is not None
@@ -92,6 +103,13 @@ class Normalisation(Layer):
                 plan.call(
                     "norm_backward", d_mu_x, d_var_x, d_mu, d_var, scale, weight.mu, *sizes, add
                 )
+                if statistics is not None:
+                    sums = plan.empty((1 + 2 * self.features,), np.float64)
+                    plan.call("channel_sums", sums, x.mu, mean, scale, d_mu, *sizes[:3])
+                    statistics(sums)
+                    plan.call(
+                        "project_innovation", d_mu_x, sums, x.mu, mean, scale, weight.mu, *sizes[:3]
+                    )
             G, L, add = plan.accumulators(weight)
             G_b, L_b, _ = (None, None, 0) if bias is None else plan.accumulators(bias)
             plan.call(
