@@ -83,7 +83,8 @@ def _block(
     shortcut = None
     if stride != 1 or shape[0] != channels:
         shortcut = nn.Sequential(
-            convolution(options, channels, 1, "batch", stride=stride), nn.BatchNorm2d(projected=True)
+            convolution(options, channels, 1, "batch", stride=stride),
+            nn.BatchNorm2d(projected=True),
         )
     return [nn.ResNetBlock(main, shortcut), activation(options.activation)]
 

@@ -1,8 +1,8 @@
 """Innovations of a normalisation on their way through the batch's own mean and deviation.
 
 Of `z = w t + b` with `t_i = (a_i - m) / s`, `m` and `s` the mean and deviation of n elements, the
-Jacobian is `dz_i / da_j = w / s ([i = j] - 1 / n - t_i t_j / n)` (Ioffe & Szegedy 2015). Innovations
-of the means go back by its transpose: less their own mean, and less their share along `t`.
+Jacobian is `dz_i / da_j = w / s ([i = j] - 1 / n - t_i t_j / n)` (Ioffe & Szegedy 2015).
+Innovations of the means go back by its transpose: less their own mean and their share along `t`.
 """
 
 from __future__ import annotations
