@@ -39,20 +39,23 @@ extern "C" void tagi_share(int n, int chunk, int workers, void (*task)(const voi
                            const void *context);
 
 // Multiply-adds that are worth a worker, and those that are worth a visit to the counter of tasks.
-static const double PARALLEL_WORK = 4e6, CHUNK_WORK = 2e5;
+static const double PARALLEL_WORK = 8e6, CHUNK_WORK = 2e5;
+
+// Out of line and with a copy of `body`, whose original then stays in registers where tasks are not shared.
+template <typename Body>
+static __attribute__((noinline)) bool shared(int n, double work, Body body) {
+    int workers = thread_count() - 1;
+    if (work < PARALLEL_WORK * workers) workers = (int)(work / PARALLEL_WORK);
+    if (workers <= 0) return false;
+    const double chunk = n * (CHUNK_WORK / work);
+    const auto task = [](const void *context, int i) { (*(const Body *)context)(i); };
+    tagi_share(n, chunk > 1 ? (int)chunk : 1, workers, task, &body);
+    return true;
+}
 
 // body(0) ... body(n - 1), on several threads where the work in all is worth it.
 template <typename Body>
 static inline void parallel(int n, double work, const Body &body) {
-    if (n > 1 && work >= PARALLEL_WORK) {
-        int workers = thread_count() - 1;
-        if (work < PARALLEL_WORK * workers) workers = (int)(work / PARALLEL_WORK);
-        if (workers > 0) {
-            const double chunk = n * (CHUNK_WORK / work);
-            const auto task = [](const void *context, int i) { (*(const Body *)context)(i); };
-            tagi_share(n, chunk > 1 ? (int)chunk : 1, workers, task, &body);
-            return;
-        }
-    }
+    if (n > 1 && work >= PARALLEL_WORK && shared(n, work, body)) return;
     for (int i = 0; i < n; ++i) body(i);
 }
