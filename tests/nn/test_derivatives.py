@@ -226,3 +226,29 @@ def test_recurrent_windows_by_their_own_inference(depth: int) -> None:
         axis=-1,
     )
     np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_small_variances_have_the_covariance_of_first_order() -> None:
+    """One hidden layer: `J diag(var) J'` with the derivatives J of `dy/dx` by all parameters."""
+    net = network(nn.Linear(0, 7), nn.Tanh(), nn.Linear(0, 1), inputs=3)
+    store = net.parameters
+    store.var[:] = np.random.default_rng(3).uniform(0.5, 2, store.var.shape) * 1e-8
+    hidden, output = net.layer[0], net.layer[2]
+    x = np.array([[1.5, -2.0, 0.7]])
+
+    def gradient() -> Host:
+        slope = 1 - np.tanh(hidden.weight.mu @ x[0] + hidden.bias.mu) ** 2
+        return (output.weight.mu[0] * slope) @ hidden.weight.mu
+
+    columns = []
+    for place in range(store.mu.size):
+        ends = []
+        for step in (1e-6, -1e-6):
+            store.mu[place] += step
+            ends.append(gradient())
+            store.mu[place] -= step
+        columns.append((ends[0] - ends[1]) / 2e-6)
+    J = np.stack(columns, axis=1)
+    found = derivatives(net.layer, store, x, [0])
+    expected = (J * store.var) @ J.T
+    np.testing.assert_allclose(found.covariance[0, 0], expected, atol=1e-5 * expected.max())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tagi_cli import config
+from tagi_cli.data import read_table
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import run
 from tagi_cli.experiment.explain import figures, of_run, tables
@@ -232,8 +233,6 @@ def test_series_with_scalers_of_their_own_are_told_in_their_units(tmp_path: Path
         **WINDOWS, **{"data.instance": "id", "data.scaling_by": "instance"},
     )  # fmt: skip
     model = Model.load(made)
-    from tagi_cli.data import read_table
-
     part = model.part_of(read_table(tmp_path / "table.csv"))
     of = [np.flatnonzero(part.index[:, 0] == code)[:2] for code in (0, 1)]
     found = model.explain(read_table(tmp_path / "table.csv"))
@@ -260,15 +259,34 @@ def test_layers_without_a_rule_are_told_by_their_own_inference(tmp_path: Path) -
         )
 
 
-def test_the_mean_of_a_varying_noise_is_explained(tmp_path: Path) -> None:
+def test_the_means_of_a_varying_noise_are_explained(tmp_path: Path) -> None:
+    lines = [
+        f"{line},{7.0 - 2 * float(line.split(',')[1])!r}" for line in lines_of(100, curved=True)
+    ]
     made = trained(
-        tmp_path, "a,b,kind,y", lines_of(100, curved=True), **{"noise": "heteroscedastic"}
-    )
+        tmp_path, "a,b,kind,y,w", lines,
+        **{"noise": "heteroscedastic", "data.out_components": ["y", "w"]},
+    )  # fmt: skip
     model = Model.load(made)
     a, b, kind = np.array([3.0, 5.0]), np.array([-1.0, 0.0]), ["red", "blue"]
     found = model.explain({"a": a, "b": b, "kind": kind})
-    slope = (mean_at(model, a + 1e-3, b, kind) - mean_at(model, a - 1e-3, b, kind)) / 2e-3
-    np.testing.assert_allclose(found.derivative[:, 0, 0], slope, rtol=1e-4)
+    means = []
+    for step in (1e-3, -1e-3):
+        law = model.predict({"a": a, "b": b + step, "kind": kind})
+        assert isinstance(law, Moments)
+        means.append(law.mean)
+    np.testing.assert_allclose(found.derivative[:, :, 1], (means[0] - means[1]) / 2e-3, rtol=1e-4)
+
+
+def test_windows_scaled_by_themselves_keep_their_scalers(tmp_path: Path) -> None:
+    """In units of the table, with the spread of each window as it is."""
+    changes = WINDOWS | {"data.scaling_by": "window", "trainer.max_epochs": 1}
+    made = trained(tmp_path, "t,x,z,y", wave(60), **changes)
+    found = Model.load(made).explain(read_table(tmp_path / "table.csv"))
+    x = np.array([float(line.split(",")[1]) for line in wave(60)])
+    for row in (10, 20):
+        last = found.places.rows[row] + 1
+        assert found.scale_x[row, 0] == pytest.approx(x[last - 4 : last].std(), rel=1e-3)
 
 
 def test_the_report_shows_it(curved: Path) -> None:
