@@ -78,7 +78,8 @@ def choose(
     reserved = {name for name in special.values() if name is not None}
     outputs = _matching("data.out_components", wanted, table, reserved, faults)
     reserved |= set(outputs)
-    inputs = _matching("data.in_components", options.in_components, table, reserved, faults)
+    shown = outputs if windowed else []
+    inputs = _matching("data.in_components", options.in_components, table, reserved, faults, shown)
     categorical = _matching("data.categorical", options.categorical, table, reserved, faults)
     for name in outputs:
         for key, other in special.items():
@@ -138,9 +139,17 @@ def _only_numbers(table: Table, options: DataOptions) -> tuple[str, ...]:
 
 
 def _matching(
-    key: str, patterns: Iterable[str], table: Table, reserved: set[str], faults: list[str]
+    key: str,
+    patterns: Iterable[str],
+    table: Table,
+    reserved: set[str],
+    faults: list[str],
+    otherwise: Sequence[str] = (),
 ) -> list[str]:
-    """Columns named by `patterns`, each once; a pattern never takes a reserved column."""
+    """Columns named by `patterns`, each once.
+
+    A pattern takes no reserved column, but those of `otherwise` where it names nothing else.
+    """
     found: dict[str, None] = {}
     for pattern in patterns:
         if pattern in table.columns:
@@ -148,6 +157,7 @@ def _matching(
             continue
         free = (name for name in table.columns if name not in reserved)
         hits = [name for name in free if fnmatchcase(name, pattern)]
+        hits = hits or [name for name in otherwise if fnmatchcase(name, pattern)]
         if not hits:
             faults.append(f"{key}: {_absent(table, pattern)}")
         found.update(dict.fromkeys(hits))

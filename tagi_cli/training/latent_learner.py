@@ -30,7 +30,8 @@ Host = np.ndarray[Any, Any]
 Kinds = Mapping[str, Shrinkage | None]
 
 SCORES = ("count", "nll_sum", "se_sum")
-_SHARE, _FLOORED, _SEEN, _PRIOR = "damping.share", "health.floored", "seen", "shrinkage."
+_SHARE, _FLOORED, _PRIOR = "damping.share", "health.floored", "shrinkage."
+_SEEN, _PASSES = "seen", "passes"
 
 
 class LatentLearner:
@@ -89,7 +90,7 @@ class LatentLearner:
         for role, kind in (shrinkage or {}).items():
             if kind is not None:
                 self._shrink(role, kind)
-        self._epoch = 0
+        self._epoch = self._passes = 0
         self._steps: Steps | None = None
         # Which variables there was something to learn from: others are missing in all rows.
         sizes = sum(layout.groups.d_in), self.outputs
@@ -130,6 +131,19 @@ class LatentLearner:
     def seen_outputs(self) -> list[Host]:
         """Of each output group, which variables were observed, `(d_out,)`."""
         return np.split(self._seen[1], np.cumsum(self.layout.groups.d_out)[:-1])
+
+    def seen_once(self, parameter: nn.Parameter) -> Host:
+        """Variances of a parameter as if each row had been learnt once.
+
+        A row that is learnt E times counts E times, so that variances are too small by that factor:
+        of the precision that the data have added, an E-th part is theirs.
+        """
+        prior = self._prior_var[parameter.name]
+        var = self.backend.to_host(parameter.var).astype(np.float64)
+        if prior == 0 or self._passes == 0:
+            return var
+        added = np.divide(1.0, var, out=np.full_like(var, np.inf), where=var > 0) - 1 / prior
+        return np.asarray(1 / (1 / prior + np.maximum(added, 0) / self._passes))
 
     def take_shared_map(self, other: LatentLearner) -> None:
         """Take over the shared part of another subject's map, as it is now."""
@@ -193,6 +207,7 @@ class LatentLearner:
         if rest:
             steps.step(rest)
         if end == len(order):
+            self._passes += 1
             for shrunk in self._shrunk.values():
                 shrunk.renew(self._epoch + 1)
 
@@ -244,6 +259,7 @@ class LatentLearner:
             _SHARE: host(self._share),
             _FLOORED: host(self.parameters.floored),
             _SEEN: np.concatenate(self._seen).astype(np.uint8),
+            _PASSES: np.array(self._passes),
         }
         for name, shrunk in self._shrunk.items():
             mean, precision = shrunk.state()
@@ -253,11 +269,12 @@ class LatentLearner:
 
     def load_state_dict(self, state: Mapping[str, Host]) -> None:
         """See `tagi_cli.training.interface.Learner.load_state_dict`."""
-        own = (_SHARE, _FLOORED, _SEEN)
+        own = (_SHARE, _FLOORED, _SEEN, _PASSES)
         known = {k: v for k, v in state.items() if k not in own and not k.startswith(_PRIOR)}
         self.model.load_state_dict(known)
         self.backend.write(self._share, state[_SHARE])
         self.backend.write(self.parameters.floored, state[_FLOORED])
+        self._passes = int(state[_PASSES])
         self._seen = np.split(state[_SEEN].astype(bool), [sum(self.layout.groups.d_in)])
         for name, shrunk in self._shrunk.items():
             shrunk.restore(state[f"{_PRIOR}{name}.mean"], state[f"{_PRIOR}{name}.precision"])

@@ -177,7 +177,7 @@ class Link(NamedTuple):
     """Epochs `first` to `end`, the latter excluded, in which a chain learns one subject.
 
     Attributes:
-        subject: its number.
+        place: of the subject in the chain.
         first: first epoch, from 0.
         end: the one after the last.
         own: the first epoch in which the subject learns.
@@ -185,7 +185,7 @@ class Link(NamedTuple):
         restarts: whether all of its learners learn, of which the best one counts.
     """
 
-    subject: int
+    place: int
     first: int
     end: int
     own: int
@@ -216,7 +216,8 @@ def links(subjects: int, passes: int, release: int | None) -> list[Link]:
 class Chain(Subjects):
     """Subjects that learn one after the other, each from the shared map that the last one left.
 
-    An epoch goes through the rows of one subject, and leaves out all others.
+    Those of most rows come first. An epoch goes through the rows of one subject, and leaves out all
+    others.
 
     Args:
         members: for each subject a learner, or several that differ by their initial values.
@@ -232,6 +233,14 @@ class Chain(Subjects):
         self._plan = list(plan)
         self._link: Link | None = None
         self._learning: Member = self.members[0]
+        self._sequence = list(range(len(self.members)))
+
+    def bind(self, x: Values, y: Values, index: Indices | None = None) -> None:
+        """See `tagi_cli.training.interface.Learner.bind`."""
+        super().bind(x, y, index)
+        rows = np.bincount(self._who, minlength=len(self.members))
+        self._sequence = np.argsort(-rows, kind="stable").tolist()
+        self._holder = self._sequence[0]
 
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
         """See `tagi_cli.training.interface.Learner.start_epoch`."""
@@ -243,7 +252,7 @@ class Chain(Subjects):
 
     def _enter(self, link: Link) -> None:
         """Make ready what learns in a link of the chain."""
-        s = link.subject
+        s = self._sequence[link.place]
         member = self.members[s]
         self._learning = member if link.restarts else _best(member)
         for learner in _all(self._learning):
@@ -256,8 +265,9 @@ class Chain(Subjects):
     def train(self, order: Indices, begin: int, end: int, follows: Host | None = None) -> None:
         """See `tagi_cli.training.interface.Learner.train`."""
         assert self._link is not None
+        subject = self._sequence[self._link.place]
         for turn in self._due(order, begin, end):
-            if turn.subject == self._link.subject:
+            if turn.subject == subject:
                 self._learning.train(turn.order, turn.begin, turn.end)
 
     def scores(self) -> Scores:

@@ -170,6 +170,12 @@ def test_a_file_without_names_says_so() -> None:
 def test_in_windows_a_target_may_be_an_input() -> None:
     found = chosen(in_components=("y", "x1"), windowed=True)
     assert (found.inputs, found.outputs) == (("y", "x1"), ("y",))
+    # A pattern takes targets where it names nothing else.
+    both = {"out_components": ("x?",), "windowed": True}
+    assert chosen(in_components=("x*", "zone"), **both).inputs == ("x1", "x2", "zone")
+    assert chosen(in_components=("[xz]*",), **both).inputs == ("zone",)
+    with pytest.raises(UserError, match=r"no column 'x\*'"):
+        chosen(in_components=("x*",), out_components=("x?",))
 
 
 def test_targets_that_come_later_are_inputs_unless_others_are_named() -> None:

@@ -9,104 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 from shared_map import D_IN, D_OUT, NOISE, Subject, draw_subjects
+from subject_runs import CHAIN, NAMES, SIZES, TRUTH, UNITS, settings, trained, write, write_subjects
 
-from tagi_cli import config
 from tagi_cli.arch.latent.subspaces import principal_angles
-from tagi_cli.data import Table
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import run
 from tagi_cli.experiment.evaluation import evaluate, predict
 from tagi_cli.experiment.latent.findings import findings, network_of, subjects_of
 from tagi_cli.experiment.latent.generation import generate
+from tagi_cli.experiment.latent.networks import make
 from tagi_cli.experiment.latent.projection import angles, project
+from tagi_cli.experiment.members import make_backend
 from tagi_cli.experiment.model import Model
-from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.tasks import load_data
 from tagi_cli.training.signals import Interruption
 
-from .conftest import merged, rows, summary
-
-NAMES = ("ann", "bob", "eve")
-SIZES = (200, 150, 60)
-# Of the outputs of each subject.
-UNITS = (1.0, 1.0, 3.0)
-
-TREE: dict[str, Any] = {
-    "name": "subjects",
-    "task": "regression",
-    "kernels": "auto",
-    "data": {
-        "instance": "who",
-        "split_column": "part",
-        "valid_portion": 0,
-        "out_components": ["y*"],
-        "batch_size": 16,
-    },
-    "arch": {
-        "kind": "latent_regression",
-        "inputs": {"x": {"columns": ["x*"], "latents": 2}},
-        "outputs": {"y": {"columns": ["y*"], "latents": 2}},
-        "subjects": {"share": "m.shared"},
-    },
-    "noise": {"kind": "auto"},
-    "trainer": {"max_epochs": 12, "update_rule": "information"},
-    "ensemble": {"size": 1},
-    "viz": {"enabled": False},
-}
-CHAIN = {
-    "arch.subjects.mode": "align-chain",
-    "arch.subjects.passes": 3,
-    "trainer.max_epochs": 200,
-}
-
-
-class Truth:
-    """Modes of each subject about one matrix, and rows of them."""
-
-    def __init__(self) -> None:
-        rng = np.random.default_rng(5)
-        self.m = np.array([[2.0, 0.5], [-0.5, 1.5]])
-        self.p = [np.linalg.qr(rng.normal(size=(5, 2)))[0] for _ in NAMES]
-        self.u = [np.linalg.qr(rng.normal(size=(4, 2)))[0] for _ in NAMES]
-        self.x = [rng.normal(size=(n + 50, 5)) for n in SIZES]
-        self.y = [
-            unit * (x @ p @ self.m @ u.T + 0.2 * rng.normal(size=(len(x), 4)))
-            for x, p, u, unit in zip(self.x, self.p, self.u, UNITS, strict=True)
-        ]
-
-
-TRUTH = Truth()
-
-
-def write(path: Path, lines: list[tuple[str, str, Any, Any]], inputs: int, outputs: int) -> Path:
-    """A table of (subject, part, inputs, outputs); NaN is an empty cell."""
-    header = ["who", "part", *(f"x{i}" for i in range(inputs)), *(f"y{i}" for i in range(outputs))]
-    text = [",".join(header)]
-    for name, part, x, y in lines:
-        cells = ("" if np.isnan(v) else f"{v:.7g}" for v in (*x, *y))
-        text.append(",".join([name, part, *cells]))
-    path.write_text("\n".join(text) + "\n")
-    return path
+from .conftest import rows, summary
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows of three subjects, in random order."""
-    lines = [
-        (name, "train" if i < n else "test", x[i], y[i])
-        for name, n, x, y in zip(NAMES, SIZES, TRUTH.x, TRUTH.y, strict=True)
-        for i in range(len(x))
-    ]
-    order = np.random.default_rng(0).permutation(len(lines))
-    return write(tmp_path_factory.mktemp("t") / "t.csv", [lines[i] for i in order], 5, 4)
-
-
-def settings(path: Path, changes: dict[str, Any] | None = None) -> Settings:
-    tree = merged(TREE, {"data.path": str(path), **(changes or {})})
-    return config.check(Settings, registries(), tree)
-
-
-def trained(path: Path, folder: Path, changes: dict[str, Any] | None = None) -> Path:
-    return run.train(settings(path, changes), "tagi train", folder)
+    return write_subjects(tmp_path_factory.mktemp("t") / "t.csv")
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +144,26 @@ def test_a_chain_goes_through_the_subjects_in_turn(table: Path, tmp_path: Path) 
     assert summary(trained(table, tmp_path, hurt))["epochs"] == 9
 
 
+def test_a_chain_begins_with_the_subject_of_most_rows(tmp_path: Path) -> None:
+    numbers = {"ann": 2, "bob": 0, "eve": 1}
+    lines = [
+        (name, "train", TRUTH.x[s][i], TRUTH.y[s][i] / UNITS[s])
+        for name, s in numbers.items()
+        for i in range(SIZES[s])
+    ]
+    made = settings(write(tmp_path / "t.csv", lines, 5, 4), CHAIN | {"arch.restarts": 2})
+    train = load_data(made).train
+    chain = make(made, load_data(made).encoder, np.random.default_rng(0), make_backend(made))
+    chain.bind(train.x, train.y)
+    order = np.arange(len(train))
+    learnt = []
+    for epoch in range(3 + 3 + 1 + 3):
+        chain.start_epoch(epoch)
+        chain.train(order, 0, len(order))
+        learnt.append(int(chain.scores()["count"][0]))
+    assert learnt == [200] * 3 + [150] * 4 + [60] * 3
+
+
 def test_subjects_that_share_nothing_are_fits_of_their_own(table: Path, tmp_path: Path) -> None:
     """One of them alone, with the same rows in the same order, is the same network."""
     changes: dict[str, Any] = {"arch.subjects.share": "nothing", "arch.restarts": 2}
@@ -319,59 +262,15 @@ def test_subjects_may_have_variables_of_their_own(tmp_path: Path) -> None:
     assert (other.var[4] < 3 * other.var[:4].max()).all()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"data.instance": None}, r"arch.subjects.share: found 'm.shared', but data.instance is"),
-        ({"arch.subjects.mode": "chain"}, r"arch.subjects.mode: 'chain' makes .* damage: true"),
-        (
-            {"arch.subjects.share": "nothing", **CHAIN},
-            r"arch.subjects.mode: 'align-chain' hands a shared map .* but share is nothing",
-        ),
-        (CHAIN | {"trainer.max_epochs": 10}, r"trainer.max_epochs: found 10, .* takes 11 epochs"),
-        (
-            CHAIN | {"data.valid_portion": 0.1},
-            r"trainer.early_stopping.enabled: found true beside .*Allowed: false, or an empty",
-        ),
-        ({"arch.subjects.share": "m"}, r"arch.subjects.share: found 'm'.*m.shared, nothing"),
-        (
-            {"data.scaling_by": "window", "data.in_chunk": [0, 0]},
-            r"data.scaling_by: found 'window' beside arch 'latent_regression'.*column, instance",
-        ),
-        (
-            {"arch.m": {"kind": "parts", "specific": "identity"}},
-            r"arch.m.shared: ",
-        ),
-        (
-            {"arch.m": {"kind": "parts", "specific": "identity",
-                        "shared": {"kind": "parts", "specific": "identity", "shared": "linear"}}},
-            r"arch.m.shared.kind: found 'parts' within parts",
-        ),
-    ],
-)  # fmt: skip
-def test_each_mistake_has_a_message(
-    table: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        trained(table, tmp_path, changes)
-    assert not list(tmp_path.iterdir())
-
-
-def test_rows_must_tell_their_subject(together: Path, tmp_path: Path) -> None:
-    x, y = TRUTH.x[0][0], TRUTH.y[0][0]
-    with pytest.raises(UserError, match=r"row 3, column 'who': no value. Each row needs"):
-        trained(write(tmp_path / "t.csv", [("ann", "train", x, y), ("", "train", x, y)], 5, 4),
-                tmp_path)  # fmt: skip
-    other = write(tmp_path / "zoe.csv", [("zoe", "", x, y)], 5, 4)
-    with pytest.raises(UserError, match=r"category 'zoe' is in no training row.*Known: ann, bob"):
-        predict(together, other, tmp_path / "out.csv")
-    only = [("ann", "train", x, y), ("ann", "train", x + 1, y - 1), ("bob", "test", x, y)]
-    with pytest.raises(UserError, match=r"data.instance: no training row is of bob, so nothing"):
-        trained(write(tmp_path / "b.csv", only, 5, 4), tmp_path, {"data.batch_size": 1})
-    series = Table.from_columns({"who": np.array(["ann"]), **{f"x{i}": x[i : i + 1]
-                                                              for i in range(5)}})  # fmt: skip
-    law = Model.load(together).predict_table(series)
-    assert np.isfinite(law.mean).all()
+def test_a_subject_without_test_rows_is_told(tmp_path: Path) -> None:
+    lines = [
+        (name, "test" if i < 20 and name == "bob" else "train", TRUTH.x[s][i], TRUTH.y[s][i])
+        for s, name in enumerate(NAMES)
+        for i in range(60)
+    ]
+    folder = trained(write(tmp_path / "t.csv", lines, 5, 4), tmp_path)
+    assert list(summary(folder)["test"]["subjects"]) == ["bob"]
+    assert "the test part has no row of ann, eve; data.split" in (folder / "train.log").read_text()
 
 
 def test_options_without_effect_are_told(table: Path, tmp_path: Path) -> None:
@@ -383,7 +282,7 @@ def test_options_without_effect_are_told(table: Path, tmp_path: Path) -> None:
     assert "trainer.max_epochs: 11, as arch.subjects.mode 'align-chain' takes 11 epochs" in log
 
 
-def write_subjects(path: Path, subjects: list[Subject]) -> Path:
+def write_drawn(path: Path, subjects: list[Subject]) -> Path:
     lines = [
         (name, part, a, b)
         for name, one in zip(NAMES, subjects, strict=False)
@@ -398,7 +297,7 @@ def test_alignment_helps_a_small_subject_and_leaves_the_others(tmp_path: Path) -
     """Subjects of 3000, 3000 and 250 rows; the median over five seeds of the small one's gain."""
     gains = []
     for seed in range(5):
-        path = write_subjects(tmp_path / "t.csv", draw_subjects(seed, (3000, 3000, 250)))
+        path = write_drawn(tmp_path / "t.csv", draw_subjects(seed, (3000, 3000, 250)))
         changes: dict[str, Any] = {
             "seed": seed,
             "arch.m": {

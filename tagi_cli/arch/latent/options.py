@@ -157,8 +157,8 @@ class SubjectsOptions:
     )
     mode: str = option(
         "interleave",
-        "interleave: batches of all subjects in random order. align-chain: subject by subject, in "
-        "order of their rows; a later one is first aligned with the map as it is. chain: the "
+        "interleave: batches of all subjects in random order. align-chain: subject by subject, "
+        "those of most rows first; a later one is first aligned with the map as it is. chain: the "
         "same without alignment, which damages earlier subjects.",
         choices=MODES,
     )

@@ -28,7 +28,10 @@ _STEP = 0.25
 
 
 class Coupling(NamedTuple):
-    """Direct couplings of n variables: from which, to which, and their posterior, `(n,)` each."""
+    """Direct couplings of n variables: from which, to which, and their posterior, `(n,)` each.
+
+    Standard deviations count each row once, however often it was learnt.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -104,15 +107,16 @@ def findings(
         if moments is not None
     }
     couplings = {}
-    for (g, h), moments in zip(model.direct_pairs, model.moments("direct_mappings"), strict=True):
-        assert moments is not None
+    tensors = model.core.tensors.parameters("direct_mappings")
+    for (g, h), tensor in zip(model.direct_pairs, tensors, strict=True):
+        mean = model.core.network.backend.to_host(tensor.mu)
         a, b = own[names_in[g]], other[names_out[h]]
         both, factor = a.seen & b.seen, b.scale / a.scale
         couplings[names_in[g], names_out[h]] = Coupling(
             tuple(name for name, known in zip(a.all_names, both, strict=True) if known),
             tuple(name for name, known in zip(b.all_names, both, strict=True) if known),
-            (moments.mu * factor)[both],
-            (np.sqrt(moments.var) * factor)[both],
+            (mean * factor)[both],
+            (np.sqrt(member.seen_once(tensor)) * factor)[both],
         )
     return Findings(
         {name: group.names for name, group in own.items()},

@@ -124,13 +124,7 @@ def make(
     if shared and subjects.mode == "interleave":
         together: Subjects | Restarts[Subjects] = _restarted(each, rng, options.restarts)
         return together
-    # Whose map is handed on whole has no second start.
-    starts = [options.restarts] * count
-    if subjects.mode == "chain":
-        starts[1:] = [1] * (count - 1)
-    members = [
-        _restarted(one, own, number) for own, number in zip(rng.spawn(count), starts, strict=True)
-    ]
+    members = [_restarted(one, own, options.restarts) for own in rng.spawn(count)]
     if not shared:
         return Subjects(members, layout, batch_size=size, shared=False)
     return Chain(members, layout, batch_size=size, plan=_plan(options, count))
@@ -191,13 +185,21 @@ def trainer_in_force(settings: Settings, dataset: Dataset, notices: list[str]) -
     if not has_subjects(options):
         return trainer
     layout = layout_of(settings, dataset.encoder)
-    rows = np.bincount(layout.subject_of(dataset.train.x), minlength=len(layout.subjects))
-    unknown = [name for name, count in zip(layout.subjects, rows, strict=True) if not count]
-    if unknown:
-        raise UserError(
-            f"data.instance: no training row is of {listing(unknown)}, so nothing can be learnt of "
-            "it. Allowed: a split that cuts each subject's rows, or a file without these rows"
-        )
+    for part in ("train", "valid", "test"):
+        x = getattr(dataset, part).x
+        seen = set(layout.subject_of(x).tolist()) if len(x) else range(len(layout.subjects))
+        unknown = [name for s, name in enumerate(layout.subjects) if s not in seen]
+        if unknown and part == "train":
+            raise UserError(
+                f"data.instance: no training row is of {listing(unknown)}, so nothing can be "
+                "learnt of it. Allowed: a split that cuts each subject's rows, or a file without "
+                "these rows"
+            )
+        if unknown:
+            notices.append(
+                f"data.instance: the {part} part has no row of {listing(unknown)}; "
+                "data.split_column can give it some"
+            )
     if options.subjects.mode == "interleave":
         return trainer
     if trainer.early_stopping.enabled and len(dataset.valid):

@@ -179,7 +179,11 @@ def _tables(found: Mapping[str, Any]) -> str:
         + _listed(["group", "output", "psi", "its root"], psi)
     )
     if direct:
-        html += "<h4>Direct couplings</h4>" + _listed(["from", "to", "mean", "sd"], direct)
+        html += (
+            '<h4>Direct couplings</h4><p class="lead">With standard deviations that count each row '
+            "once, however many epochs learnt it.</p>"
+        )
+        html += _listed(["from", "to", "mean", "sd"], direct)
     return html
 
 
