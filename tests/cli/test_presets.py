@@ -17,6 +17,11 @@ from tagi_cli.experiment.settings import Settings, dump_settings, registries
 
 CATALOGUE = config.Catalogue.shipped(registries())
 PRESETS = CATALOGUE.files("config")
+# Networks that are large even for a small data set.
+SMALLER = {
+    "cifar10/resnet18": ["arch.width=2", "data.limit=200", "data.batch_size=32"],
+    "mnist/cnn": ["data.limit=300"],
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -28,7 +33,8 @@ def test_every_preset_composes_checks_and_names_the_run(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    few = ("trainer.max_epochs=2", "ensemble.size=1", "viz.enabled=false", "kernels=numpy")
+    few = ["trainer.max_epochs=2", "ensemble.size=1", "viz.enabled=false", "kernels=numpy"]
+    few += SMALLER.get(name, [])
     assert main(["train", f"config={name}", *few]) == 0
     (summary,) = tmp_path.glob("outputs/*/*/summary.json")
     assert json.loads(summary.read_text())["status"] == "completed"
