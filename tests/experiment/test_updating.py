@@ -125,6 +125,10 @@ def test_two_updates_give_what_one_gives(changes: dict[str, Any], tmp_path: Path
     assert any(not np.array_equal(before[name], tensors(whole)[name]) for name in moved)
     assert all(np.array_equal(before[name], value) for name, value in tensors(start).items())
     assert Model.load(whole).encoder.to_json() == Model.load(start).encoder.to_json()
+    for name in before:
+        if name.endswith("noise.var_v"):
+            np.testing.assert_allclose(tensors(whole)[name], before[name], rtol=1e-6)
+            assert tensors(whole)[name][0] < 1
 
 
 def test_an_update_equals_going_on_with_an_online_run(tmp_path: Path) -> None:

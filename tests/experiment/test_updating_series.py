@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from tagi_cli import config
+from tagi_cli.data import read_table
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import run, updating
+from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.settings import Settings, registries
 
 from .conftest import summary
@@ -100,6 +103,17 @@ def test_states_of_a_run_in_epochs_go_on_where_times_follow(tmp_path: Path) -> N
     at_once = update(start, whole, **{"data.batch_size": 1})
     halves = update(update(start, half, **{"data.batch_size": 1}), rest)
     assert_same(at_once, halves)
+    # The first new row is predicted from the state in which training left the last one.
+    part = read_table(write(tmp_path / "end.csv", "t,y", series_lines(61)[50:]))
+    law = Model.load(start).predict_table(part)
+    assert isinstance(law, Predictions)
+    assert law.y is not None
+    one = write(tmp_path / "one.csv", "t,y", series_lines(61)[60:])
+    made = summary(update(start, one, **{"data.batch_size": 1}))["prequential"]
+    assert made["rows"] == 1
+    own = Model.load(start).learners
+    errors = [law.mu[m, -2, 0] - law.y[-2, 0] for m in range(len(own))]
+    assert made["rmse"] == pytest.approx(np.mean(np.abs(errors)), rel=1e-4)
     parent = updating.Parent.open(str(start))
     left = parent.left_at(np.array([[0, 0, 59], [0, 0, 70]]), 1)
     assert left is not None
