@@ -52,7 +52,7 @@ def numbers_of(law: Law, part: Part) -> dict[str, Any]:
     rows = np.unique(np.linspace(0, len(law.places) - 1, REBUILT).round().astype(np.int64))
     shown = part.x[rows].raw()
     mean = law.mean[rows].reshape(shown.shape)
-    sd = law.sd[rows].reshape(shown.shape)
+    sd = law.sd_epistemic[rows].reshape(shown.shape)
     largest = float(sd.max())
     sds = np.round(sd * (255 / largest if largest > 0 else 0)).astype(np.uint8)
     means = np.clip(np.round(mean), 0, 255).astype(np.uint8)
@@ -114,8 +114,9 @@ def section(numbers: Mapping[str, Any]) -> Section:
         figure = draw(
             f"{split}_reconstructions",
             "Reconstructions",
-            f"Images of the {split} part, the mean predicted for each, and the standard deviation "
-            f"of its pixels, from 0 (white) to {found['largest_sd']:g} (black).",
+            f"Images of the {split} part, the mean predicted for each, and how unsure the network "
+            "is of it: the epistemic standard deviation of its pixels, from 0 (white) to "
+            f"{found['largest_sd']:g} (black).",
             lambda axes: _paint_rebuilt(found, axes),
         )
         heading = "Reconstructions"
