@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from tagi_cli.experiment.places import Places, cell
 from tagi_cli.experiment.predictions import Floats, write_table
-from tagi_cli.training.classification import probabilities
+from tagi_cli.training.class_entropy import decompose
+from tagi_cli.training.classification import (
+    classification_metrics,
+    confusion,
+    per_class,
+    probabilities,
+)
 
 _CELLS_PER_WRITE = 262_144
 
@@ -45,6 +51,20 @@ class ClassPredictions:
         return np.asarray(np.sqrt(np.mean(self.var_epistemic, axis=0) + np.var(self.p, axis=0)))
 
     @property
+    def entropy(self) -> Floats:
+        """(n,) of the mixture, nats."""
+        return self._entropies[0]
+
+    @property
+    def entropy_epistemic(self) -> Floats:
+        """(n,) its part that stems from what is not known of the networks, nats."""
+        return self._entropies[1]
+
+    @cached_property
+    def _entropies(self) -> tuple[Floats, Floats]:
+        return decompose(list(self.p), list(self.var_epistemic))
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
         """(n,) numbers of the most probable classes, the first of equals."""
         return np.asarray(self.mean.argmax(axis=1))
@@ -53,6 +73,34 @@ class ClassPredictions:
     def y(self) -> Floats | None:
         """The labels as a column `(n, 1)`, as other tasks have their targets."""
         return None if self.label is None else self.label[:, None]
+
+    def metrics(self) -> dict[str, float]:
+        """Those of summary.json, of what is observed."""
+        assert self.label is not None
+        known = ~np.isnan(self.label)
+        found = classification_metrics(self.label, self.mean)
+        for name, values in (
+            ("entropy", self.entropy),
+            ("entropy_epistemic", self.entropy_epistemic),
+        ):
+            found[name] = float(values[known].mean()) if known.any() else np.nan
+        return found
+
+    def by_class(self) -> dict[str, dict[str, float | int | None]]:
+        """`precision`, `recall`, `f1` (None where there is none) and `support` of each class."""
+        assert self.label is not None
+        found = per_class(confusion(self.label, self.predicted, len(self.classes)))
+        names = ("precision", "recall", "f1")
+        return {
+            label: {
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(names, shares, strict=True)
+            }
+            | {"support": int(rows)}
+            for label, shares, rows in zip(
+                self.classes, np.stack(found[:3], axis=1), found[3], strict=True
+            )
+        }
 
     def without_targets(self) -> ClassPredictions:
         """The same without labels."""
@@ -73,7 +121,7 @@ def write_csv(path: Path, predictions: ClassPredictions) -> None:
     """Write a line per example: place, label (empty where missing), predicted label, probabilities.
 
     Examples without targets have no column `label`. The probability of each class is in the column
-    `p_<label>`.
+    `p_<label>`; behind them are the entropy of these probabilities and its epistemic part.
 
     Raises:
         UserError: the file cannot be written.
@@ -89,7 +137,8 @@ def columns(predictions: ClassPredictions) -> list[str]:
     """The header of the table."""
     observed = [] if predictions.label is None else ["label"]
     shares = [f"p_{label}" for label in predictions.classes]
-    return [*predictions.places.columns, *observed, "predicted", *shares]
+    places = predictions.places.columns
+    return [*places, *observed, "predicted", *shares, "entropy", "entropy_epistemic"]
 
 
 def lines(part: ClassPredictions) -> str:
@@ -101,10 +150,11 @@ def lines(part: ClassPredictions) -> str:
     if part.label is not None:
         # A missing label is not a number.
         seen = [f"{labels[int(k)]}," if k == k else "," for k in part.label.tolist()]
-    row = ",".join(["%.7g"] * len(labels))
+    row = ",".join(["%.7g"] * (len(labels) + 2))
+    numbers = np.column_stack([part.mean, part.entropy, part.entropy_epistemic])
     return "".join(
-        f"{place},{label}{guess},{row % tuple(shares)}\n"
-        for place, label, guess, shares in zip(
-            places, seen, predicted, part.mean.tolist(), strict=True
+        f"{place},{label}{guess},{row % tuple(values)}\n"
+        for place, label, guess, values in zip(
+            places, seen, predicted, numbers.tolist(), strict=True
         )
     )

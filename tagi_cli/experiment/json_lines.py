@@ -14,7 +14,7 @@ _FIELDS = ("mu", "sd_epistemic", "sd_noise", "sd", "lo_90", "hi_90")
 def of(law: Law) -> str:
     """An object with `row`, and for each output its moments and 90 % interval, as in the CSV.
 
-    Of classes `predicted` and `probability`, by label.
+    Of classes `predicted`, `probability` by label, and `entropy` with its epistemic part.
     """
     rows = law.places.rows.tolist()
     if isinstance(law, ClassPredictions):
@@ -24,8 +24,17 @@ def of(law: Law) -> str:
                 "row": row,
                 "predicted": law.classes[guess],
                 "probability": dict(zip(law.classes, share, strict=True)),
+                "entropy": total,
+                "entropy_epistemic": epistemic,
             }
-            for row, guess, share in zip(rows, guesses, shares, strict=True)
+            for row, guess, share, total, epistemic in zip(
+                rows,
+                guesses,
+                shares,
+                law.entropy.tolist(),
+                law.entropy_epistemic.tolist(),
+                strict=True,
+            )
         )
     fields = [
         law.mean, law.sd_epistemic, law.sd_noise, law.sd, law.quantile(0.05), law.quantile(0.95),

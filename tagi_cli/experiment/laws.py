@@ -18,7 +18,6 @@ from tagi_cli.experiment.places import Places, cell
 from tagi_cli.experiment.predictions import Floats, Predictions
 from tagi_cli.experiment.reconstructions import Reconstructions
 from tagi_cli.experiment.report import class_diagnostics, diagnostics, forecast_diagnostics
-from tagi_cli.training.classification import classification_metrics
 from tagi_cli.training.interface import Prediction
 from tagi_cli.training.metrics import regression_metrics
 
@@ -78,7 +77,7 @@ def metrics(law: Law) -> dict[str, Any]:
         return {}
     if isinstance(law, ClassPredictions):
         assert law.label is not None
-        return classification_metrics(law.label, law.mean)
+        return law.metrics()
     apart = law.by_component
     assert apart.y is not None
     found = regression_metrics(apart.y, apart.mu, apart.var, apart.names)

@@ -59,6 +59,10 @@ class Classes(NamedTuple):
     """Of each class, `(n, K)`; rows sum to one."""
     sd_epistemic: Floats
     """Standard deviation of the probability that stems from what is not known of the network."""
+    entropy: Floats
+    """Of each row's probabilities, `(n,)`, nats."""
+    entropy_epistemic: Floats
+    """Its part that stems from what is not known of the network, `(n,)`."""
 
     @property
     def label(self) -> NDArray[np.str_]:
@@ -157,7 +161,9 @@ class Model:
         """
         law = self._predict_array(x)
         if isinstance(law, ClassPredictions):
-            return Classes(law.classes, law.mean, law.sd_epistemic)
+            return Classes(
+                law.classes, law.mean, law.sd_epistemic, law.entropy, law.entropy_epistemic
+            )
         return Moments(law.mean, law.sd_epistemic, law.sd_noise)
 
     def quantile(self, x: ArrayLike | Mapping[str, ArrayLike], probability: float) -> Floats:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from tagi_cli.errors import UserError
 from tagi_cli.training.interface import Floats, NumericalError, Prediction, Rows, Scores
@@ -18,6 +19,9 @@ BINS = 15
 
 LEAST = float(np.finfo(np.float32).tiny)
 """A predicted probability below this one counts as this one in the likelihood."""
+
+FIRST = 5
+"""Of more classes than so many, it is told how often the label is not among the first of them."""
 
 
 def probabilities(members: Sequence[Floats]) -> Floats:
@@ -40,23 +44,66 @@ def classification_metrics(labels: NDArray[Any], p: Floats) -> dict[str, float]:
         `ece`: expected calibration error (Naeini et al. 2015; Guo et al. 2017): rows in `BINS` bins
         by the probability of their predicted class; the distance between its mean and the share of
         right predictions, averaged over rows.
+        `top_5_error_rate`, of more than `FIRST` classes: share of rows whose class is not among the
+        five most probable ones (the first of equals).
         Without an observed label they are NaN.
     """
+    many = p.shape[1] > FIRST
     known = ~np.isnan(np.asarray(labels, np.float64))
     n = int(known.sum())
     if not n:
-        return dict.fromkeys(("error_rate", "nll", "brier", "ece"), math.nan)
+        names = ("error_rate", "nll", "brier", "ece") + (("top_5_error_rate",) if many else ())
+        return dict.fromkeys(names, math.nan)
     label, p = np.asarray(labels)[known].astype(np.int64), p[known]
     own = p[np.arange(n), label]
     right = p.argmax(axis=1) == label
     bins = reliability(p.max(axis=1), right)
-    return {
+    found = {
         "error_rate": float(np.mean(~right)),
         "nll": -float(np.mean(np.log(np.maximum(own, LEAST)))),
         # sum_k (p_k - [k observed])^2 = sum_k p_k^2 - 2 p_own + 1
         "brier": float(np.mean(np.sum(p**2, axis=1) - 2 * own + 1)),
         "ece": float(np.sum(np.abs(bins[:, 1] - bins[:, 2])) / n),
     }
+    if many:
+        before = np.arange(p.shape[1]) < label[:, None]
+        ahead = (p > own[:, None]) | (before & (p == own[:, None]))
+        found["top_5_error_rate"] = float(np.mean(ahead.sum(axis=1) >= FIRST))
+    return found
+
+
+def confusion(labels: NDArray[Any], predicted: NDArray[np.int64], K: int) -> NDArray[np.int64]:
+    """Rows by observed, then predicted class `(K, K)`; those without a label (NaN) take no part."""
+    known = ~np.isnan(np.asarray(labels, np.float64))
+    pairs = np.asarray(labels)[known].astype(np.int64) * K + predicted[known]
+    return np.bincount(pairs, minlength=K * K).reshape(K, K)
+
+
+def per_class(counts: NDArray[np.int64]) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    """Precision, recall, F1 and support of each class, `(K,)` each, from a `confusion (K, K)`.
+
+    Precision is the share of right rows among those predicted, recall among those observed, F1
+    their harmonic mean, support the number observed. NaN stands for shares of no rows.
+    """
+    right, seen, taken = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return _share(right, taken), _share(right, seen), _share(2 * right, seen + taken), seen
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def auroc(inside: Floats, outside: Floats) -> float:
+    """How well a score tells rows apart, 0 to 1: the chance that it is higher outside than inside.
+
+    That is the area under the receiver operating characteristic (Hanley and McNeil 1982), by ranks;
+    ties count half. NaN where there are no rows on one side.
+    """
+    n, m = len(inside), len(outside)
+    if not n or not m:
+        return math.nan
+    ranks = rankdata(np.concatenate([inside, outside]))[n:]
+    return float((ranks.sum() - m * (m + 1) / 2) / (n * m))
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_]) -> Floats:

@@ -18,6 +18,7 @@ from tagi_cli.experiment.laws import metrics
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.report.class_diagnostics import diagnose
+from tagi_cli.training.class_entropy import decompose
 
 CLASSES = ("10", 'a "b"', "x,y")
 
@@ -39,7 +40,10 @@ def test_each_line_is_the_mixture_of_the_members(tmp_path: Path) -> None:
     made = law()
     class_predictions.write_csv(tmp_path / "p.csv", made)
     written = lines(tmp_path / "p.csv")
-    assert list(written[0]) == ["row", "label", "predicted", *(f"p_{name}" for name in CLASSES)]
+    shares = [f"p_{name}" for name in CLASSES]
+    entropies = ["entropy", "entropy_epistemic"]
+    assert list(written[0]) == ["row", "label", "predicted", *shares, *entropies]
+    total, epistemic = decompose(list(made.p), list(made.var_epistemic))
     assert made.label is not None
     for i, line in enumerate(written):
         p = made.p[:, i].mean(axis=0)
@@ -47,7 +51,9 @@ def test_each_line_is_the_mixture_of_the_members(tmp_path: Path) -> None:
         assert line["row"] == str(5 + i)
         assert line["label"] == ("" if np.isnan(seen) else CLASSES[int(seen)])
         assert line["predicted"] == CLASSES[int(p.argmax())]
-        np.testing.assert_allclose([float(line[f"p_{name}"]) for name in CLASSES], p, rtol=1e-6)
+        np.testing.assert_allclose([float(line[name]) for name in shares], p, rtol=1e-6)
+        assert float(line["entropy"]) == pytest.approx(total[i], rel=1e-6)
+        assert float(line["entropy_epistemic"]) == pytest.approx(epistemic[i], rel=1e-6)
     spread = np.sqrt(made.var_epistemic.mean(axis=0) + made.p.var(axis=0))
     np.testing.assert_allclose(made.sd_epistemic, spread)
 
@@ -72,7 +78,27 @@ def test_metrics_are_those_of_the_mixture_over_observed_labels() -> None:
     known = ~np.isnan(made.label)
     own = made.p.mean(axis=0)[known, made.label[known].astype(int)]
     assert metrics(made)["nll"] == pytest.approx(-np.log(own).mean())
+    assert metrics(made)["entropy"] == pytest.approx(made.entropy[known].mean())
+    assert metrics(made)["entropy_epistemic"] == pytest.approx(made.entropy_epistemic[known].mean())
     assert metrics(made.without_targets()) == {}
+
+
+def test_what_is_said_of_each_class() -> None:
+    made = law()
+    assert made.label is not None
+    found = made.by_class()
+    assert list(found) == list(CLASSES)
+    for k, name in enumerate(CLASSES):
+        seen, taken = made.label == k, made.predicted[~np.isnan(made.label)] == k
+        assert found[name]["support"] == seen.sum()
+        assert found[name]["recall"] == pytest.approx((made.predicted[seen] == k).mean())
+        right = (made.label[~np.isnan(made.label)] == k) & taken
+        assert found[name]["precision"] == pytest.approx(right.sum() / taken.sum())
+    nobody = ClassPredictions(
+        CLASSES, made.places.take(slice(1)), np.zeros(1), np.eye(3)[None, :1], np.zeros((1, 1, 3))
+    ).by_class()
+    assert nobody[CLASSES[0]] == {"precision": 1, "recall": 1, "f1": 1, "support": 1}
+    assert nobody[CLASSES[1]] == {"precision": None, "recall": None, "f1": None, "support": 0}
 
 
 def test_the_confusion_matrix_counts_what_is_taken_for_what() -> None:
@@ -91,7 +117,19 @@ def test_the_confusion_matrix_counts_what_is_taken_for_what() -> None:
     spread = found["confidence"]
     assert sum(spread["right"]) == np.trace(want)
     assert sum(spread["wrong"]) == want.sum() - np.trace(want)
+    unsure = found["entropy"]
+    assert sum(unsure["right"]) == np.trace(want)
+    assert sum(unsure["wrong"]) == want.sum() - np.trace(want)
+    known = ~np.isnan(made.label)
+    assert unsure["total"] == pytest.approx(made.entropy[known].mean(), rel=1e-6)
+    assert unsure["epistemic"] == pytest.approx(made.entropy_epistemic[known].mean(), rel=1e-6)
     assert diagnose_any(made.without_targets()) == []
+
+
+def test_rows_that_say_nothing_are_in_the_last_bin_of_entropies() -> None:
+    p = np.full((1, 4, 3), 1 / 3)
+    (found,) = diagnose(ClassPredictions(CLASSES, Places(np.arange(4)), np.zeros(4), p, 0 * p))
+    assert found["entropy"]["right"] == [0] * 14 + [4]
 
 
 def test_of_many_classes_those_with_most_rows_are_drawn() -> None:

@@ -56,11 +56,14 @@ def grown(
 
 def test_a_run_leaves_metrics_and_probabilities(grown: Path) -> None:
     found = summary(grown)
-    assert set(found["test"]) == {"error_rate", "nll", "brier", "ece"}
+    entropies = ["entropy", "entropy_epistemic"]
+    assert list(found["test"]) == ["error_rate", "nll", "brier", "ece", *entropies]
+    assert 0 < found["test"]["entropy_epistemic"] < found["test"]["entropy"] < np.log(3)
     assert found["test"]["error_rate"] < 0.15
     written = rows(grown / "predictions" / "test.csv")
     classes = sorted(NAMES)
-    assert list(written[0]) == ["row", "label", "predicted", *(f"p_{name}" for name in classes)]
+    shares = [f"p_{name}" for name in classes]
+    assert list(written[0]) == ["row", "label", "predicted", *shares, *entropies]
     p = np.array([[float(line[f"p_{name}"]) for name in classes] for line in written])
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
     assert [line["predicted"] for line in written] == [classes[k] for k in p.argmax(axis=1)]
@@ -84,6 +87,9 @@ def test_the_model_predicts_classes(grown: Path, trees: Path) -> None:
     expected = [[float(line[f"p_{name}"]) for name in found.names] for line in written]
     np.testing.assert_allclose(found.probability, expected, rtol=1e-4, atol=1e-6)
     assert (found.sd_epistemic > 0).all()
+    told = [float(line["entropy_epistemic"]) for line in written]
+    np.testing.assert_allclose(found.entropy_epistemic, told, rtol=1e-3, atol=1e-6)
+    assert (found.entropy >= found.entropy_epistemic).all()
     named = model.predict({"girth": x[:3, 1], "height": x[:3, 0]})
     np.testing.assert_allclose(named.probability, model.predict(x[:3]).probability)
     with pytest.raises(UserError, match="classes have no quantiles"):
@@ -115,14 +121,17 @@ def test_the_report_tells_what_is_taken_for_what(grown: Path) -> None:
 
     folder = RunFolder.open(grown)
     text = write_report(folder).read_text(encoding="utf-8")
-    for words in ("Confusion matrix", "Reliability", "labels are predicted right", "recall",
+    for words in ("Confusion matrix", "Reliability", "labels are predicted right", "recall", "F1",
                   "Brier score", "error rate by epoch"):  # fmt: skip
         assert words in text
     assert "<pine>" not in text
     assert "fir &amp; &lt;pine&gt;" in text
     assert "RMSE" not in text
     stems = {path.stem for path in folder.figures.glob("test_*.png")}
-    assert stems == {"test_confusion", "test_reliability", "test_confidence"}
+    names = ("confusion", "reliability", "confidence", "entropy")
+    assert stems == {f"test_{name}" for name in names}
+    assert "are epistemic: more data would take them away" in text
+    assert "top-5" not in text
 
 
 def verdict(right: int, sure: float, n: int = 400) -> str:
@@ -213,7 +222,8 @@ def test_windows_of_series_are_classified(
     assert summary(made)["test"]["error_rate"] < 0.3
     written = rows(made / "predictions" / "test.csv")
     assert list(written[0]) == [
-        "instance", "slice", "time", "label", "predicted", "p_swing", "p_walk",
+        "instance", "slice", "time", "label", "predicted", "p_swing", "p_walk", "entropy",
+        "entropy_epistemic",
     ]  # fmt: skip
     known = {f"s{s}": ("walk", "swing")[s % 2] for s in range(30)}
     assert all(line["label"] == known[line["instance"]] for line in written)

@@ -83,6 +83,50 @@ def test_reliability_counts_each_row_once() -> None:
     assert table[-1, 2] == 2
 
 
+def test_of_many_classes_the_label_may_be_among_the_first_five() -> None:
+    labels, p = example(300, 8)
+    p[:50] = np.round(p[:50], 1)  # with ties, of which the first counts
+    wrong = [
+        int(k) not in sorted(range(8), key=lambda j: (-q[j], j))[:5]
+        for k, q in zip(labels, p, strict=True)
+    ]
+    assert 0 < sum(wrong) < 300
+    assert classification_metrics(labels, p)["top_5_error_rate"] == pytest.approx(np.mean(wrong))
+    assert "top_5_error_rate" not in classification_metrics(*example(9, 5))
+    assert np.isnan(classification_metrics(labels * np.nan, p)["top_5_error_rate"])
+
+
+@given(st.integers(2, 6), st.integers(1, 30), st.integers(0, 20))
+def test_each_class_has_its_precision_recall_and_f1(K: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, guess = rng.integers(0, K, n).astype(float), rng.integers(0, K, n)
+    labels[rng.random(n) < 0.2] = np.nan
+    counts = classification.confusion(labels, guess, K)
+    pairs = [(int(a), int(b)) for a, b in zip(labels, guess, strict=True) if a == a]
+    assert counts.tolist() == [[pairs.count((a, b)) for b in range(K)] for a in range(K)]
+    precision, recall, f1, support = classification.per_class(counts)
+    for k in range(K):
+        right = sum(a == b == k for a, b in pairs)
+        seen, taken = sum(a == k for a, _ in pairs), sum(b == k for _, b in pairs)
+        assert support[k] == seen
+        for found, part, whole in (
+            (precision[k], right, taken), (recall[k], right, seen), (f1[k], 2 * right, seen + taken)
+        ):  # fmt: skip
+            assert np.isnan(found) if not whole else found == pytest.approx(part / whole)
+        if right:
+            harmonic = 2 / (1 / precision[k] + 1 / recall[k])
+            assert f1[k] == pytest.approx(harmonic)
+
+
+@given(st.lists(st.integers(-3, 3), max_size=20), st.lists(st.integers(-3, 3), max_size=20))
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
+    inside: list[int], outside: list[int]
+) -> None:
+    found = classification.auroc(np.array(inside, float), np.array(outside, float))
+    pairs = [(b > a) + 0.5 * (b == a) for a in inside for b in outside]
+    assert np.isnan(found) if not pairs else found == pytest.approx(np.mean(pairs))
+
+
 def rows(y: Host) -> Any:
     return SimpleNamespace(y=y)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli.experiment.class_predictions import ClassPredictions
-from tagi_cli.training.classification import BINS, reliability
+from tagi_cli.training.classification import BINS, confusion, reliability
 
 CLASSES_DRAWN = 40
 """Classes in the confusion matrix and the table; of more classes those with the most rows."""
@@ -22,7 +22,9 @@ def diagnose(predictions: ClassPredictions) -> list[Diagnostics]:
     `label`, `rows`, `predicted` rows, `right` ones, and `probability`, the mean predicted for it
     over all rows), `confusion` (rows by observed, then predicted class, of the classes drawn),
     `reliability` (for each bin of confidence `rows`, mean `confidence` and share `right`),
-    `confidence` (rows by confidence, right and wrong).
+    `confidence` (rows by confidence, right and wrong), `entropy` (the same by the entropy of the
+    predicted probabilities, up to log K; its mean, `total`, and the mean of its part that is
+    `epistemic`).
     """
     if predictions.label is None:
         return []
@@ -32,13 +34,18 @@ def diagnose(predictions: ClassPredictions) -> list[Diagnostics]:
     label = predictions.label[known].astype(np.int64)
     p, guess = predictions.mean[known], predictions.predicted[known]
     K = len(predictions.classes)
-    counts = np.bincount(label * K + guess, minlength=K * K).reshape(K, K)
+    counts = confusion(label, guess, K)
     seen, taken = counts.sum(axis=1), counts.sum(axis=0)
     drawn = np.arange(K)
     if K > CLASSES_DRAWN:
         drawn = np.sort(np.argsort(-seen, kind="stable")[:CLASSES_DRAWN])
     confidence, right = p.max(axis=1), guess == label
     bins = reliability(confidence, right)
+    entropy, epistemic = predictions.entropy[known], predictions.entropy_epistemic[known]
+    edges = np.linspace(0, np.log(K), BINS + 1)
+    by_entropy = [
+        np.histogram(np.minimum(entropy[of], edges[-1]), edges)[0] for of in (right, ~right)
+    ]
     rows = np.maximum(bins[:, 0], 1)
     return [
         {
@@ -64,6 +71,13 @@ def diagnose(predictions: ClassPredictions) -> list[Diagnostics]:
                 "edges": [i / BINS for i in range(BINS + 1)],
                 "right": [int(n) for n in bins[:, 2]],
                 "wrong": [int(n) for n in bins[:, 0] - bins[:, 2]],
+            },
+            "entropy": {
+                "edges": [float(f"{edge:.7g}") for edge in edges],
+                "right": by_entropy[0].tolist(),
+                "wrong": by_entropy[1].tolist(),
+                "total": float(f"{entropy.mean():.7g}"),
+                "epistemic": float(f"{epistemic.mean():.7g}"),
             },
         }
     ]

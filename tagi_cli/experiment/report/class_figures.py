@@ -31,7 +31,7 @@ _WRITTEN = 12
 
 
 def of_classes(stem: str, numbers: Mapping[str, Any]) -> list[Figure]:
-    """Three figures, from `class_diagnostics.diagnose`; `stem` begins their names."""
+    """Four figures, from `class_diagnostics.diagnose`; `stem` begins their names."""
     drawn, n = len(numbers["confusion"]), numbers["observed"]
     some = (
         f" The {drawn} classes with the most rows are drawn." if drawn < numbers["classes"] else ""
@@ -56,9 +56,23 @@ def of_classes(stem: str, numbers: Mapping[str, Any]) -> list[Figure]:
             "confidence",
             "Confidence",
             "How sure the model is of the class it predicts, where that is right and where not.",
-            _paint_confidence,
+            partial(_paint_right_and_wrong, "confidence", "probability of the predicted class"),
         ),
     ]
+    if "entropy" in numbers:  # not in runs of earlier versions
+        found = numbers["entropy"]
+        share = 100 * found["epistemic"] / found["total"] if found["total"] > 0 else 0.0
+        parts.append(
+            (
+                "entropy",
+                "Entropy",
+                "How unsure the model is about all of the classes, from 0 for one that is certain "
+                f"to {found['edges'][-1]:.3g} for classes that are equally probable. The mean is "
+                f"{found['total']:.3g} nats, of which {share:.0f} % are epistemic: more data would "
+                "take them away.",
+                partial(_paint_right_and_wrong, "entropy", "entropy of the probabilities, nats"),
+            )
+        )
     return [
         draw(f"{stem}_{part}", title, caption, partial(paint, numbers))
         for part, title, caption, paint in parts
@@ -114,16 +128,17 @@ def _paint_reliability(numbers: Mapping[str, Any], axes: Axes) -> None:
     axes.set_ylabel("share that is right")
 
 
-def _paint_confidence(numbers: Mapping[str, Any], axes: Axes) -> None:
-    found = numbers["confidence"]
+def _paint_right_and_wrong(group: str, label: str, numbers: Mapping[str, Any], axes: Axes) -> None:
+    found = numbers[group]
     edges, right, wrong = (np.asarray(found[key]) for key in ("edges", "right", "wrong"))
-    first = int(np.argmax(right + wrong > 0))
+    full = np.flatnonzero(right + wrong)
     look: dict[str, Any] = {"align": "edge", "ec": PAPER}
     axes.bar(edges[:-1], right, np.diff(edges), color=INNER, label="right", **look)
     axes.bar(edges[:-1], wrong, np.diff(edges), bottom=right, color=ALARM, label="wrong", **look)
-    axes.set_xlim(edges[first], 1)
-    axes.set_xlabel("probability of the predicted class")
+    by_confidence = group == "confidence"
+    axes.set_xlim(*((edges[full[0]], 1) if by_confidence else (0, edges[full[-1] + 1])))
+    axes.set_xlabel(label)
     axes.set_ylabel("rows")
     axes.grid(visible=False, axis="x")
     axes.spines["bottom"].set_color(GRID)
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left" if by_confidence else "upper right")

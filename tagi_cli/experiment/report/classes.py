@@ -41,15 +41,18 @@ def _verdict(split: str, metrics: Numbers, diagnoses: Sequence[Numbers]) -> str:
 
 def _tables(one: Numbers) -> str:
     """One row per class."""
-    header = ["class", "labels", "predicted", "right", "recall", "precision", "mean probability"]
+    header = [
+        "class", "labels", "predicted", "right", "precision", "recall", "F1", "mean probability",
+    ]  # fmt: skip
     rows = [
         [
             markup.safe(row["label"]),
             markup.number(row["rows"]),
             markup.number(row["predicted"]),
             markup.number(row["right"]),
-            _share(row["right"], row["rows"]),
             _share(row["right"], row["predicted"]),
+            _share(row["right"], row["rows"]),
+            _share(2 * row["right"], row["rows"] + row["predicted"]),
             f"{100 * row['probability']:.1f} %",
         ]
         for row in one["table"]
@@ -64,17 +67,26 @@ def _share(part: int, whole: int) -> str:
 
 
 ACCOUNT = Account(
-    metrics={"error_rate": "error rate", "nll": "NLL", "brier": "Brier score", "ece": "ECE"},
+    metrics={
+        "error_rate": "error rate",
+        "top_5_error_rate": "top-5 error rate",
+        "nll": "NLL",
+        "brier": "Brier score",
+        "ece": "ECE",
+        "entropy": "entropy",
+        "entropy_epistemic": "epistemic part",
+    },
     tiles={
         "error_rate": "error rate",
         "nll": "NLL per label",
         "brier": "Brier score",
         "ece": "calibration error",
     },
-    shares=("error_rate", "ece"),
+    shares=("error_rate", "top_5_error_rate", "ece"),
     note="Natural logarithms; means over observed labels; the Brier score is between 0 and 2; ECE, "
     "the expected calibration error, is the mean distance between probability and share of right "
-    "predictions in 15 bins of the former.",
+    "predictions in 15 bins of the former; the entropy is that of predicted probabilities, and its "
+    "epistemic part is due to what is not known of the networks.",
     verdict=_verdict,
     draw=class_figures.of_classes,
     heading=lambda one: "",

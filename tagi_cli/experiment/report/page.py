@@ -190,23 +190,26 @@ def _tiles(account: Account, split: str, metrics: Mapping[str, Any]) -> str:
 
 def _metrics_section(account: Account, summary: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = []
-    for split in ("prequential", "valid", "test"):
-        metrics = summary.get(split) or {}
+    parts = {split: summary.get(split) or {} for split in ("prequential", "valid", "test")}
+    columns = {
+        key: heading
+        for key, heading in account.metrics.items()
+        if any(key in metrics for metrics in parts.values())
+    }
+    for split, metrics in parts.items():
         if not metrics:
             continue
         components = metrics.get("components", {}) if len(names) > 1 else {}
         for label, values in [("all outputs" if components else "", metrics), *components.items()]:
             heading = f"{escape(split)} {safe(label)}".strip()
-            rows.append(
-                [heading, *(account.shown(key, values.get(key)) for key in account.metrics)]
-            )
+            rows.append([heading, *(account.shown(key, values.get(key)) for key in columns)])
     if not rows:
         return ""
     note = (
         f'<p class="lead">{escape(account.note)} Validation metrics are those before the networks '
         "were trained again on all training rows.</p>"
     )
-    return "<h2>Metrics</h2>" + note + table(["", *account.metrics.values()], rows)
+    return "<h2>Metrics</h2>" + note + table(["", *columns.values()], rows)
 
 
 def _data_section(data: Mapping[str, Any], parent: Mapping[str, Any] | None) -> str:
