@@ -12,13 +12,16 @@ Draw outputs of a latent regression step by step, fed back where inputs are miss
 
 usage: tagi generate run=<run folder> input=<file> output=<file.csv>
                      [r_map=<output group>:<input group>,...] [samples=<n>] [seed=<n>]
+                     [mode=posterior|plugin|marginal]
                      [checkpoint=best|last|<file or CSV folder>] [overwrite=true]
 
   run=...          a run of arch=latent_regression
   input=...        a table with the run's input columns, one row per step
   output=...       one line per trajectory, row and output: sample, row, component, y
   r_map=y:a        empty cells of input group a take what output group y gave one step before
-  samples=1        trajectories; each has one draw of the parameters from their posterior
+  samples=1        trajectories
+  mode=posterior   one draw of the parameters for each trajectory; plugin: their means; marginal:
+                   each value by itself, from its predictive law
   seed=0           draws parameters and noise
   checkpoint=best  which networks, in turn (default best)
   overwrite=true   replace the output file if it is there
@@ -31,7 +34,7 @@ example:
 
 def run(arguments: list[str]) -> int:
     """Write the trajectories and say where."""
-    optional = ["r_map", "samples", "seed", "checkpoint", "overwrite"]
+    optional = ["r_map", "samples", "seed", "mode", "checkpoint", "overwrite"]
     given = keyed(arguments, ["run", "input", "output"], optional)
     overwrite = given.get("overwrite", "false")
     if overwrite not in ("true", "false"):
@@ -53,6 +56,7 @@ def run(arguments: list[str]) -> int:
         pairs,
         samples=samples,
         seed=seed,
+        mode=given.get("mode", "posterior"),
         checkpoint=given.get("checkpoint", "best"),
         overwrite=overwrite == "true",
         notices=notices,

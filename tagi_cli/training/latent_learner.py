@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tagi_cli.training.interface import (
     Values,
 )
 from tagi_cli.training.learner import LayerHealth
+from tagi_cli.training.stateless import Stateless
 
 Host = np.ndarray[Any, Any]
 Kinds = Mapping[str, Shrinkage | None]
@@ -34,7 +35,7 @@ _SHARE, _FLOORED, _PRIOR = "damping.share", "health.floored", "shrinkage."
 _SEEN, _PASSES = "seen", "passes"
 
 
-class LatentLearner:
+class LatentLearner(Stateless):
     """Learns rows by the steps of `tagi_cli.arch.latent.learner`.
 
     Args:
@@ -54,8 +55,6 @@ class LatentLearner:
     Raises:
         UserError: chunks are larger than batches.
     """
-
-    tracks = False
 
     def __init__(
         self,
@@ -233,23 +232,6 @@ class LatentLearner:
         noise = self.backend.to_host(self.model.core.psi.mean).astype(np.float64)
         parts = (mu, var, np.broadcast_to(noise, mu.shape))
         return Prediction(*(self.layout.in_order(part) for part in parts))
-
-    def predict_along(
-        self,
-        x: Values,
-        index: Indices | None,
-        pause: Callable[[], bool] = lambda: False,
-        *,
-        continues: bool = False,
-        earliest: Indices | None = None,
-        var_x: Values | None = None,
-    ) -> Prediction | None:
-        """No states are carried.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("the network does not track its states")
 
     def state_dict(self) -> Tensors:
         """See `tagi_cli.training.interface.Learner.state_dict`."""

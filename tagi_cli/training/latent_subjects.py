@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +12,13 @@ from tagi_cli.training.interface import Indices, Prediction, Scores, Tensors, Va
 from tagi_cli.training.latent_learner import SCORES, LatentLearner
 from tagi_cli.training.learner import LayerHealth
 from tagi_cli.training.restarts import Restarts
+from tagi_cli.training.stateless import Stateless
 
 Host = np.ndarray[Any, Any]
 Member = LatentLearner | Restarts[LatentLearner]
 
 
-class Subjects:
+class Subjects(Stateless):
     """One latent regression for each subject; they may have a part of their map in common.
 
     Batches hold rows of one subject: the order of an epoch is divided among the subjects, and a
@@ -32,8 +33,6 @@ class Subjects:
         batch_size: rows learnt at a time.
         shared: whether they have `shared_m` in common.
     """
-
-    tracks = False
 
     def __init__(
         self, members: Sequence[Member], layout: Layout, *, batch_size: int, shared: bool
@@ -118,21 +117,6 @@ class Subjects:
             for moments, own in zip(found, part, strict=True):
                 moments[rows] = own
         return found
-
-    def predict_along(
-        self,
-        x: Values,
-        index: Indices | None,
-        pause: Callable[[], bool] = lambda: False,
-        *,
-        continues: bool = False,
-        earliest: Indices | None = None,
-        var_x: Values | None = None,
-    ) -> Prediction | None:
-        """No states are carried; see `LatentLearner.predict_along`."""
-        return self.network(0).predict_along(
-            x, index, pause, continues=continues, earliest=earliest, var_x=var_x
-        )
 
     def state_dict(self) -> Tensors:
         """Of all of them, with the number of the subject whose shared map counts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from tagi_cli.training.interface import (
     Values,
 )
 from tagi_cli.training.latent_learner import SCORES
+from tagi_cli.training.stateless import Stateless
 
 Host = np.ndarray[Any, Any]
 
@@ -33,7 +34,7 @@ class Restartable(Learner, Protocol):
 L = TypeVar("L", bound=Restartable)
 
 
-class Restarts(Generic[L]):
+class Restarts(Stateless, Generic[L]):
     """Learners of the same rows, of which the best one counts.
 
     All of them learn; the one with the lowest predictive negative log density over the last whole
@@ -45,8 +46,6 @@ class Restarts(Generic[L]):
     Args:
         learners: they differ by their initial values.
     """
-
-    tracks = False
 
     def __init__(self, learners: Sequence[L]) -> None:
         self.learners = list(learners)
@@ -92,21 +91,6 @@ class Restarts(Generic[L]):
     def predict(self, x: Values, var_x: Values | None = None) -> Prediction:
         """What the one that counts predicts."""
         return self.best.predict(x, var_x)
-
-    def predict_along(
-        self,
-        x: Values,
-        index: Indices | None,
-        pause: Callable[[], bool] = lambda: False,
-        *,
-        continues: bool = False,
-        earliest: Indices | None = None,
-        var_x: Values | None = None,
-    ) -> Prediction | None:
-        """No states are carried; see `LatentLearner.predict_along`."""
-        return self.best.predict_along(
-            x, index, pause, continues=continues, earliest=earliest, var_x=var_x
-        )
 
     def state_dict(self) -> Tensors:
         """Of all of them, with which one counts and what each has scored in this epoch."""

@@ -64,6 +64,16 @@ def test_trajectories_are_those_of_the_process(tagi: Tagi, ar: Path, here: Path)
     assert (here / "other.csv").read_text() != (here / "out.csv").read_text()
 
 
+def test_parameters_are_drawn_or_taken_as_they_are(tagi: Tagi, ar: Path, here: Path) -> None:
+    write(here / "in.csv", 5)
+    drawn = set()
+    for mode in ("posterior", "plugin", "marginal"):
+        words = ("generate", f"run={ar}", "input=in.csv", "r_map=now:past", f"mode={mode}")
+        assert tagi(*words, "output=out.csv", "overwrite=true").code == 0
+        drawn.add((here / "out.csv").read_text())
+    assert len(drawn) == 3
+
+
 @pytest.mark.parametrize(
     ("first", "more", "message"),
     [
@@ -82,6 +92,7 @@ def test_trajectories_are_those_of_the_process(tagi: Tagi, ar: Path, here: Path)
         ("20", ["r_map=nw:past"], "r_map: no output group 'nw'. Did you mean 'now'? Allowed: now"),
         ("20", ["r_map=now:x"], "r_map: no input group 'x'. Allowed: past"),
         ("20", ["r_map=now"], "r_map: found 'now'. Allowed: <output group>:<input group>"),
+        ("20", ["mode=mean"], "mode: found 'mean'. Allowed: posterior, plugin, marginal"),
         ("20", ["samples=0"], "samples: found '0'. Allowed: a whole number, at least 1"),
         ("20", ["overwrite=1"], "overwrite: found '1'. Allowed: true or false"),
     ],

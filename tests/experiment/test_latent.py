@@ -223,6 +223,17 @@ def test_changing_an_option_changes_the_outcome(
     assert metrics_of(trained(table, tmp_path, **changes))["nll"] != plain
 
 
+def test_the_ranges_of_the_original_initial_values_make_a_difference(
+    table: Path, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"arch__init": "janelia", f"{Y}__scales": {"source": "learn"}}
+    found = [
+        metrics_of(trained(table, tmp_path, **given, **more))["nll"]
+        for more in ({}, {"arch__scale_spread": 0.5}, {"arch__noise_range": [0.5, 0.9]})
+    ]
+    assert len(set(found)) == 3
+
+
 def test_the_prior_of_relevances_makes_a_difference(table: Path, tmp_path: Path) -> None:
     ard = {"kind": "ard"}
     found = [
@@ -230,6 +241,21 @@ def test_the_prior_of_relevances_makes_a_difference(table: Path, tmp_path: Path)
         for more in ({}, {"shape": 5.0}, {"rate": 5.0})
     ]
     assert len(set(found)) == 3
+
+
+def test_predictions_with_other_parameters(table: Path, tmp_path: Path) -> None:
+    """A checkpoint of CSV files in which a tensor was replaced is `cond_forward`."""
+    folder = trained(table, tmp_path, checkpoint__csv=True)
+    x = np.random.default_rng(1).normal(size=(5, 7))
+    model = latent_findings.network_of(Model.load(folder).learners[0]).model
+    (want,) = model.cond_forward(np.split(x, [4], axis=1), p=[np.full((4, 1), 0.5), None])
+    tensors = folder / "checkpoints" / "csv"
+    for moment, value in (("mu", 0.5), ("var", 0.0)):
+        path = tensors / f"member.0.p0.weight.{moment}.csv"
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(",".join([str(value)] * 4) for _ in lines) + "\n")
+    changed = latent_findings.network_of(Model.load(folder, str(tensors)).learners[0])
+    np.testing.assert_allclose(changed.predict(x).mu, want, rtol=1e-5)
 
 
 def test_couplings_are_given_and_kept(table: Path, tmp_path: Path) -> None:

@@ -25,6 +25,15 @@ EXACT: list[tuple[dict[str, Any], str]] = [
         {f"{Y}__s": [{"kind": "linear", "output_size": 3}]},
         "arch.outputs.y.s: gives 3 values for 4 columns. Allowed: 4",
     ),
+    (
+        {"arch__scale_spread": 0.1},
+        "arch.scale_spread: has no meaning beside init 'tagi'. Allowed: to leave it out, or init: "
+        "janelia",
+    ),
+    (
+        {"arch__noise_range": [0.2, 0.1], "arch__init": "janelia"},
+        "arch.noise_range: found [0.2, 0.1]. Allowed: the lower end first",
+    ),
     ({"arch__send_size": 17}, "arch.send_size: found 17. Allowed: 1 to data.batch_size, 16"),
     ({"arch__direct": [["c", "y"]]}, "arch.direct.0: no input group 'c'. Allowed: a, b"),
     (

@@ -226,6 +226,15 @@ class LatentRegressionOptions:
         "noise at 0.1 to 0.2 of it, as in janelia_core.",
         choices=INITS,
     )
+    scale_spread: float = option(
+        0.01, "Standard deviation of the prior means of scales, beside init: janelia.", above=0
+    )
+    noise_range: tuple[float, float] = option(
+        (0.1, 0.2),
+        "Range that error variances are drawn from at first, in scaled units, beside init: "
+        "janelia.",
+        above=0,
+    )
     gain_mean: float = option(1.0, "Factor on the spread of the prior means of p and u.", above=0)
     gain_weight: float = option(
         1.0, "Factor on the prior standard deviation of p and u, not on their means.", above=0
@@ -275,6 +284,17 @@ class LatentRegressionOptions:
         for key in ("inputs", "outputs"):
             if not getattr(self, key):
                 found.append(f".{key}: the mapping is empty; give at least one group")
+        for key in ("scale_spread", "noise_range"):
+            value = getattr(self, key)
+            if self.init != "janelia" and value != getattr(LatentRegressionOptions, key):
+                found.append(
+                    f".{key}: has no meaning beside init '{self.init}'. Allowed: to leave it out, "
+                    "or init: janelia"
+                )
+        if self.noise_range[0] > self.noise_range[1]:
+            found.append(
+                f".noise_range: found {list(self.noise_range)}. Allowed: the lower end first"
+            )
         for i, (g, h) in enumerate(self.direct):
             for name, key, side in ((g, "inputs", "input"), (h, "outputs", "output")):
                 known = getattr(self, key)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import atomic, data
+from tagi_cli.arch.latent.generation import MODES
 from tagi_cli.arch.latent.generation import generate as draw
 from tagi_cli.arch.latent.layout import Layout
 from tagi_cli.arch.latent.recursion import Fed
@@ -34,13 +35,14 @@ def generate(
     *,
     samples: int = 1,
     seed: int = 0,
+    mode: str = "posterior",
     checkpoint: str = "best",
     overwrite: bool = False,
     notices: list[str] | None = None,
 ) -> Path:
     """Write trajectories of outputs, drawn with their noise, in the units of the data.
 
-    The parameters are drawn once for each trajectory; trajectories take the networks of the
+    Trajectories take the networks of the
     ensemble in turn.
 
     Args:
@@ -51,6 +53,8 @@ def generate(
         r_map: pairs (output group, input group) that outputs are taken from and put into.
         samples: trajectories.
         seed: draws.
+        mode: `posterior` draws parameters once for each trajectory, `plugin` takes their means,
+            `marginal` draws each value by its predictive law.
         checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
         overwrite: replace `output` if it is there.
         notices: collects remarks for the user.
@@ -62,6 +66,8 @@ def generate(
         UserError: a file is missing or does not fit, a group is unknown, groups of different sizes
             are mapped, or an input is missing that nothing gives.
     """
+    if mode not in MODES:
+        raise UserError(f"mode: found '{mode}'. Allowed: {', '.join(MODES)}")
     path = new_file(output, overwrite=overwrite)
     model = latent_model(run, checkpoint)
     encoder, options = model.encoder, model.settings.arch
@@ -91,7 +97,7 @@ def generate(
         for sample, rng in enumerate(generators):
             member = network_of(model.learners[sample % len(model.learners)], subject)
             core = member.model.core
-            y = layout.in_order(draw(core, x, pairs, "posterior", rng, fed))
+            y = layout.in_order(draw(core, x, pairs, mode, rng, fed))
             y = y * units.scale_y + units.center_y
             lines = [
                 f"{sample},{first + t},{name},{value:.9g}\n"
