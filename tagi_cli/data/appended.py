@@ -20,10 +20,10 @@ from tagi_cli.data.options import DataOptions
 from tagi_cli.data.origins import in_training
 from tagi_cli.data.parts import Part
 from tagi_cli.data.series import Series
-from tagi_cli.data.table import Column, NumberColumn, Table, absent, as_text, encode_text
+from tagi_cli.data.table import Column, NumberColumn, Table, as_text, encode_text
 from tagi_cli.data.tabular import usable_rows
 from tagi_cli.data.view import View, arranged, note_filled
-from tagi_cli.errors import UserError, UserErrors
+from tagi_cli.errors import UserError, UserErrors, listing, nearest
 
 Rows = NDArray[np.int64]
 
@@ -264,4 +264,7 @@ def _check_columns(encoder: Encoder, table: Table) -> None:
     encoder.check_columns(table)
     missing = [name for name in encoder.outputs if name not in table.columns]
     if missing:
-        raise UserError(f"{table.source}: {absent(missing[0], table.columns)}; it is the target")
+        raise UserError(
+            f"{table.source}: no column for the target '{missing[0]}'."
+            f"{nearest(missing[0], table.columns)} Columns: {listing(table.columns, 30)}"
+        )

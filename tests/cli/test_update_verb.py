@@ -23,6 +23,7 @@ def test_new_rows_make_a_run_of_their_own(tagi: Tagi, here: Path, finished: Path
     report = (made / "report.html").read_text()
     assert f'goes on from</td><td class="text"><code>{finished}</code>' in report
     assert ">prequential<" in report
+    assert "<h2>Learning</h2>" not in report
     after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     assert {p for p in after if p.name != ".lock"} == {p for p in before if p.name != ".lock"}
     # It is a run as any other.

@@ -219,7 +219,7 @@ def bad(match: str, header: str, *lines: str) -> Any:
     ("header", "lines", "match"),
     [
         bad(r"data\.path: new\.csv: no column for the input kind", "a,y", "1,40", "1,41"),
-        bad(r"data\.path: new\.csv: no column 'y'\..*it is the target", "a,kind", "1,red"),
+        bad(r"data\.path: new\.csv: no column for the target 'y'\. Columns:", "a,kind", "1,red"),
         bad(r"category 'blue' is in no training row.*Known: green, red", "a,kind,y", "1,blue,40"),
         bad(r"new\.csv, row 3, column 'a': no value", "a,kind,y", "1,red,40", ",red,40"),
         bad(r"data\.path: new\.csv has no row with a target to learn", "a,kind,y", "1,red,"),

@@ -50,7 +50,10 @@ def write_report(folder: RunFolder) -> Path:
             f"{numbers_at.relative_to(folder.path)}). Finish it with trainer.resume={folder.path}"
         )
     numbers = read_json(numbers_at)
-    learning = figures.learning(_read_metrics(folder.metrics_csv), numbers.get("kept"))
+    # One pass is one epoch, and no curve.
+    once = "prequential" in (folder.read_summary() or {})
+    epochs = [] if once else _read_metrics(folder.metrics_csv)
+    learning = figures.learning(epochs, numbers.get("kept"))
     account = _account(numbers)
     outputs = {
         split: [
