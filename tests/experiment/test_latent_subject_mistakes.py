@@ -40,6 +40,7 @@ def together(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             CHAIN | {"data.valid_portion": 0.1},
             r"trainer.early_stopping.enabled: found true beside .*Allowed: false, or an empty",
         ),
+        (CHAIN | {"trainer.max_seconds": 5}, r"trainer.max_seconds: found 5 beside .*: null"),
         ({"arch.subjects.share": "m"}, r"arch.subjects.share: found 'm'.*m.shared, nothing"),
         (
             {"data.scaling_by": "window", "data.in_chunk": [0, 0]},

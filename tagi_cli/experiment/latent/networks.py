@@ -208,6 +208,12 @@ def trainer_in_force(settings: Settings, dataset: Dataset, notices: list[str]) -
             f"'{options.subjects.mode}', where validation rows of later subjects tell nothing "
             "until their turn comes. Allowed: false, or an empty validation part"
         )
+    if trainer.max_seconds is not None:
+        raise UserError(
+            f"trainer.max_seconds: found {trainer.max_seconds:g} beside arch.subjects.mode "
+            f"'{options.subjects.mode}', which it could end before the last subjects have learnt "
+            "anything. Allowed: null"
+        )
     epochs = _plan(options, len(layout.subjects))[-1].end
     words = (
         f"arch.subjects.mode '{options.subjects.mode}' takes {epochs} epochs for "
