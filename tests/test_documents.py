@@ -53,6 +53,7 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
         "explaining.md",
         "forecasting.md",
         "guide.md",
+        "images.md",
         "latent-regression.md",
         "migration-pytagi.md",
         "series.md",
