@@ -80,7 +80,8 @@ class Model:
         classes: the labels of a classification, else None.
         settings: the settings of its run.
         learners: its networks.
-        statistics: facts of each column in the training part, as in environment.json.
+        statistics: facts of each column in the rows that scalers come from, as in
+            environment.json.
     """
 
     statistics: Sequence[Mapping[str, Any]] = ()
@@ -108,11 +109,13 @@ class Model:
         Raises:
             UserError: the folder or checkpoint is missing, damaged or of another version.
         """
+        from tagi_cli.experiment.updating import statistics_of
+
         folder = RunFolder.open(run)
         model = cls._read(
             config.load(Settings, registries(), folder.config), folder.checkpoint(checkpoint)
         )
-        model.statistics = folder.read_environment().get("data", {}).get("statistics", ())
+        model.statistics = statistics_of(folder)
         return model
 
     @classmethod

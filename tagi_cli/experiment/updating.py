@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
 
 _FREE = ("name", "device", "kernels", "data.path", "data.name", "data.batch_size", *WHERE)
-_FREE_GROUPS = ("trainer.", "checkpoint.", "predictor.", "viz.", "tracker.")
+_FREE_GROUPS = ("trainer.", "checkpoint.", "predictor.", "viz.", "tracker")
 _PLACES, _HELD, _NOISE = "ends.places", "ends.held", "noise.var_v"
 # What one pass decides by itself, and the noise, which is compared as a whole.
 _APART = ("data.shuffle_train", "data.batch_sampling_mode", "data.limit", "noise", "seed")
@@ -130,9 +130,13 @@ class Parent:
             before = Parent.open(own.trainer.parent)._past()
         return Past.of(self.encoder, table, before)
 
-    def record(self) -> dict[str, str]:
-        """What environment.json says of it."""
-        return {"run": str(self.folder.path), "checkpoint_sha256": self.sha256}
+    def record(self) -> dict[str, Any]:
+        """What environment.json says of it, with the facts of columns where scalers come from."""
+        return {
+            "run": str(self.folder.path),
+            "checkpoint_sha256": self.sha256,
+            "statistics": statistics_of(self.folder),
+        }
 
     def left_at(self, index: NDArray[np.int64] | None, stride: int) -> NDArray[np.int64] | None:
         """Places `(m, 3)` of the rows from whose states rows at places `index (m, 3)` go on.
@@ -186,6 +190,14 @@ class Parent:
             return learner
 
         return make_on, dataclasses.replace(sampler, before=before, few=True)
+
+
+def statistics_of(folder: RunFolder) -> Sequence[Mapping[str, Any]]:
+    """Facts of each column in the rows that the scalers of a run come from."""
+    environment = folder.read_environment()
+    parent = environment.get("parent")
+    found = environment.get("data", {}) if parent is None else parent
+    return list(found.get("statistics", ()))
 
 
 def load_data(settings: Settings, notices: list[str]) -> Dataset:

@@ -200,10 +200,15 @@ def test_the_record_names_the_parent_and_the_config_gives_the_run_again(
     made = update(start, write(tmp_path / "new.csv", "a,kind,y", lines))
     environment = json.loads((made / "environment.json").read_text())
     digest = (start / "checkpoints" / "best.safetensors.sha256").read_text().split()[0]
-    assert environment["parent"] == {"run": str(start), "checkpoint_sha256": digest}
+    first = json.loads((start / "environment.json").read_text())["data"]["statistics"]
+    assert environment["parent"] == {
+        "run": str(start), "checkpoint_sha256": digest, "statistics": first,
+    }  # fmt: skip
     assert environment["data"]["split"] == {
         "method": "in order", "seed": 0, "train": len(lines), "valid": 0, "test": 0,
     }  # fmt: skip
+    last = update(made, write(tmp_path / "one.csv", "a,kind,y", lines[:1]))
+    assert Model.load(last).statistics == Model.load(start).statistics == first
     again = config.load(Settings, registries(), made / "config.yaml")
     assert_same(made, run.train(again, "tagi train", tmp_path / "again"))
     found = evaluate(made, split="train")
