@@ -292,7 +292,7 @@ def _alloc(nbytes: int) -> Any:
 
 def _empty(shape: Any, dtype: Any) -> DeviceArray:
     array = np.empty(shape, dtype)
-    array.fill(np.nan if array.dtype.kind == "f" else -(2**30))
+    array.fill(np.nan if array.dtype.kind == "f" else np.array(-(2**30)).astype(dtype))
     return _allocated(array)
 
 
