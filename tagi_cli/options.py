@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tagi_cli import plugins
 from tagi_cli.errors import UserError, listing, nearest
 
 
@@ -89,20 +90,50 @@ def option(
 
 @dataclass(frozen=True)
 class Kind:
-    """One registered kind: its name, dataclass of options, builder, and one line for listings."""
+    """One registered kind: its name, dataclass of options, builder, and one line for listings.
+
+    `plugin` is what it came with, where it is none of the program's own.
+    """
 
     name: str
     options: type[Any]
     build: Callable[..., Any]
     summary: str
+    plugin: plugins.Plugin | None = None
 
 
 class Registry(Mapping[str, Kind]):
-    """Kinds of one config group, by name, in the order of their registration."""
+    """Kinds of one config group, by name, in the order of their registration.
 
-    def __init__(self, group: str) -> None:
+    Kinds of plugins join when `find` is asked for them.
+
+    Attributes:
+        plugins: the entry points that bring more kinds; None where plugins cannot.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        plugins: str | None = None,
+        adopt: Callable[[str, Any], None] | None = None,
+    ) -> None:
+        """Make an empty registry.
+
+        Args:
+            group: the config group.
+            plugins: the group of entry points that brings more kinds.
+            adopt: registers what an entry point of this name stands for, and raises where it is
+                not what it should be.
+        """
         self.group = group
+        self.plugins = plugins
+        self._adopt = adopt
         self._kinds: dict[str, Kind] = {}
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of the kinds that no plugin brought."""
+        return tuple(name for name, kind in self._kinds.items() if kind.plugin is None)
 
     def register(self, name: str, options: type[Any], build: Callable[..., Any]) -> None:
         """Add a kind. Its summary is the first line of the docstring of `options`.
@@ -121,14 +152,29 @@ class Registry(Mapping[str, Kind]):
         """The kind of that name; `where` is the config path named in the error.
 
         Raises:
-            UserError: no such kind.
+            UserError: no such kind, or the plugin that brings it cannot be used.
         """
-        if name not in self._kinds:
+        if name not in self._kinds and not self._find_plugin(name, where):
+            known = self.names()
             raise UserError(
-                f"{where}: unknown kind '{name}'.{nearest(name, self._kinds)} "
-                f"Allowed: {listing(sorted(self._kinds), 60)}"
+                f"{where}: unknown kind '{name}'.{nearest(name, known)} "
+                f"Allowed: {listing(known, 60)}"
             )
         return self._kinds[name]
+
+    def names(self) -> list[str]:
+        """Names of all kinds, those of installed plugins among them, sorted."""
+        brought = plugins.installed(self.plugins) if self.plugins else ()
+        return sorted({*self._kinds, *(plugin.name for plugin in brought)})
+
+    def _find_plugin(self, name: str, where: str) -> bool:
+        """Register the kind of that name if a plugin brings it."""
+        plugin = plugins.find(self.plugins, name, where) if self.plugins else None
+        if plugin is None or self._adopt is None:
+            return False
+        plugin.make(where, self._adopt)
+        self._kinds[name] = dataclasses.replace(self._kinds[name], plugin=plugin)
+        return True
 
     def of(self, options: object) -> Kind:
         """The kind whose options these are, e.g. `registry.of(settings.arch).build(...)`.
@@ -198,8 +244,18 @@ class Extension(Registry):
         values = {f.name: getattr(options, f.name) for f in dataclasses.fields(kind.options)}
         return kind.build(kind.options(**values))
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """See `Registry.own`."""
+        return self.base.own
+
+    def names(self) -> list[str]:
+        """See `Registry.names`."""
+        return self.base.names()
+
     def find(self, name: str, where: str) -> Kind:
         """See `Registry.find`."""
+        self.base.find(name, where)
         self._extend()
         return super().find(name, where)
 

@@ -1,4 +1,4 @@
-"""Calls that are cut where processes meet: kernels, then a function of the host, then kernels."""
+"""Calls that are cut at functions of the host, in which processes meet or plugins compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from itertools import groupby
 from tagi_cli.backend.base import Backend, Call, Segment
 
 COLLECTIVE = "collective"
-"""Stands in place of a kernel's name; the one argument is a function of the host."""
+"""Stands in place of a kernel's name; the first argument is a function of the host.
+
+Others are the arrays that it works on, as far as it tells.
+"""
 
 
 class CutSegment(Segment):

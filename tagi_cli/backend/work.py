@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tagi_cli.backend.base import Array, Call
+from tagi_cli.backend.collective import COLLECTIVE
 from tagi_cli.backend.reference import KERNELS
 from tagi_cli.backend.sliding_window import Window
 
@@ -35,6 +36,8 @@ def work(call: Call, scratch: Array | None = None) -> Work:
         call: a call as plans emit it.
         scratch: the arena of its plan.
     """
+    if call.kernel == COLLECTIVE:
+        return Work(None, sum(a.nbytes for a in call.arguments[1:] if hasattr(a, "nbytes")))
     given = _named(call)
     count = _PRODUCTS.get(call.kernel)
     return Work(None if count is None else count(given), _traffic(call, given, scratch))

@@ -55,19 +55,24 @@ class Catalogue:
         return self.registries[group][name].summary
 
     def choice(self, group: str, name: str) -> str:
-        """`name` if the group has it.
+        """`name` if the group has it, or a plugin brings it.
 
         Raises:
-            UserError: it has not.
+            UserError: neither, or the plugin cannot be used.
         """
         names = self.options(group)
-        if name not in names:
-            word = "kind" if group in self.registries else "option"
-            raise UserError(
-                f"{group}: unknown {word} '{name}'.{nearest(name, names)} "
-                f"Allowed: {listing(names, 60)}"
-            )
-        return name
+        if name in names:
+            return name
+        registry = self.registries.get(group)
+        brought = registry.names() if registry is not None else []
+        if registry is not None and name in brought:
+            return registry.find(name, group).name
+        word = "kind" if group in self.registries else "option"
+        names = sorted({*names, *brought})
+        raise UserError(
+            f"{group}: unknown {word} '{name}'.{nearest(name, names)} "
+            f"Allowed: {listing(names, 60)}"
+        )
 
     def preset(self, name: str) -> Path:
         """The file that `config=<name>` means: a preset, or a YAML file of the user's.

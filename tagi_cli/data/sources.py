@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tagi_cli import plugins
 from tagi_cli.data.delimited import read_delimited
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest
@@ -17,12 +19,17 @@ _TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", "")
 _PARQUET = (".parquet", ".pq")
 _SHEETS = (".xlsx", ".xls", ".ods")
 
+OWN = (*_TEXT[:-1], *_PARQUET, ".npz")
+"""Endings of the names of files that are read without a plugin."""
+
 
 def read_table(path: str | Path, notices: list[str] | None = None) -> Table:
-    """The table in a file: CSV or other delimited text (also .gz), Parquet, or NPZ.
+    """The table in a file: CSV or other delimited text (also .gz), Parquet, NPZ, or by a plugin.
 
     In an NPZ file an array `(n,)` is a column named by its key, and an array `(n, k)` the columns
-    `key0, key1, ...` (`key` itself where k is 1). `notices` collects remarks for the user.
+    `key0, key1, ...` (`key` itself where k is 1). A plugin's data source named `abc` reads files
+    whose names end in `.abc`: it is called with the path, and gives columns by name. `notices`
+    collects remarks for the user.
 
     Raises:
         UserError: missing, unreadable, empty or damaged file, or of another type.
@@ -43,8 +50,11 @@ def read_table(path: str | Path, notices: list[str] | None = None) -> Table:
             table = _read_npz(path)
         elif kind in _TEXT:
             table = read_delimited(path, path.name, notices)
+        elif (plugin := _plugin(path)) is not None:
+            table = plugin.make(str(path), lambda _, read: _table_of(read, path))
         else:
-            allowed = listing([*_TEXT[:-1], *_PARQUET, ".npz"])
+            brought = [f".{one.name}" for one in plugins.installed(plugins.DATA_SOURCES)]
+            allowed = listing([*OWN, *brought])
             hint = " Save the sheet as CSV (UTF-8)." if kind in _SHEETS else ""
             raise UserError(
                 f"{path}: a file of type {kind}.{hint} Allowed: {allowed}, text also .gz"
@@ -54,6 +64,18 @@ def read_table(path: str | Path, notices: list[str] | None = None) -> Table:
     if not table.columns or not len(table):
         raise UserError(f"{path.name}: the file is empty")
     return table
+
+
+def _plugin(path: Path) -> plugins.Plugin | None:
+    """The data source of a plugin for files of this ending."""
+    return plugins.find(plugins.DATA_SOURCES, path.suffix.lower().removeprefix("."), str(path))
+
+
+def _table_of(read: Any, path: Path) -> Table:
+    found = read(path)
+    if not isinstance(found, Mapping):
+        raise TypeError(f"it gave a {type(found).__name__} and no mapping of columns")
+    return Table.from_columns(found, path.name)
 
 
 def _nearest_file(path: Path) -> str:

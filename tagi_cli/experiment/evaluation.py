@@ -80,7 +80,7 @@ def evaluate(
     if written:
         with folder.locked():
             laws.write_csv(path, law)
-    count, found = len(law.places), laws.metrics(law)
+    count, found = len(law.places), laws.metrics(law, model.settings.metrics)
     if x is not None:
         found |= latent_scores.by_subject(model.learners[0], x, law)
     return Evaluation(name, count, found, path if written else None, tuple(notices))

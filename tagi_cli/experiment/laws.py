@@ -11,7 +11,7 @@ import numpy as np
 
 from tagi_cli.data import Encoder
 from tagi_cli.data.images.encoder import takes_images
-from tagi_cli.experiment import class_predictions, predictions, reconstructions
+from tagi_cli.experiment import class_predictions, extra_metrics, predictions, reconstructions
 from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.forecasting import Forecasts
 from tagi_cli.experiment.places import Places, cell
@@ -71,20 +71,29 @@ def is_observed(law: Law) -> bool:
     return law.y is not None and bool(np.isfinite(law.y).any())
 
 
-def metrics(law: Law) -> dict[str, Any]:
-    """The metrics of summary.json; empty where there is no example or no observed value."""
+def metrics(law: Law, extra: Sequence[str] = ()) -> dict[str, Any]:
+    """The metrics of summary.json; empty where there is no example or no observed value.
+
+    Args:
+        law: what is predicted, and what was observed.
+        extra: names of metrics of plugins.
+
+    Raises:
+        UserError: a metric of a plugin failed.
+    """
     if not is_observed(law):
         return {}
     if isinstance(law, ClassPredictions):
         assert law.label is not None
-        return law.metrics()
+        return law.metrics() | extra_metrics.values(extra, law.label, law.mean)
     apart = law.by_component
     assert apart.y is not None
     found = regression_metrics(apart.y, apart.mu, apart.var, apart.names)
+    components = found.pop("components")
     if isinstance(law, Forecasts):
-        components = found.pop("components")
-        found |= law.metrics() | {"components": components}
-    return found
+        found |= law.metrics()
+    found |= extra_metrics.values(extra, apart.y, apart.mu, apart.var)
+    return found | {"components": components}
 
 
 def write_csv(path: Path, law: Law) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tagi_cli.backend import Backend, Call, Segment, threads
+from tagi_cli.backend import Backend, Call, Segment, collective, threads
 from tagi_cli.backend.work import Work, work
 from tagi_cli.data import Dataset
 from tagi_cli.errors import UserError
@@ -196,8 +196,8 @@ def _time(
 ) -> tuple[list[float], float]:
     """Median seconds of each call, and of the whole step."""
     backend, order = learner.backend, np.arange(rows)
-    single = [backend.bind([call]) for call in step.all()]
-    whole, most = backend.bind(step.all()), rows // batch
+    single = [collective.bind(backend, [call]) for call in step.all()]
+    whole, most = collective.bind(backend, step.all()), rows // batch
     kept = learner.state_dict()
 
     def reset() -> None:

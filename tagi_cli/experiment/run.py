@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagi_cli import atomic, config
+from tagi_cli import atomic, config, plugins
 from tagi_cli.backend import threads
 from tagi_cli.distributed import Communicator, connect, one_message, together
 from tagi_cli.distributed.partition import rows_per_rank
@@ -233,6 +233,7 @@ class _Run:
             "name": self.name,
             "command": self.command,
             **provenance.environment(),
+            "plugins": plugins.loaded(),
             "device": self.network.backend,
             "threads": max(threads.counts(), default=1),
             "world_size": self.ranks.size,
@@ -310,7 +311,7 @@ class _Run:
         """Metrics of a part; of subjects each, and of the test beside the truth if it is known."""
         if split not in found:
             return {}
-        metrics = laws.metrics(found[split])
+        metrics = laws.metrics(found[split], self.settings.metrics)
         if not latent.is_latent(self.settings.arch):
             return metrics
         x = getattr(self.dataset, split).x

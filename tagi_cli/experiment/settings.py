@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from tagi_cli import config
 from tagi_cli.data.options import DataOptions
 from tagi_cli.distributed import DistributedOptions
-from tagi_cli.experiment import tasks
+from tagi_cli.experiment import extra_metrics, tasks
 from tagi_cli.experiment.forecast_options import ForecastOptions
 from tagi_cli.experiment.options import PredictorOptions, VizOptions
 from tagi_cli.options import Registry, option
@@ -44,7 +44,8 @@ class Settings:
         "base_nan_filler": "Set `data.missing`.",
         "nan_filled_components": "All inputs are treated alike; set `data.missing`.",
         "early_stopping_args": "Set `trainer.early_stopping`.",
-        "performance_metrics": "All metrics of the task are always reported.",
+        "performance_metrics": "All metrics of the task are always reported; those of plugins are "
+        "named in `metrics`.",
         "ckpt_mode": "`best` is the epoch with the lowest validation NLL.",
         "return_final": "Both are kept; pass `checkpoint=last` to eval and predict.",
         "num_workers": "Rows are held in memory; set `trainer.threads`.",
@@ -88,6 +89,11 @@ class Settings:
         "the first if it can be had, else the second, with a line that says why.",
         choices=("auto", "numpy", "host"),
     )
+    metrics: tuple[str, ...] = option(
+        (),
+        "Metrics of installed plugins that are reported beside those of the task; `tagi ls "
+        "plugins` lists them.",
+    )
     task: Any = option(doc="What is predicted.")
     data: DataOptions = field(default_factory=DataOptions)
     arch: Any = option(doc="The network.")
@@ -118,6 +124,7 @@ class Settings:
             found.append(
                 f"name: found '{self.name}'. Allowed: text that can be the name of a folder"
             )
+        found += extra_metrics.faults(self.metrics, tasks.classifies(self.task))
         return found + tasks.faults(self)
 
 

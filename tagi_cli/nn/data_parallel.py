@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tagi_cli.backend import Segment
+from tagi_cli.backend import Segment, collective
 from tagi_cli.nn.layers.batch_norm import local_averages
 from tagi_cli.nn.network import Network
 from tagi_cli.nn.plan import Plan
@@ -68,5 +68,5 @@ class DataParallel:
             backend, store = self._network.backend, self._network.parameters
             plan = Plan(backend, store, 0, training=True, differentiable=False)
             emit_step(plan, store, rule, cap, self._rows)
-            self._steps[rule, cap] = backend.bind(plan.take())
+            self._steps[rule, cap] = collective.bind(backend, plan.take())
         return self._steps[rule, cap]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit, ndtr
 
-from tagi_cli.backend import Array
+from tagi_cli.backend import Array, collective
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.layers.activations import (
     EvenExp,
@@ -309,7 +309,7 @@ def _forward(leaves: list[Layer], parameters: Parameters, x: Host) -> list[_Unit
     for leaf in leaves:
         values.append(leaf.trace(plan, values[-1]))
     parameters.backend.write(values[0].mu, x)
-    parameters.backend.bind(plan.take()).run(1)
+    collective.bind(parameters.backend, plan.take()).run(1)
     found = []
     for value in values:
         mu = _host(value.mu).reshape(len(x), -1)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.backend import overwrite
+from tagi_cli.backend import collective, overwrite
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.parameters import Parameters, flat_size
 from tagi_cli.nn.plan import Plan
@@ -56,10 +56,10 @@ def input_covariances(
         plan = Plan(backend, parameters, rows.stop - begin, training=False, differentiable=True)
         plan.input = plan.value(x.shape[1:])
         output = plan.output = layer.trace(plan, plan.input)
-        forward = backend.bind(plan.take())
+        forward = collective.bind(backend, plan.take())
         d_mu, d_var, _ = output.send()
         plan.emit_backward()
-        backward = backend.bind(plan.take())
+        backward = collective.bind(backend, plan.take())
         assert plan.input.var is not None
         assert output.var is not None
         backend.write(plan.input.mu, x[rows])

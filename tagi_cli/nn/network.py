@@ -204,11 +204,11 @@ class Network:
             trailing = plan.take()
         plan.emit_backward()
         plan.clear_unused()
-        backward = backend.bind(plan.take())
+        backward = collective.bind(backend, plan.take())
         rows = backend.asarray([batch])
         cap = default_cap(batch) if self.cap is None else self.cap
         emit_step(plan, self.parameters, self.rule, cap, rows)
-        segments = (forward, backward, backend.bind(plan.take()))
+        segments = (forward, backward, collective.bind(backend, plan.take()))
         return Passes(plan, source, below, trailing, segments, flag)
 
     def run(self, x: Any, var_x: Any = None) -> Passes:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.backend import Array, Segment
+from tagi_cli.backend import Array, Segment, collective
 from tagi_cli.nn.network import Network, Passes
 from tagi_cli.nn.variances import NEVER, NegativeFlag, refuse_negative
 
@@ -176,7 +176,7 @@ class OutputUpdater:
         output = plan.output
         flag = None if var_v is None else NegativeFlag(plan, var_v, _WHAT)
         plan.call(kernel, *output.innovation(), output.mu, output.var, *inputs, *sizes)
-        segment = backend.bind([*plan.take(), *passes.trailing])
+        segment = collective.bind(backend, [*plan.take(), *passes.trailing])
         negative = NEVER if flag is None else flag.set
         bound = _Update(y, var_v, index, segment.once, segment, negative, flag)
         passes.bound[key] = bound

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -188,6 +189,17 @@ class Plan:
     def collective(self, function: Callable[[], None]) -> None:
         """Emit a function of the host, in which ranks meet; it cuts the segment of the calls."""
         self._calls.append(Call(COLLECTIVE, (function,), self._layer))
+
+    def function(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Emit a Python function, for formulas without a kernel; it cuts the segment of the calls.
+
+        Args:
+            function: called as `function(xp, *arguments)` in each run; writes its results into
+                arrays among the arguments. `xp` is the array module, `numpy` or `cupy`.
+            arguments: arrays of the plan and constants.
+        """
+        bound = partial(function, self.backend.xp, *arguments)
+        self._calls.append(Call(COLLECTIVE, (bound, *arguments), self._layer))
 
     @property
     def first_row(self) -> int:

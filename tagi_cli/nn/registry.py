@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tagi_cli import plugins
 from tagi_cli.nn.init import METHODS
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.layers import (
@@ -38,7 +39,17 @@ from tagi_cli.nn.layers import (
 from tagi_cli.nn.layers.normalisation import STATISTICS
 from tagi_cli.options import Registry, option
 
-registry = Registry("layer")
+
+def _adopt(name: str, layer: Any) -> None:
+    """Register the class of a plugin's layer."""
+    if not (isinstance(layer, type) and issubclass(layer, Layer)):
+        raise TypeError(f"{layer!r} is no subclass of tagi_cli.nn.Layer")
+    if layer.kind != name:
+        raise ValueError(f"{layer.__name__}.kind is '{layer.kind}' and not '{name}'")
+    _register(layer)
+
+
+registry = Registry("layer", plugins.LAYERS, _adopt)
 
 # Ranges by argument name: a name means the same thing in every layer.
 _RANGES: dict[str, dict[str, Any]] = {
@@ -119,6 +130,8 @@ def options_of(layer: type[Layer]) -> type[Any]:
     for name, argument in inspect.signature(layer).parameters.items():
         default = 0 if name in ("input_size", "in_channels", "embed_dim") else argument.default
         known: dict[str, Any] = {} if default is inspect.Parameter.empty else {"default": default}
+        if name not in documents:
+            raise ValueError(f"the docstring of {layer.__name__} has no entry Args: {name}")
         field = option(doc=documents[name], **known, **ranges.get(name, {}))
         (optional if known else required).append((name, hints[name], field))
     made = dataclasses.make_dataclass(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tagi_cli.backend import collective
 from tagi_cli.nn import rts
 from tagi_cli.nn.layers.slstm import SLSTM
 from tagi_cli.nn.network import Network
@@ -171,7 +172,7 @@ class Smoother:
         backend.write(x.mu, arrays[0])
         assert x.var is not None
         backend.write(x.var, arrays[1])
-        backend.bind(plan.take()).run()
+        collective.bind(backend, plan.take()).run()
         assert z.var is not None
         result = []
         for part in (z.mu, z.var):

@@ -342,7 +342,7 @@ class Learner:
             )
             plan.input = plan.value(self.input_shape, certain=certain)
             self._trace(plan)
-            self._predictors[key] = (plan, self.backend.bind(plan.take()))
+            self._predictors[key] = (plan, collective.bind(self.backend, plan.take()))
             if len(self._predictors) > 4:
                 del self._predictors[next(iter(self._predictors))]
         return self._predictors[key]

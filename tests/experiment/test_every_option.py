@@ -100,6 +100,7 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
 # Options that change something else than the outcome, and where that is tested.
 ELSEWHERE = {
     "name": "tests/experiment/test_run.py",
+    "metrics": "tests/test_plugins.py",
     "device": "tests/backend/test_select.py",
     "kernels": "tests/experiment/test_run_options.py",
     "data.path": "tests/data/test_dataset.py",

@@ -8,7 +8,7 @@ import numpy as np
 
 from tagi_cli import nn
 from tagi_cli.arch.latent.psi import Psi
-from tagi_cli.backend import Array, Backend, Call, Segment
+from tagi_cli.backend import Array, Backend, Call, Segment, collective
 from tagi_cli.nn.rules import default_cap, emit_step
 
 Host = np.ndarray[Any, Any]
@@ -89,7 +89,7 @@ class Learner:
     def step(self, rows: int, times: int = 1) -> None:
         """Learn the next `rows` rows of the order in one step; so again, `times` times over."""
         if rows not in self._steps:
-            self._steps[rows] = self._backend.bind(self._calls(rows))
+            self._steps[rows] = collective.bind(self._backend, self._calls(rows))
         self._steps[rows].run(times)
 
     def trace_anew(self) -> None:
