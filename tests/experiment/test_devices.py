@@ -80,7 +80,10 @@ def test_a_run_goes_on_and_says_so_where_kernels_do_not_compile(
 
 
 def test_device_and_precision_are_checked_together() -> None:
-    fields = {f.name: f.default for f in dataclasses.fields(Settings)}
+    fields = {
+        f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+        for f in dataclasses.fields(Settings)
+    }
     fields |= {"task": RegressionOptions(), "data": DataOptions(name="sine")}
     for group, kind in (("arch", "mlp"), ("noise", "auto")):
         fields[group] = registries()[group][kind].options()
