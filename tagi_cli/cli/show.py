@@ -46,7 +46,8 @@ def run(arguments: list[str]) -> int:
         "networks": summary.members,
         "parameters of one": f"{summary.parameters:,} (a mean and a variance each)",
         "memory": f"{byte_words(summary.parameter_bytes)} for parameters, "
-        f"{byte_words(summary.activation_bytes)} for a step of {summary.batch_size} rows",
+        f"{byte_words(summary.activation_bytes)} for a step of {summary.batch_size} rows; "
+        f"up to {byte_words(summary.run_bytes)} in a run, while it saves",
         "FLOPs per step": f"{summary.flops:,}",
         "runs on": summary.backend,
     }.items():

@@ -52,6 +52,15 @@ class Summary:
         return sum(layer.parameters for layer in self.layers)
 
     @property
+    def run_bytes(self) -> int:
+        """Memory that a run takes besides its data at most, about: that is when it saves.
+
+        Beside the network in training there are copies of the means and variances of two, the best
+        and the one that is saved, and activations of a shorter last batch and of predictions.
+        """
+        return 2 * self.parameter_bytes + 3 * self.activation_bytes
+
+    @property
     def flops(self) -> int:
         """Floating-point operations of one training step of the whole ensemble."""
         return self.members * self.batch_size * sum(layer.flops for layer in self.layers)

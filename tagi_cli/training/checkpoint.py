@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
 
 from tagi_cli import atomic
 from tagi_cli.errors import UserError
@@ -62,15 +61,16 @@ def write(
         UserError: it cannot be written (disk full, no permission, no such folder).
     """
     header = {"format": FORMAT, "kind": kind, "metadata": metadata}
-    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    data = save(arrays, metadata={_KEY: json.dumps(header)})
-    digest = hashlib.sha256(data).hexdigest()
     before = _known_digests(path) if replaces is None else replaces
-    lines = [f"{digest}  {path.name}", *(f"# replaces {old}" for old in sorted(before))]
+    hashed = hashlib.sha256()
     with atomic.replacing(path) as file:
-        file.write(data)
+        for piece in _encoded(tensors, {_KEY: json.dumps(header)}):
+            file.write(piece)
+            hashed.update(piece)
+        lines = [f"{hashed.hexdigest()}  {path.name}"]
+        lines += [f"# replaces {old}" for old in sorted(before)]
         atomic.write_text(digest_path(path), "\n".join(lines) + "\n")
-    return digest
+    return hashed.hexdigest()
 
 
 def read(path: Path, kind: str | None = None) -> tuple[Tensors, dict[str, Any]]:
@@ -120,20 +120,21 @@ def _read_file(path: Path) -> tuple[Tensors, dict[str, Any]]:
         there = sorted(file.name for file in path.parent.glob("*.safetensors"))
         hint = f"; its folder has {', '.join(there)}" if there else ""
         raise UserError(f"{path}: no such checkpoint{hint}")
+    known = _known_digests(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    known = _known_digests(path)
-    if known and hashlib.sha256(data).hexdigest() not in known:
+    if known and found not in known:
         raise UserError(
             f"{path}: is damaged or incomplete: its sha256 is not the one in "
             f"{digest_path(path).name}"
         )
     try:
-        size = int.from_bytes(data[:8], "little")
-        header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"][_KEY])
-        tensors = load(data)
+        with safe_open(path, framework="np") as opened:
+            header = json.loads(opened.metadata()[_KEY])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (ValueError, KeyError, TypeError, SafetensorError):
         raise UserError(
             f"{path}: is not a checkpoint of tagi; those are .safetensors files with metadata"
@@ -144,6 +145,36 @@ def _read_file(path: Path) -> tuple[Tensors, dict[str, Any]]:
             "ruled out; copy the two together"
         )
     return tensors, header
+
+
+def _encoded(
+    tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+) -> Iterator[bytes | memoryview]:
+    """The safetensors file of tensors, piece by piece, so that none of them is held twice.
+
+    It begins with the length of the header, 8 bytes, and the header, JSON, of a multiple of 8
+    bytes; large elements come first. So all are aligned.
+    """
+    entries: dict[str, Any] = {"__metadata__": dict(metadata)}
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    place = 0
+    for name in order:
+        array = tensors[name]
+        kind = {"b": "BOOL", "f": "F", "i": "I", "u": "U"}[array.dtype.kind]
+        entries[name] = {
+            "dtype": kind if kind == "BOOL" else f"{kind}{8 * array.dtype.itemsize}",
+            "shape": array.shape,
+            "data_offsets": (place, place + array.nbytes),
+        }
+        place += array.nbytes
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    yield len(header).to_bytes(8, "little")
+    yield header
+    for name in order:
+        array = tensors[name]
+        little = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        yield little.reshape(-1).view(np.uint8).data
 
 
 def _known_digests(path: Path) -> set[str]:

@@ -43,7 +43,7 @@ class Trainer:
     In the search the members learn the training rows; after each epoch their mixture is scored on
     the validation rows. The refit then trains fresh networks, with the same initial values, on
     both parts for as many epochs as the best one had. Without validation rows all `max_epochs` are
-    trained, the last is the best, and there is nothing to refit.
+    trained, the last is the best, and there is nothing to refit. `history` has the epochs so far.
 
     Args:
         make_learner: builds a fresh member.
@@ -98,7 +98,7 @@ class Trainer:
         self._stopped_by = self._remark = ""
         self._epochs = 0
         self._refitted = False
-        self._history: list[Row] = []
+        self.history: list[Row] = []
         self._best: Members = []
         self._best_is_saved = True
         self._seconds_before = 0.0
@@ -121,12 +121,12 @@ class Trainer:
         self._stage, self._refitted, self._search_end = state.stage, state.refitted, state.search
         self._epochs, self._stopped_by, self._remark = state.epochs, state.stopped_by, state.remark
         self._stopping.restore(state.stopping)
-        self._history, self._best = list(state.history), state.best
+        self.history, self._best = list(state.history), state.best
         self._seconds_before = state.seconds
         if state.search is not None and (self._stage == SEARCH or state.goes_on(self.options)):
             self._stage, self._refitted, self._search_end = SEARCH, False, None
             self._stopped_by = self._remark = ""
-            self._history = [row for row in self._history if row["phase"] == SEARCH]
+            self.history = [row for row in self.history if row["phase"] == SEARCH]
             self._best_is_saved = not self._best
             self._search = self._ensemble.phase(SEARCH, self._dataset)
             self._search.restore(*state.search)
@@ -158,7 +158,7 @@ class Trainer:
                         valid_rows=len(self._dataset.valid),
                         max_epochs=self.options.max_epochs,
                         refit=self._refits,
-                        history=tuple(self._history),
+                        history=tuple(self.history),
                     )
                 )
                 if self._run():
@@ -336,7 +336,7 @@ class Trainer:
             best_epoch=self._stopping.best_epoch,
             health=tuple(learner.health() for learner in phase.learners),
         )
-        self._history.append(event.row)
+        self.history.append(event.row)
         if self._checkpoints is not None and self._checkpoints.is_due(phase.epoch):
             self._save(phase.name)
         self._notify(event)
@@ -348,13 +348,13 @@ class Trainer:
         if folder is None:
             return
         facts = {"epoch": self._stopping.best_epoch, "refitted": self._refitted}
-        members = self._best
-        if self._refitted and self._refit is not None:
-            members, self._best_is_saved = self._refit.tensors(), False
+        state, members = self._state(), self._best
+        if self._refitted and state.refit is not None:
+            members, self._best_is_saved = state.refit[1], False
         best = join_members(members), facts
         if stage == DONE:
             folder.export_csv(*best)
-        folder.save(resuming.pack(self._state()), None if self._best_is_saved else best)
+        folder.save(resuming.pack(state), None if self._best_is_saved else best)
         self._best_is_saved = True
 
     def _state(self) -> TrainingState:
@@ -369,7 +369,7 @@ class Trainer:
             remark=self._remark,
             refitted=self._refitted,
             stopping=self._stopping.state(),
-            history=self._history,
+            history=self.history,
             best=self._best,
             search=search,
             refit=None if self._refit is None else self._phase_state(self._refit),
@@ -392,7 +392,7 @@ class Trainer:
             seconds=self._stopwatch.seconds,
             remark=self._remark,
             valid=self._valid,
-            history=tuple(self._history),
+            history=tuple(self.history),
         )
 
     def _notify(self, event: events.Event) -> None:

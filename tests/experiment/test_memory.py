@@ -1,9 +1,10 @@
-"""Memory: what a training step of a network allocates, beside what `tagi show` says."""
+"""Memory: what steps of a network and whole runs allocate, beside what `tagi show` says."""
 
 from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from tagi_cli import data
 from tagi_cli.backend import select
 from tagi_cli.experiment.members import MakeMember
+from tagi_cli.experiment.run import train
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import summarise
 
@@ -64,3 +66,29 @@ def test_steps_take_the_memory_that_is_shown(make_settings: Make, network: str) 
     finally:
         tracemalloc.stop()
     assert 0.9 < peak * shown.members / (shown.parameter_bytes + shown.activation_bytes) < 1.3
+
+
+@pytest.mark.parametrize("network", ["dense", "convolution"])
+@pytest.mark.usefixtures("no_drawing")
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_run_takes_the_memory_that_is_shown(
+    make_settings: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    network: str,
+    epochs: int,
+) -> None:
+    """At most 1.3 times as much, refit and saving included, and not much less."""
+    monkeypatch.chdir(tmp_path)
+    layers = [*NETWORKS[network], {"kind": "linear", "output_size": 1}]
+    arch = {"kind": "sequential", "layers": layers}
+    settings = make_settings(**{"arch": arch, "trainer.max_epochs": epochs})
+    shown = summarise(settings, data.load(settings.data).encoder, select())
+    train(settings, ["tagi", "train"])  # loads kernels, and what draws the report
+    tracemalloc.start()
+    try:
+        train(settings, ["tagi", "train"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.6 < peak / shown.run_bytes < 1.3
