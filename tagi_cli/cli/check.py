@@ -94,7 +94,9 @@ class _Check:
         from tagi_cli.experiment.latent import networks as latent
         from tagi_cli.experiment.members import make_backend, places_apart
         from tagi_cli.experiment.summary import summarise
+        from tagi_cli.experiment.trackers import options as trackers
 
+        trackers.check(settings.tracker)
         notices: list[str] = []
         if settings.trainer.online:
             from tagi_cli.experiment import online, tasks

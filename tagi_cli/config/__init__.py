@@ -8,6 +8,8 @@ from tagi_cli.config.compose import Composed as Composed
 from tagi_cli.config.compose import compose as compose
 from tagi_cli.config.dump import dump as dump
 from tagi_cli.config.dump import load as load
+from tagi_cli.config.dump import tree_of as tree_of
+from tagi_cli.config.interpolation import reveal as reveal
 from tagi_cli.config.own import own_copy as own_copy
 from tagi_cli.config.reference import reference as reference
 from tagi_cli.config.sweep import Job as Job

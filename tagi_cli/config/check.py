@@ -106,6 +106,8 @@ class _Checker:
                 )
             elif is_group(option.type):
                 values[name] = self.group(option.type, {}, path)
+            elif top and not option.required:
+                values[name] = option.default
             elif top and self.whole:
                 values[name] = self._one_kind(self.registries[name], {}, path)
             elif top or option.required:

@@ -2,7 +2,8 @@
 
 A config is data, so that no other resolver is taken; and what the environment holds may be a
 secret, so that it enters only options that the root class lists in `from_environment`, and no
-other option can refer to those.
+other option can refer to those. Below the groups that it lists in `reveal_late`, such a reference is
+kept as it is, in config.yaml too, until its value is used (`reveal`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,26 @@ def resolve(
     return resolved, resolver.faults
 
 
+def reveal(text: str) -> str:
+    """The text with what the environment holds in the place of each `${oc.env:...}`.
+
+    Raises:
+        UserError: a variable is not set.
+    """
+    return _ALLOWED.sub(lambda match: _variable(match) if match["variable"] else match[0], text)
+
+
+def _variable(match: re.Match[str]) -> str:
+    value = os.environ.get(match["variable"])
+    if value is None and match["default"] is None:
+        raise UserError(f"the environment variable {match['variable']} is not set")
+    return str(match["default"]).strip() if value is None else value
+
+
+def _below(where: str, paths: tuple[str, ...]) -> bool:
+    return any(where == path or where.startswith(f"{path}.") for path in paths)
+
+
 class _Resolver:
     def __init__(self, root: type, registries: Registries, tree: Mapping[str, Any]) -> None:
         self.root = root
@@ -42,6 +63,7 @@ class _Resolver:
         self.tree = tree
         self.faults: list[str] = []
         self.environment: tuple[str, ...] = getattr(root, "from_environment", ())
+        self.late: tuple[str, ...] = getattr(root, "reveal_late", ())
 
     def value(self, found: Any, where: str, trail: tuple[str, ...]) -> Any:
         """`found` with its references replaced; `trail` holds the options being looked up."""
@@ -68,28 +90,27 @@ class _Resolver:
         if "oc.env" in text and not self._may_read_environment(where):
             raise UserError(
                 f"found {shown(text)}. The environment is read only in "
-                f"{' and '.join(self.environment) or 'no option'}, so that no secret lands in "
-                "config.yaml"
+                f"{' and '.join((*self.environment, *self.late)) or 'no option'}, so that no secret "
+                "lands in config.yaml"
             )
         if "${" in _ALLOWED.sub("", text):
             raise UserError(
                 f"found {shown(text)}. Allowed: references to other options, such as ${{seed}}"
             )
         whole = _ALLOWED.fullmatch(text)
+        late = _below(where, self.late) and not _below(where, self.environment)
         if whole is not None:
-            return self._replacement(whole, trail)
-        return _ALLOWED.sub(lambda match: str(self._replacement(match, trail)), text)
+            return self._replacement(whole, trail, late)
+        return _ALLOWED.sub(lambda match: str(self._replacement(match, trail, late)), text)
 
-    def _replacement(self, match: re.Match[str], trail: tuple[str, ...]) -> Any:
+    def _replacement(self, match: re.Match[str], trail: tuple[str, ...], late: bool) -> Any:
         if match["path"]:
             return self._lookup(match["path"], trail)
-        value = os.environ.get(match["variable"])
-        if value is None and match["default"] is None:
-            raise UserError(f"the environment variable {match['variable']} is not set")
-        return match["default"].strip() if value is None else value
+        value = _variable(match)
+        return match[0] if late else value
 
     def _may_read_environment(self, where: str) -> bool:
-        return any(where == path or where.startswith(f"{path}.") for path in self.environment)
+        return _below(where, (*self.environment, *self.late))
 
     def _lookup(self, path: str, trail: tuple[str, ...]) -> Any:
         if path in trail:

@@ -56,8 +56,10 @@ def opening(
         console.print(f"note: {notice}", markup=False, highlight=False, soft_wrap=soft)
 
 
-def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> None:
-    """Say how the run ended, its metrics, and where to look."""
+def closing(
+    console: Console, folder: RunFolder, summary: Mapping[str, Any], tracker: str | None = None
+) -> None:
+    """Say how the run ended, its metrics, and where to look; `tracker` is how to see its copy."""
     epochs = counted(summary["epochs"], "epoch")
     lines = {"status": f"{summary['status']}, {epochs}, {_time(summary)}"}
     for split in ("prequential", "valid", "test"):
@@ -68,6 +70,8 @@ def closing(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> 
             lines["report"] = from_here(folder.report)
     else:
         lines["continue"] = f"tagi train trainer.resume={shlex.quote(from_here(folder.path))}"
+    if tracker is not None:
+        lines["tracker"] = tracker
     _panel(console, "result", lines)
 
 

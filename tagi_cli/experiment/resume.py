@@ -12,7 +12,7 @@ from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint
 
 CHANGEABLE = ("trainer.max_epochs", "trainer.max_seconds")
-"""Options that may differ from those of the run that is continued."""
+"""Options that may differ from those of the run that is continued; `tracker` may, too."""
 
 WHERE = ("distributed.backend", "distributed.timeout")
 """So may these, as any number of ranks goes on from where any other stopped."""
@@ -39,9 +39,11 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
     before, now = flattened(own), flattened(settings)
     faults = [
         f"{path}: cannot change while a run is continued (found {now.get(path)}, the run has "
-        f"{before.get(path)}). Allowed: {', '.join(CHANGEABLE)}"
+        f"{before.get(path)}). Allowed: {', '.join((*CHANGEABLE, 'tracker'))}"
         for path in {**before, **now}
-        if path not in (*CHANGEABLE, *WHERE, "trainer.resume") and before.get(path) != now.get(path)
+        if path not in (*CHANGEABLE, *WHERE, "trainer.resume")
+        and path.partition(".")[0] != "tracker"
+        and before.get(path) != now.get(path)
     ]
     if faults:
         raise UserErrors(faults)
@@ -51,6 +53,7 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
         own,
         trainer=dataclasses.replace(own.trainer, **limits),
         distributed=dataclasses.replace(own.distributed, **ranks),
+        tracker=settings.tracker,
     )
 
 

@@ -40,6 +40,8 @@ from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.experiment.summary import Summary, summarise
+from tagi_cli.experiment.trackers import options as trackers
+from tagi_cli.experiment.trackers.tracker import TrackedRun, Tracker
 from tagi_cli.experiment.updating import Parent
 from tagi_cli.launcher import results_go_to
 from tagi_cli.training import checkpoint as checkpoint_file
@@ -104,6 +106,7 @@ def train(
         if not ranks.leads:
             return run.take_part(None)
         folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
+        run.group = None if parent is None else parent.name
         with folder.locked():
             if announce is not None:
                 announce(folder.path)
@@ -139,6 +142,8 @@ class _Run:
         self.threads = threads_of(ranks, settings)
         self.settings = settings
         self.command = command
+        if ranks.leads:
+            trackers.check(settings.tracker)
         self.console = console
         device = device_of(ranks, settings)
         self.backend = make_backend(dataclasses.replace(settings, device=device))
@@ -167,8 +172,8 @@ class _Run:
 
     def _into(self, folder: RunFolder, last: Path | None) -> Path:
         started = time.monotonic()
-        log, health = Log(folder), HealthRecord()
-        trainer = self._trainer(folder, [MetricsTable(folder), log, health])
+        log, health, tracker = Log(folder), HealthRecord(), self._tracker(folder)
+        trainer = self._trainer(folder, [MetricsTable(folder), log, health, tracker])
         origin = self._origin()
         if last is not None:
             # Before anything is written: a mistake here leaves the earlier results as they are.
@@ -187,14 +192,28 @@ class _Run:
                 )  # fmt: skip
             summary = self._train(trainer, folder, log, health)
         except BaseException as error:
+            tracker.open(trainer.history)
             failure.record(folder, error, time.monotonic() - started, self._summary)
+            tracker.finish(summary)
             raise
+            tracker.fail()
         if self.console is not None:
-            preamble.closing(self.console, folder, summary)
+            preamble.closing(self.console, folder, summary, tracker.place)
         return folder.path
 
     def _trainer(self, folder: RunFolder | None, observers: list[Observer]) -> Trainer:
         settings, encoder, ranks = self.settings, self.dataset.encoder, self.ranks
+    def _tracker(self, folder: RunFolder) -> Tracker:
+        kinds = registries()
+        run = TrackedRun(
+            folder,
+            self.name,
+            self.group,
+            config.tree_of(self.settings, kinds),
+            config.dump(self.settings, kinds),
+        )
+        return Tracker(self.settings.tracker, run)
+
         if self.console is not None and ranks.leads:
             observers = [*observers, progress_observer(self.console)]
         make: MakeLearner = MakeMember(settings, encoder, self.backend, ranks)

@@ -12,6 +12,8 @@ from tagi_cli.distributed import DistributedOptions
 from tagi_cli.experiment import extra_metrics, tasks
 from tagi_cli.experiment.forecast_options import ForecastOptions
 from tagi_cli.experiment.options import PredictorOptions, VizOptions
+from tagi_cli.experiment.trackers.options import NoTracker
+from tagi_cli.experiment.trackers.options import registry as trackers
 from tagi_cli.options import Registry, option
 from tagi_cli.training.options import CheckpointOptions, EnsembleOptions, TrainerOptions
 
@@ -60,7 +62,8 @@ class Settings:
         "data.padding_method=empty": "Set `data.padding_method=none`.",
         "data.batch_sampling_mode=variable_length": "Set `task=vl_regression`.",
     }
-    from_environment: ClassVar[tuple[str, ...]] = ("data.path",)
+    from_environment: ClassVar[tuple[str, ...]] = ("data.path", "tracker.folder")
+    reveal_late: ClassVar[tuple[str, ...]] = ("tracker",)
 
     name: str | None = option(
         None,
@@ -104,6 +107,7 @@ class Settings:
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     predictor: PredictorOptions = field(default_factory=PredictorOptions)
     viz: VizOptions = field(default_factory=VizOptions)
+    tracker: Any = option(NoTracker(), "Who else is told the metrics, besides the run folder.")
     distributed: DistributedOptions = field(default_factory=DistributedOptions)
 
     @property
@@ -133,7 +137,7 @@ def registries() -> dict[str, Registry]:
     from tagi_cli.arch import registry as architectures
     from tagi_cli.training.noise import registry as noises
 
-    return {"task": tasks.tasks, "arch": architectures, "noise": noises}
+    return {"task": tasks.tasks, "arch": architectures, "noise": noises, "tracker": trackers}
 
 
 def dump_settings(settings: Settings) -> str:

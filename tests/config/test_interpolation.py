@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_schema import BoxOptions, faults, settings
+from small_schema import BoxOptions, Settings, faults, settings
+
+from tagi_cli import config
+from tagi_cli.errors import UserError, UserErrors
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,22 @@ def test_the_environment_enters_where_it_may_and_is_not_read_twice(
     assert found.data.path == "/from/${seed}/env/tea.csv"
     found = composed(configs, "data: {path: '${oc.env:UNSET, /else}'}")
     assert found.data.path == "/else"
+
+
+def test_what_is_revealed_late_is_kept_as_a_reference(
+    configs: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "reveal_late", ("name",), raising=False)
+    found = composed(configs, "seed: 3\nname: 'http://${oc.env:FOLDER}/${seed}'")
+    assert found.name == "http://${oc.env:FOLDER}/3"
+    assert config.reveal(found.name) == "http:///from/${seed}/env/3"
+    assert config.reveal("${oc.env:UNSET, x}") == "x"
+    with pytest.raises(UserError, match="the environment variable UNSET is not set"):
+        config.reveal("${oc.env:UNSET}")
+    with pytest.raises(UserErrors, match="name: the environment variable UNSET is not set"):
+        composed(configs, "name: ${oc.env:UNSET}")
+    with pytest.raises(UserErrors, match="refers to name, which reads the environment"):
+        composed(configs, "name: ${oc.env:FOLDER}\ndata: {targets: ['${name}']}")
 
 
 @pytest.mark.parametrize(

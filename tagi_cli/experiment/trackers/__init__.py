@@ -1,0 +1,1 @@
+"""Trackers: what a run tells TensorBoard, MLflow or Weights & Biases."""
