@@ -146,6 +146,7 @@ class _Run:
             trackers.check(settings.tracker)
         self.console = console
         device = device_of(ranks, settings)
+        self.group: str | None = None
         self.backend = make_backend(dataclasses.replace(settings, device=device))
         self.network: Summary = summarise(settings, self.dataset.encoder, self.backend)
         self._summary: dict[str, Any] = {}
