@@ -21,7 +21,8 @@ usage: tagi explain run=<run folder> [split=train|valid|test | input=<file>] [ro
 
   split=test       the part of the run's own data whose rows are explained (default test)
   input=...        rows of this file instead
-  rows=200         explain at most so many, spread evenly; 0 for all
+  rows=200         explain at most so many, spread evenly; 0 for all (default 200, and fewer where
+                   there are more than 20 outputs)
   method=auto      derivative: mean and standard deviation of the derivatives, propagated through
                    the layers; covariance: cov(output, input) of the network's own inference, for
                    layers without a rule for the other (lstm, conv2d, ...); auto: the first that can
@@ -52,8 +53,8 @@ def run(arguments: list[str]) -> int:
     given = keyed(arguments, ["run"], _OPTIONAL)
     if "split" in given and "input" in given:
         raise UserError("split: contradicts input, whose rows are all looked at; give one of them")
-    rows, overwrite = given.get("rows", "200"), given.get("overwrite", "false")
-    if not (rows.isascii() and rows.isdigit()):
+    rows, overwrite = given.get("rows"), given.get("overwrite", "false")
+    if rows is not None and not (rows.isascii() and rows.isdigit()):
         raise UserError(f"rows: found '{rows}'. Allowed: a number of rows, 0 for all")
     if overwrite not in ("true", "false"):
         raise UserError(f"overwrite: found '{overwrite}'. Allowed: true or false")
@@ -65,7 +66,9 @@ def run(arguments: list[str]) -> int:
             raise UserError(f"{key}: has no effect {beside} target; leave it out")
     from tagi_cli.experiment.explain import of_run
 
-    source = of_run.Source(given.get("split", "test"), given.get("input"), int(rows))
+    source = of_run.Source(
+        given.get("split", "test"), given.get("input"), None if rows is None else int(rows)
+    )
     place = of_run.Place(given.get("output"), overwrite == "true")
     checkpoint = given.get("checkpoint", "best")
     notices: list[str] = []

@@ -7,7 +7,7 @@ import pytest
 
 from tagi_cli import nn
 from tagi_cli.backend import select
-from tagi_cli.nn.derivatives import NoRuleError, derivatives, without_rule
+from tagi_cli.nn.derivatives import NoRuleError, derivatives, variances, without_rule
 from tagi_cli.nn.input_covariance import input_covariances
 
 BACKEND = select("cpu", "numpy", "float64")
@@ -46,7 +46,10 @@ def test_the_mean_is_the_derivative_of_the_predictive_mean(activation: type[nn.L
     found = derivatives(net.layer, net.parameters, x, [0, 1])
     expected = differences(net, x)
     np.testing.assert_allclose(found.mean, expected, atol=1e-8 * np.abs(expected).max())
-    # One output by itself is the same.
+    # So are variances alone, and one output by itself.
+    mean, variance = variances(net.layer, net.parameters, x, [0, 1])
+    np.testing.assert_allclose(mean, found.mean, rtol=1e-12)
+    np.testing.assert_allclose(variance, found.variance, rtol=1e-12)
     one = derivatives(net.layer, net.parameters, x, [1])
     np.testing.assert_allclose(one.mean[:, 0], found.mean[:, 1], rtol=1e-12)
     np.testing.assert_allclose(one.covariance[:, 0], found.covariance[:, 1], rtol=1e-12)
@@ -182,6 +185,20 @@ def test_rows_do_not_matter_to_each_other() -> None:
         one = derivatives(net.layer, net.parameters, x[row : row + 1], [0])
         np.testing.assert_allclose(one.covariance[0], whole.covariance[row], rtol=1e-12)
     assert derivatives(net.layer, net.parameters, x[:0], [0]).covariance.shape == (0, 1, 4, 4)
+
+
+def test_variances_alone_below_layers_that_move_nothing() -> None:
+    for layers in (
+        [nn.Flatten(), nn.Dropout(0.5), nn.Linear(0, 6), nn.Tanh(), nn.Linear(0, 1)],
+        [nn.BatchNorm2d(), nn.Tanh(), nn.Linear(0, 1)],
+        [nn.Tanh()],
+    ):
+        net = network(*layers)
+        x = np.random.default_rng(0).normal(size=(3, 4))
+        found = derivatives(net.layer, net.parameters, x, [0])
+        mean, variance = variances(net.layer, net.parameters, x, [0])
+        np.testing.assert_allclose(mean, found.mean, rtol=1e-12)
+        np.testing.assert_allclose(variance, found.variance, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

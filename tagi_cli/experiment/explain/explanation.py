@@ -14,7 +14,7 @@ from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.explain.features import Features
 from tagi_cli.experiment.places import Places
-from tagi_cli.nn.derivatives import derivatives, without_rule
+from tagi_cli.nn.derivatives import variances, without_rule
 from tagi_cli.nn.input_covariance import input_covariances
 from tagi_cli.training.learner import Learner
 
@@ -154,9 +154,9 @@ def explain(
         means.append(network.predict(x.astype(network.backend.dtype)).mu)
         bases.append(network.predict(mean[None].astype(network.backend.dtype)).mu)
         if method == "derivative":
-            found = derivatives(layer, store, x, outputs)
-            slopes.append(found.mean)
-            spreads.append(found.variance)
+            mean_slope, variance = variances(layer, store, x, outputs)
+            slopes.append(mean_slope)
+            spreads.append(variance)
         else:
             slopes.append(regression.slope)
             spreads.append(np.full_like(regression.slope, np.nan))

@@ -25,7 +25,8 @@ from tagi_cli.paths import user_path
 
 SPLITS = ("train", "valid", "test")
 TARGET = "target.csv"
-ROWS = 200
+ROWS, _VALUES = 200, 4000
+"""Rows that are explained where nobody says how many, and rows times outputs at most."""
 
 Floats = NDArray[np.float64]
 
@@ -37,12 +38,12 @@ class Source:
     Attributes:
         split: a part of the run's own data.
         input: a file instead.
-        rows: at most so many, spread evenly.
+        rows: at most so many, spread evenly; 0 for all; None for `ROWS`, or fewer of many outputs.
     """
 
     split: str = "test"
     input: str | None = None
-    rows: int = ROWS
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -260,8 +261,11 @@ def _rows(model: Model, folder: RunFolder, source: Source, notices: list[str]) -
             raise UserError(
                 f"split: the {source.split} part of this run is empty. Allowed: {listing(filled)}"
             )
-    if 0 < source.rows < len(part):
-        chosen = np.linspace(0, len(part) - 1, source.rows).round().astype(np.int64)
-        notices.append(f"{source.rows} of {len(part)} rows are explained, spread evenly")
+    rows = source.rows
+    if rows is None:
+        rows = min(ROWS, max(_VALUES // model.encoder.units, 1))
+    if 0 < rows < len(part):
+        chosen = np.linspace(0, len(part) - 1, rows).round().astype(np.int64)
+        notices.append(f"{rows} of {len(part)} rows are explained, spread evenly")
         return part.take(chosen)
     return part

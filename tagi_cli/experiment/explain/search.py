@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.explain.explanation import networks_of, units_of
 from tagi_cli.experiment.explain.features import Features
-from tagi_cli.nn.derivatives import derivatives, without_rule
+from tagi_cli.nn.derivatives import variances, without_rule
 from tagi_cli.nn.input_covariance import input_covariances
 from tagi_cli.training.learner import Learner
 
@@ -163,7 +163,7 @@ class _Linear:
             row = x.reshape(1, *self._shape)
             found = input_covariances(layer, store, row, np.zeros_like(row), self._outputs)
             means.append(found.mean[0])
-            exact = derivatives(layer, store, row, self._outputs).mean if self._has_rules else None
+            exact = variances(layer, store, row, self._outputs)[0] if self._has_rules else None
             slopes.append(found.slope[0] if exact is None else exact[0])
         return np.mean(means, axis=0), np.mean(slopes, axis=0)
 

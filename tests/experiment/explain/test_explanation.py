@@ -304,6 +304,15 @@ def test_the_report_shows_it(curved: Path) -> None:
     of_run.explain_run(curved, Source(), Place(overwrite=True), notices=[])
 
 
+def test_fewer_rows_are_explained_of_many_outputs(
+    windowed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_run, "_VALUES", 7)
+    notices: list[str] = []
+    of_run.explain_run(windowed, Source(), Place(str(tmp_path / "o")), notices=notices)
+    assert notices == ["7 of 20 rows are explained, spread evenly"]
+
+
 def numbers(found: Explanation) -> dict[str, Any]:
     return tables.numbers_of(found, "a file")
 
