@@ -107,3 +107,25 @@ KERNEL tree_probabilities(real *__restrict__ p, const real *__restrict__ mu,
         p[i] = product;
     }
 }
+
+// Innovations (B, U) of rows whose labels count weight (K,) times: the error variance of what they
+// observe is divided by it.
+KERNEL weigh_labels(real *__restrict__ d_mu, real *__restrict__ d_var,
+                    const real *__restrict__ var, const real *__restrict__ y,
+                    const real *__restrict__ weight, int B, int K, int U) {
+    EACH_ROW(b, B) {
+        const real *label = y + (long long)b * K;
+        long long first = (long long)b * U;
+        int found = -1;
+        for (int k = 0; k < K; ++k) found = label[k] > REAL(0.5) ? k : found;
+        if (found < 0) continue;
+        real w = weight[found];
+        EACH_COLUMN(u, U) {
+            real known = var ? -var[first + u] * d_var[first + u] : REAL(0.0);
+            known = known > REAL(1.0) ? REAL(1.0) : known;
+            real gain = w / (REAL(1.0) + (w - REAL(1.0)) * known);
+            d_mu[first + u] *= gain;
+            d_var[first + u] *= gain;
+        }
+    }
+}

@@ -17,6 +17,7 @@ from tagi_cli.experiment import tasks
 from tagi_cli.experiment.latent import networks as latent
 from tagi_cli.training import noise
 from tagi_cli.training.class_noise import class_noise
+from tagi_cli.training.interface import Floats
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.sampling import check_tracking
 
@@ -68,6 +69,7 @@ class MakeMember:
         encoder: shapes of inputs and outputs.
         backend: where the members run.
         ranks: who share each batch.
+        class_weights: `(K,)` how often labels count in learning; None for once.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class MakeMember:
         encoder: Encoder,
         backend: Backend,
         ranks: Communicator = ALONE,
+        class_weights: Floats | None = None,
     ) -> None:
         self._ranks = ranks
+        self._class_weights = class_weights
         self._settings = settings
         self._encoder = encoder
         self._backend = backend
@@ -95,7 +99,7 @@ class MakeMember:
         options = arch.for_task(settings.arch, tasks.tasks.of(settings.task).name)
         likelihood = noise.registry.of(settings.noise), settings.noise
         if tasks.classifies(settings.task):
-            likelihood = class_noise(tasks.head_of(settings), *likelihood)
+            likelihood = class_noise(tasks.head_of(settings), *likelihood, self._class_weights)
         learner = Learner(
             lambda units: kind.build(options, shape, units),
             shape,

@@ -46,6 +46,7 @@ from tagi_cli.experiment.updating import Parent
 from tagi_cli.launcher import results_go_to
 from tagi_cli.training import checkpoint as checkpoint_file
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
+from tagi_cli.training.class_noise import WEIGHTS
 from tagi_cli.training.classification import ClassificationTask
 from tagi_cli.training.events import COMPLETED, Observer
 from tagi_cli.training.interface import MakeLearner, NumericalError, Prediction
@@ -217,7 +218,10 @@ class _Run:
 
         if self.console is not None and ranks.leads:
             observers = [*observers, progress_observer(self.console)]
-        make: MakeLearner = MakeMember(settings, encoder, self.backend, ranks)
+        weights = tasks.weights_of(settings.task, self.dataset)
+        if self.parent is not None and weights is not None:
+            weights = self.parent.members[0][WEIGHTS]
+        make: MakeLearner = MakeMember(settings, encoder, self.backend, ranks, weights)
         sampler = Sampler(
             self.batch_size,
             settings.data.batch_sampling_mode if settings.data.in_order else "independent",
@@ -231,7 +235,7 @@ class _Run:
         return Trainer(
             make,
             self.dataset,
-            ClassificationTask() if tasks.classifies(settings.task) else RegressionTask(),
+            ClassificationTask(weights) if tasks.classifies(settings.task) else RegressionTask(),
             settings.trainer,
             Seeds(settings.seed),
             members=settings.ensemble.size,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagi_cli.errors import UserError, listing
-from tagi_cli.experiment import forecast_options, online
+from tagi_cli.experiment import class_weights, forecast_options, online
 from tagi_cli.experiment.forecast_options import ForecastingOptions, ForecastOptions
 from tagi_cli.options import Registry, option
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tagi_cli.data import Dataset, Encoder
     from tagi_cli.data.options import DataOptions
     from tagi_cli.experiment.settings import Settings
+    from tagi_cli.training.interface import Floats
 
 tasks = Registry("task")
 """What is predicted: decides the likelihood and the metrics."""
@@ -45,6 +46,17 @@ class ClassificationOptions:
         "many of them. null: `arch.output_activation` where that is set, else softmax.",
         choices=HEADS,
     )
+    class_weights: str | dict[str, float] | None = option(
+        None,
+        "How often a label of each class counts, in the variance of its observation. balanced: "
+        "labels of rare classes as much more often as they are rarer in the training part; or a "
+        "mapping of labels to weights, 1 for those left out. Probabilities then are those of data "
+        "with as many more such labels, and the epoch is chosen by the NLL with these weights.",
+    )
+
+    def faults(self) -> list[str]:
+        """Weights of nothing, or none."""
+        return class_weights.faults(self.class_weights)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,19 @@ def forecasts(task: object) -> bool:
 def head_of(settings: Settings) -> str:
     """The head of a classification in force."""
     return settings.task.head or getattr(settings.arch, "output_activation", None) or DEFAULT_HEAD
+
+
+def weights_of(task: object, dataset: Dataset) -> Floats | None:
+    """Weights of classes `(K,)` by the training part; None where all labels count once.
+
+    Raises:
+        UserError: a weight is of no class.
+    """
+    if not isinstance(task, ClassificationOptions) or task.class_weights is None:
+        return None
+    assert dataset.encoder.classes is not None
+    labels = dataset.train.target[:, 0]
+    return class_weights.of_labels(task.class_weights, dataset.encoder.classes, labels)
 
 
 def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
@@ -149,6 +174,7 @@ def load(
         reconstruct=isinstance(task, ReconstructionOptions),
         instance_as_input=instance_as_input,
     )
+    weights_of(task, dataset)
     if ahead:
         check_feedback(dataset.encoder, forecast.horizon)
     if notices is not None and ahead:

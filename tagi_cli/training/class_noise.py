@@ -24,13 +24,20 @@ TREE = "hrc"
 HEADS = (*SHARES, TREE)
 
 
-def class_noise(head: str, kind: Kind, options: Any) -> tuple[Kind, Any]:
+WEIGHTS = "noise.class_weights"
+"""Their name in the state of a network."""
+
+
+def class_noise(
+    head: str, kind: Kind, options: Any, weights: Host | None = None
+) -> tuple[Kind, Any]:
     """The noise of classes, as a `Learner` takes it.
 
     Args:
         head: one of `HEADS`.
         kind: noise of the config.
         options: its options.
+        weights: `(K,)` how often a label of each class counts; None for once.
     """
 
     def build(options: Any, backend: Backend, outputs: int) -> Noise:
@@ -38,10 +45,10 @@ def class_noise(head: str, kind: Kind, options: Any) -> tuple[Kind, Any]:
         inner: Noise | None = kind.build(options, backend, units)
         if head == TREE:
             assert inner is not None
-            return TreeNoise(backend, outputs, inner)
+            return TreeNoise(backend, outputs, inner, weights)
         if isinstance(options, AutoOptions):
             inner = None
-        return ShareNoise(backend, outputs, head, inner)
+        return ShareNoise(backend, outputs, head, inner, weights)
 
     return Kind(kind.name, kind.options, build, kind.summary), options
 
@@ -65,25 +72,19 @@ def faults(head: str, options: Any) -> list[str]:
     ]
 
 
-class ShareNoise(Noise):
-    """Probabilities by an activation of the last layer; a class observes 1 or 0 of each.
+class ClassNoise(Noise):
+    """What heads have in common: labels that count more or less than once.
 
     Args:
         backend: where it runs.
-        classes: number of classes.
-        head: one of `SHARES`.
-        inner: error of these observations as if they were real numbers; None takes the variance of
-            an indicator with the predicted probability.
+        inner: error of observations as if they were real numbers; None where there is none.
+        weights: `(K,)` as in `class_noise`.
     """
 
-    def __init__(self, backend: Backend, classes: int, head: str, inner: Noise | None) -> None:
-        self._head = nn.registry[head]
+    def __init__(self, backend: Backend, inner: Noise | None, weights: Host | None) -> None:
+        self._backend = backend
         self._inner = inner
-        self._unused = backend.zeros((classes, 3), np.float64)
-
-    def head(self) -> list[nn.Layer]:
-        """The activation."""
-        return [self._head.build(self._head.options())]
+        self._weights = None if weights is None else backend.asarray(weights)
 
     @property
     def sums(self) -> Sequence[Array]:
@@ -95,12 +96,67 @@ class ShareNoise(Noise):
         if self._inner is not None:
             self._inner.start_epoch(epoch)
 
+    def emit_step(self, plan: nn.Plan) -> None:
+        """See `Noise.emit_step`."""
+        if self._inner is not None:
+            self._inner.emit_step(plan)
+
+    def weigh(self, plan: nn.Plan, reached: nn.Value, y: Array) -> None:
+        """Emit a call that makes the innovations just sent those of labels with their weights."""
+        if self._weights is None:
+            return
+        d_mu, d_var = reached.innovation()
+        (B, K), U = y.shape, nn.flat_size(reached.shape)
+        plan.call("weigh_labels", d_mu, d_var, reached.var, y, self._weights, B, K, U)
+
+    def state_dict(self) -> dict[str, Host]:
+        """That of the error, and the weights."""
+        weights = {} if self._weights is None else {WEIGHTS: self._backend.to_host(self._weights)}
+        return weights | ({} if self._inner is None else self._inner.state_dict())
+
+    def load_state_dict(self, values: Mapping[str, Host]) -> None:
+        """Take over that of the error, and the weights of a network that goes on."""
+        if self._weights is not None:
+            self._backend.write(self._weights, values[WEIGHTS])
+        if self._inner is not None:
+            self._inner.load_state_dict(values)
+
+
+class ShareNoise(ClassNoise):
+    """Probabilities by an activation of the last layer; a class observes 1 or 0 of each.
+
+    Args:
+        backend: where it runs.
+        classes: number of classes.
+        head: one of `SHARES`.
+        inner: error of these observations as if they were real numbers; None takes the variance of
+            an indicator with the predicted probability.
+        weights: `(K,)` as in `class_noise`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        classes: int,
+        head: str,
+        inner: Noise | None,
+        weights: Host | None = None,
+    ) -> None:
+        super().__init__(backend, inner, weights)
+        self._head = nn.registry[head]
+        self._unused = backend.zeros((classes, 3), np.float64)
+
+    def head(self) -> list[nn.Layer]:
+        """The activation."""
+        return [self._head.build(self._head.options())]
+
     def emit(self, plan: nn.Plan, y: Array, scores: Array) -> None:
         """See `Noise.emit`; `y (B, K)` is one-hot, scores are those of `class_score`."""
         output = plan.output
         plan.call("class_score", scores, output.mu, y, *y.shape)
         if self._inner is not None:
             self._inner.emit(plan, y, self._unused)
+            self.weigh(plan, output, y)
             return
         # Past a softmax, whose Jacobian vanishes where a row is as good as decided.
         logits = output.source if self._head.name == "softmax" else None
@@ -109,11 +165,7 @@ class ShareNoise(Noise):
         )
         d_mu, d_var, _ = reached.send()
         plan.call(kernel, d_mu, d_var, output.mu, output.var, y, *y.shape)
-
-    def emit_step(self, plan: nn.Plan) -> None:
-        """See `Noise.emit_step`."""
-        if self._inner is not None:
-            self._inner.emit_step(plan)
+        self.weigh(plan, reached, y)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """Probabilities, their variance, and that of an observed indicator less that variance."""
@@ -121,43 +173,29 @@ class ShareNoise(Noise):
         p = mu / total
         return _shared(p, var / total**2)
 
-    def state_dict(self) -> dict[str, Host]:
-        """That of the error."""
-        return {} if self._inner is None else self._inner.state_dict()
 
-    def load_state_dict(self, values: Mapping[str, Host]) -> None:
-        """Take over that of the error."""
-        if self._inner is not None:
-            self._inner.load_state_dict(values)
-
-
-class TreeNoise(Noise):
+class TreeNoise(ClassNoise):
     """Probabilities of binary decisions; a class observes +1 or -1 on its way, see `HRCSoftmax`.
 
     Args:
         backend: where it runs.
         classes: number of classes.
         inner: error of these observations.
+        weights: `(K,)` as in `class_noise`.
     """
 
-    def __init__(self, backend: Backend, classes: int, inner: Noise) -> None:
+    def __init__(
+        self, backend: Backend, classes: int, inner: Noise, weights: Host | None = None
+    ) -> None:
+        super().__init__(backend, inner, weights)
         self._tree = nn.HRCSoftmax(classes)
-        self._inner = inner
+        self._error = inner
         self._codes = backend.asarray(self._tree.codes)
         self._unused = backend.zeros((self._tree.len, 3), np.float64)
 
     def width(self, outputs: int) -> int:
         """The units of the tree."""
         return self._tree.len
-
-    @property
-    def sums(self) -> Sequence[Array]:
-        """Those of the error."""
-        return self._inner.sums
-
-    def start_epoch(self, epoch: int) -> None:
-        """See `Noise.start_epoch`."""
-        self._inner.start_epoch(epoch)
 
     def emit(self, plan: nn.Plan, y: Array, scores: Array) -> None:
         """See `Noise.emit`; `y (B, K)` is one-hot, scores are those of `class_score`."""
@@ -166,11 +204,8 @@ class TreeNoise(Noise):
         plan.call("tree_probabilities", p, output.mu, output.var, self._codes, SLOPE**-2, B, K, U)
         plan.call("class_score", scores, p, y, B, K)
         plan.call("tree_targets", target, y, self._codes, B, K, U)
-        self._inner.emit(plan, target, self._unused)
-
-    def emit_step(self, plan: nn.Plan) -> None:
-        """See `Noise.emit_step`."""
-        self._inner.emit_step(plan)
+        self._error.emit(plan, target, self._unused)
+        self.weigh(plan, output, y)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """Probabilities, their variance, and that of an observed indicator less that variance.
@@ -191,14 +226,6 @@ class TreeNoise(Noise):
                 first[:, chosen] *= p[:, None]
                 second[:, chosen] *= (p - tail)[:, None]
         return _shared(first, second - first**2)
-
-    def state_dict(self) -> dict[str, Host]:
-        """That of the error."""
-        return self._inner.state_dict()
-
-    def load_state_dict(self, values: Mapping[str, Host]) -> None:
-        """Take over that of the error."""
-        self._inner.load_state_dict(values)
 
 
 def _shared(p: Host, var: Host) -> tuple[Host, Host, Host]:

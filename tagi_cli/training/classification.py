@@ -122,7 +122,14 @@ def reliability(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
 
 
 class ClassificationTask:
-    """Classes, with members that predict probabilities; a `training.task.Task`."""
+    """Classes, with members that predict probabilities; a `training.task.Task`.
+
+    Args:
+        weights: `(K,)` how often a label of each class counts in the score; None for once.
+    """
+
+    def __init__(self, weights: Floats | None = None) -> None:
+        self._weights = weights
 
     def train_metrics(self, scores: Sequence[Scores], rows: Rows) -> dict[str, float]:
         """`nll` and `error_rate`, means over the members, each scored by itself."""
@@ -138,6 +145,8 @@ class ClassificationTask:
 
     def validate(self, rows: Rows, predictions: Sequence[Prediction]) -> Validation:
         """Score: NLL of the mixture per observed label. Metrics: `nll`, `error_rate`, `brier`.
+
+        With weights the score is the weighted mean, and told as `nll_weighted`.
 
         Raises:
             UserError: there is no observed label.
@@ -155,6 +164,11 @@ class ClassificationTask:
         if np.isnan(p).any():
             raise NumericalError("the NLL is NaN")
         found = classification_metrics(labels, p)
-        return Validation(
-            found["nll"], {name: found[name] for name in ("nll", "error_rate", "brier")}
-        )
+        metrics = {name: found[name] for name in ("nll", "error_rate", "brier")}
+        if self._weights is None:
+            return Validation(found["nll"], metrics)
+        known = np.flatnonzero(~np.isnan(labels))
+        label = labels[known].astype(np.int64)
+        loss = -np.log(np.maximum(p[known, label], LEAST))
+        score = float(np.average(loss, weights=self._weights[label]))
+        return Validation(score, metrics | {"nll_weighted": score})

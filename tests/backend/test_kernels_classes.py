@@ -96,6 +96,39 @@ def test_a_row_that_is_wrong_beyond_doubt_still_learns(kernels: str) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("certain", [True, False])
+@pytest.mark.parametrize(("B", "K"), SIZES)
+def test_weights_of_labels(B: int, K: int, certain: bool, precision: str) -> None:
+    rng = np.random.default_rng(K)
+    U = K + 2
+    var, noise, weight = rng.random((B, U)), rng.random((B, U)), 4 * rng.random(K) + 0.01
+    d_mu, d_var = rng.normal(size=(B, U)) / (var + noise), -1 / (var + noise)
+    given = None if certain else var
+    assert_agrees(
+        "weigh_labels", d_mu, d_var, given, labels(rng, B, K), weight, B, K, U, precision=precision
+    )
+
+
+def test_a_weight_divides_the_error_variance_of_what_is_observed() -> None:
+    rng = np.random.default_rng(0)
+    y, weight = labels(rng, 9, 3), np.array([0.2, 1.0, 7.0])
+    error, var, noise = rng.normal(size=(9, 5)), rng.random((9, 5)), rng.random((9, 5))
+    missing = np.isnan(y[:, 0])
+    d_mu, d_var = error / (var + noise), -1 / (var + noise)
+    d_mu[missing] = d_var[missing] = 0
+    KERNELS["weigh_labels"](d_mu, d_var, var, y, weight, 9, 3, 5)
+    w = np.where(missing, 1, weight[np.nan_to_num(y).argmax(axis=1)])[:, None]
+    want = np.where(missing[:, None], 0, 1 / (var + noise / w))
+    np.testing.assert_allclose(d_mu, error * want)
+    np.testing.assert_allclose(d_var, -want)
+    # Without any error a label is learnt once, however often it counts.
+    d_mu, d_var = error / var, -1 / var
+    KERNELS["weigh_labels"](d_mu, d_var, var, y, weight, 9, 3, 5)
+    np.testing.assert_allclose(d_var, -1 / var)
+
+
+@needs_compiler
 @pytest.mark.parametrize("p", [[0, 1, 0], [0, 0, 0], [1, 1e-30, 1e-12], [np.nan, 1, 0], [2, 2, 4]])
 def test_update_at_extremes(p: list[float]) -> None:
     out, y = np.zeros((1, 3)), np.array([[0.0, 1, 0]])

@@ -84,6 +84,10 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "noise.decay.sigma_v_min": (0.99, {"noise": {"kind": "decay"}}),
     "noise.decay.decay": (0.5, {"noise": {"kind": "decay"}}),
     "task.classification.head": ("remax", {"task": {"kind": "classification"}, **LABELS}),
+    "task.classification.class_weights": (
+        "balanced",
+        {"task": {"kind": "classification"}, **LABELS, "data.limit": 31},
+    ),
     "trainer.max_epochs": (4, {}),
     "trainer.early_stopping.enabled": (False, LONG),
     "trainer.early_stopping.patience": (9, LONG),

@@ -21,15 +21,17 @@ NOISES = ("auto", "constant", "decay", "learned")
 
 def learner(
     head: str, K: int, noise: str = "auto", *, rows: int = 8, kernels: str = "numpy",
-    rule: str = "information_capped", **options: Any,
+    rule: str = "information_capped", weights: Any = None, sigma_v: Any = None,
+    **options: Any,
 ) -> Learner:  # fmt: skip
     mlp, kind = arch.registry["mlp"], registry[noise]
     chosen = mlp.options(**({"width": 12, "depth": 1} | options))
+    sigma = {} if sigma_v is None else {"sigma_v": sigma_v}
     return Learner(
         lambda units: mlp.build(chosen, (2,), units),
         (2,),
         K,
-        noise=class_noise.class_noise(head, kind, kind.options()),
+        noise=class_noise.class_noise(head, kind, kind.options(**sigma), weights),
         update_rule=rule,
         cap=None,
         batch_size=rows,
@@ -164,6 +166,72 @@ def test_moments_of_a_tree_are_those_of_sampled_units(K: int) -> None:
     assert (abs(drawn.mean(axis=1) - p) < 6 * error).all()
     square = (drawn - p[:, None]) ** 2
     assert (abs(square.mean(axis=1) - epistemic) < 6 * square.std(axis=1) / np.sqrt(n)).all()
+
+
+@pytest.mark.parametrize("head", class_noise.HEADS)
+def test_a_label_of_weight_4_is_one_of_half_the_noise(head: str) -> None:
+    x, label, _ = clusters(24)
+    y = np.eye(3)[label]
+    half = learner(head, 3, "constant", sigma_v=0.3)
+    heavy = learner(head, 3, "constant", sigma_v=0.6, weights=np.full(3, 4.0))
+    for made in (half, heavy):
+        made.bind(x, y)
+        made.start_epoch(0)
+        made.train(np.arange(24), 0, 24)
+    for name, tensor in half.parameters.tensors.items():
+        np.testing.assert_allclose(tensor.mu, heavy.parameters.tensors[name].mu, atol=1e-9)
+        np.testing.assert_allclose(tensor.var, heavy.parameters.tensors[name].var, atol=1e-9)
+
+
+def test_a_weighted_label_is_learnt_as_often_as_it_counts() -> None:
+    """With little variance the steps of a linear softmax add up as its log-likelihoods do."""
+    options = {"depth": 0, "gain_weight": 1e-4, "gain_bias": 1e-4}
+    made = learner("softmax", 3, rows=2, rule="sum", weights=np.array([0.5, 3, 1]), **options)
+    weight, bias = (made.parameters.tensors[f"linear_0.{n}"] for n in ("weight", "bias"))
+    mu, var, b = weight.mu.copy(), weight.var.copy(), bias.mu.copy()
+    x, y = np.array([[0.7, -1.2], [0.4, 2.0]]), np.eye(3)[[1, 0]]
+    made.bind(x, y)
+    made.start_epoch(0)
+    made.train(np.arange(2), 0, 2)
+    p = softmax(x @ mu.T + b, axis=1)
+    gradient = 3 * np.outer(y[0] - p[0], x[0]) + 0.5 * np.outer(y[1] - p[1], x[1])
+    np.testing.assert_allclose(weight.mu - mu, var * gradient, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("head", class_noise.HEADS)
+@pytest.mark.parametrize("noise", ["auto", "learned"])
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_heavy_labels_are_predicted_as_often_as_they_count(
+    head: str, noise: str, kernels: str
+) -> None:
+    """Where classes overlap, their shares are those of the weights."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 2)), np.eye(2)[(np.arange(400) % 6 == 0).astype(int)]
+    share = []
+    for weights in (None, np.array([1.0, 5.0])):
+        made = learner(head, 2, noise, weights=weights, kernels=kernels)
+        made.bind(x, y)
+        for epoch in range(4):
+            made.start_epoch(epoch)
+            made.train(np.random.default_rng(epoch).permutation(400), 0, 400)
+        share.append(made.predict(rng.normal(size=(500, 2))).mu[:, 1].mean())
+    # Units of a tree take labels for real numbers, which makes rare ones rarer.
+    assert share[0] == pytest.approx(1 / 6, abs=0.14 if head == "hrc" else 0.06)
+    assert share[1] == pytest.approx(1 / 2, abs=0.12)
+
+
+def test_a_network_that_goes_on_keeps_its_weights() -> None:
+    x, label, _ = clusters(16)
+    first, second = (learner("softmax", 3, weights=np.full(3, w)) for w in (5.0, 1.0))
+    second.load_state_dict(first.state_dict())
+    plain = learner("softmax", 3)
+    plain.load_state_dict(first.state_dict())  # to predict, as a model does
+    np.testing.assert_array_equal(plain.predict(x).mu, first.predict(x).mu)
+    for made in (first, second):
+        made.bind(x, np.eye(3)[label])
+        made.start_epoch(0)
+        made.train(np.arange(16), 0, 16)
+    np.testing.assert_array_equal(second.predict(x).mu, first.predict(x).mu)
 
 
 def test_noise_that_classes_have_no_use_for_is_told() -> None:

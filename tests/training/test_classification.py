@@ -147,6 +147,20 @@ def test_the_mixture_of_the_members_is_scored() -> None:
     }
 
 
+def test_weights_count_in_the_score() -> None:
+    labels, p = example()
+    labels[::9] = np.nan
+    y = np.where(np.isnan(labels)[:, None], np.nan, np.eye(4)[np.nan_to_num(labels).astype(int)])
+    weights = np.array([1.0, 0.5, 3.0, 2.0])
+    found = ClassificationTask(weights).validate(rows(y), predicted(p))
+    pairs = [
+        (weights[int(k)], -np.log(q[int(k)])) for k, q in zip(labels, p, strict=True) if k == k
+    ]
+    want = sum(w * loss for w, loss in pairs) / sum(w for w, _ in pairs)
+    assert found.score == found.metrics["nll_weighted"] == pytest.approx(want)
+    assert found.metrics["nll"] == classification_metrics(labels, p)["nll"]
+
+
 def test_a_validation_part_without_labels_is_told() -> None:
     _, p = example(3)
     with pytest.raises(UserError, match="no observed label to choose the epoch by"):

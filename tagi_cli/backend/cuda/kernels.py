@@ -57,6 +57,7 @@ _ROWS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "softmax_update": ((-2,), (-1,)),
     "tree_targets": ((-3,), (-1,)),
     "transpose": ((-11, -10, -9, -8), (-7,)),
+    "weigh_labels": ((-3,), (-1,)),
 }
 
 

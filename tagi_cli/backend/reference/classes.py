@@ -102,3 +102,23 @@ def tree_probabilities(
     seen = ~np.isnan(codes)
     chosen = np.where(seen, ndtr(np.where(seen, codes, 0) * unit), 1)
     np.copyto(p.reshape(B, K), chosen.prod(axis=2), casting="same_kind")
+
+
+def weigh_labels(
+    d_mu: Array, d_var: Array, var: Array | None, y: Array, weight: Array, B: int, K: int, U: int
+) -> None:
+    """Let the label of each row count `weight (K,)` times, in innovations `(B, U)`.
+
+    An innovation `-d_var = 1 / S` is that of an observation of predictive variance `S = var + R`.
+    With the error variance `R / w` in the place of `R` it becomes `1 / (var + R / w)`, which is
+    `w / (1 + (w - 1) var / S)` times as large, and so does `d_mu`. A row without a label has no
+    innovations.
+    """
+    labels = y.reshape(B, K)
+    label = np.where(labels > 0.5, np.arange(K), -1).max(axis=1)
+    w = np.where(label >= 0, weight.astype(np.float64)[label], 1)[:, None]
+    mu, v = d_mu.reshape(B, U), d_var.reshape(B, U)
+    known = np.zeros((B, U)) if var is None else np.minimum(-var.reshape(B, U) * v, 1)
+    gain = w / (1 + (w - 1) * known)
+    np.copyto(mu, mu * gain, casting="same_kind")
+    np.copyto(v, v * gain, casting="same_kind")
