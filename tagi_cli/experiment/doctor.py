@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,18 +137,22 @@ def _kernels() -> Finding:
 
 
 def _cache() -> Finding:
-    """Where compiled kernels are kept, and how many there are."""
-    from tagi_cli.backend.host.compiler import CompilerError, cache_folder
+    """Where compiled kernels are kept, how many there are, and for how long."""
+    from tagi_cli.backend.host.compiler import KEPT_FOR, CompilerError, cache_folder
     from tagi_cli.experiment.summary import byte_words
 
     try:
         folder = cache_folder()
     except CompilerError as error:
         return Finding("cache", str(error), False)
-    sizes = [path.stat().st_size for path in folder.glob("*.so")]
+    sizes = []
+    for path in folder.glob("*.so"):
+        with suppress(FileNotFoundError):  # another process may be about to drop it
+            sizes.append(path.stat().st_size)
     if not os.access(folder, os.W_OK):
         return Finding("cache", f"{folder} is not writable; new kernels run on NumPy", False)
-    return Finding("cache", f"{folder}, {len(sizes)} libraries, {byte_words(sum(sizes))}")
+    found = f"{folder}, {len(sizes)} libraries, {byte_words(sum(sizes))}"
+    return Finding("cache", f"{found}; dropped after {KEPT_FOR} days without use")
 
 
 def _outputs() -> Finding:

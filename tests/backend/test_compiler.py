@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -214,6 +214,49 @@ def test_what_a_killed_process_left_behind_is_cleared_away(fresh_cache: Path) ->
     compiler.build(["rows"], double=False)
     assert not old.exists()
     assert new.exists()
+
+
+def days_ago(library: Path, days: float) -> None:
+    os.utime(library, 2 * (time.time() - days * 86400,))
+
+
+@needs_compiler
+def test_libraries_that_nobody_uses_any_more_are_dropped(fresh_cache: Path) -> None:
+    fresh_cache.mkdir(parents=True, mode=0o700)
+    old, recent = fresh_cache / "rows-0.so", fresh_cache / "rows-1.so"
+    for library, days in ((old, 31), (recent, 29)):
+        library.touch()
+        days_ago(library, days)
+    used = compiler.build(["rows"], double=False)["rows"]
+    assert not old.exists()
+    assert recent.exists()
+    days_ago(used, 31)
+    compiler.build(["rows"], double=False)  # which is a use
+    days_ago(recent, 31)
+    compiler.build(["scores"], double=False)
+    assert used.exists()
+    assert not recent.exists()
+
+
+@needs_compiler
+def test_a_library_that_is_dropped_before_it_is_loaded_is_compiled_anew(
+    fresh_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, build, built = HostBackend(), compiler.build, []
+
+    def drop_first(names: Iterable[str], double: bool) -> dict[str, Path]:
+        found = build(names, double)
+        if not built:
+            for path in found.values():
+                path.unlink()
+        built.append(found)
+        return found
+
+    monkeypatch.setattr(compiler, "build", drop_first)
+    cursor = np.zeros(1, np.int32)
+    backend.bind([Call("advance", (cursor, np.int32(3)))]).run()
+    assert cursor[0] == 3
+    assert len(built) == 2
 
 
 def test_a_cache_of_someone_else_is_not_trusted(

@@ -27,13 +27,14 @@ class _Library:
     def _load(self, units: Sequence[str]) -> dict[str, ctypes.CDLL]:
         missing = [unit for unit in units if unit not in self._loaded]
         for unit, path in compiler.build(missing, self._double).items():
+            if not path.exists():  # another process has just dropped it as unused
+                compiler.build([unit], self._double)
+            # The runtime has what the kernels call.
+            scope = ctypes.RTLD_GLOBAL if unit == "runtime" else ctypes.RTLD_LOCAL
             try:
-                # The runtime has what the kernels call.
-                scope = ctypes.RTLD_GLOBAL if unit == "runtime" else ctypes.RTLD_LOCAL
-                library = ctypes.CDLL(str(path), mode=scope)
+                self._loaded[unit] = ctypes.CDLL(str(path), mode=scope)
             except OSError as error:
                 raise compiler.CompilerError(f"compiled kernels do not load: {error}") from None
-            self._loaded[unit] = library
         return self._loaded
 
     def addresses(self, kernels: Sequence[str]) -> dict[str, int]:

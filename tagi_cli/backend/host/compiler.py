@@ -4,7 +4,9 @@ The cache is a folder that only its user can enter; a library's name is the hash
 into it (sources, compiler, flags, CPU), and it appears under that name only when complete. So
 concurrent processes may build the same kernels at once, and a changed source never meets an old
 library. Each ends in a hash of its own bytes: one that a full disk or a crash has damaged would
-otherwise end the process that loads it; it is compiled anew instead.
+otherwise end the process that loads it; it is compiled anew instead. A library's time of change
+is the day of its last use; what has not been used for long, as a newer version of the sources took
+its place, is dropped when something is compiled.
 """
 
 from __future__ import annotations
@@ -44,8 +46,13 @@ FLAGS = (
 _PATIENCE = 300.0
 """Seconds after which a compiler is taken to hang; all kernels take one about ten."""
 
-_ABANDONED = 86400.0
+_DAY = 86400.0
+
+_ABANDONED = _DAY
 """Seconds after which the scratch folder of a process that was killed is cleared away."""
+
+KEPT_FOR = 30
+"""Days without use after which a library is dropped."""
 
 
 class CompilerError(UserError):
@@ -135,6 +142,21 @@ def _clear_abandoned(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
+def _mark_used(library: Path) -> None:
+    """Let a library's time of change tell the day of its last use."""
+    with suppress(OSError):  # the cache may be read-only
+        if library.stat().st_mtime < time.time() - _DAY:
+            os.utime(library)
+
+
+def _drop_unused(folder: Path) -> None:
+    """Remove libraries that nobody has used for long; whoever has loaded one keeps it."""
+    for library in folder.glob("*.so"):
+        with suppress(FileNotFoundError):  # another process may be about to remove it
+            if library.lstat().st_mtime < time.time() - KEPT_FOR * _DAY:
+                library.unlink()
+
+
 def _source(unit: str, double: bool) -> str:
     """The text to compile: shared header, the unit's files, and a packed entry of each kernel."""
     folder = resource_dir("kernels")
@@ -185,10 +207,12 @@ def _build(names: Iterable[str], double: bool) -> dict[str, Path]:
             library = folder / f"{unit}-{key.hexdigest()[:32]}.so"
             result[unit] = library
             if _sealed(library):
+                _mark_used(library)
                 continue
             if not running:
                 say_once("compiling kernels for this CPU (once)")
                 _clear_abandoned(folder)
+                _drop_unused(folder)
             work = Path(tempfile.mkdtemp(dir=folder))
             file = work / f"{unit}.cpp"
             file.write_text(source)
