@@ -148,6 +148,10 @@ class LatentLearner(Stateless):
         """Take over the shared part of another subject's map, as it is now."""
         self.model.core.load_part(other.model.core.part("shared_m"))
 
+    def begin_shared_map(self, values: Mapping[str, tuple[Host, ...]]) -> None:
+        """Begin with these values of the shared part of the map."""
+        self.model.core.load_part(values)
+
     def learn_shared_map(self, learns: bool) -> None:
         """Let the shared part of the map learn from the next step on, or stay as it is."""
         shared = {id(parameter) for parameter in self.model.core.parameters("shared_m")}

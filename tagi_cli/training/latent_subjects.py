@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from tagi_cli.training.restarts import Restarts
 from tagi_cli.training.stateless import Stateless
 
 Host = np.ndarray[Any, Any]
+SharedMap = Mapping[str, tuple[Host, ...]]
+"""Values of the tensors of a shared map, by name."""
 Member = LatentLearner | Restarts[LatentLearner]
 
 
@@ -32,15 +34,24 @@ class Subjects(Stateless):
         layout: which columns make up groups and tell subjects apart.
         batch_size: rows learnt at a time.
         shared: whether they have `shared_m` in common.
+        start: gives the values of a shared map to begin with, once there are rows; None keeps
+            those that were drawn.
     """
 
     def __init__(
-        self, members: Sequence[Member], layout: Layout, *, batch_size: int, shared: bool
+        self,
+        members: Sequence[Member],
+        layout: Layout,
+        *,
+        batch_size: int,
+        shared: bool,
+        start: Callable[[], SharedMap] | None = None,
     ) -> None:
         self.layout = layout
         self.members = list(members)
         self._batch_size = batch_size
         self._shared = shared
+        self._start = start
         self._holder = 0
         self._who: Indices = np.zeros(0, np.int64)
         self._place: Indices = np.zeros(0, np.int64)
@@ -72,6 +83,10 @@ class Subjects(Stateless):
             rows = np.flatnonzero(self._who == s)
             self._place[rows] = np.arange(len(rows))
             member.bind(x[rows], y[rows])
+        if self._start is not None:
+            values = self._start()
+            for learner in (one for member in self.members for one in _all(member)):
+                learner.begin_shared_map(values)
 
     def start_epoch(self, epoch: int, scores: Scores | None = None) -> None:
         """See `tagi_cli.training.interface.Learner.start_epoch`."""
@@ -177,7 +192,7 @@ class Link(NamedTuple):
     restarts: bool
 
 
-def links(subjects: int, passes: int, release: int | None) -> list[Link]:
+def links(subjects: int, passes: int, release: int | None, *, known: bool = False) -> list[Link]:
     """The links of a chain.
 
     Args:
@@ -185,10 +200,11 @@ def links(subjects: int, passes: int, release: int | None) -> list[Link]:
         passes: epochs of each.
         release: epochs of each but the first in which the shared map learns, too, behind those in
             which it does not; None lets it learn in all.
+        known: whether there is a map that the first subject is aligned with, too.
     """
-    found = [Link(0, 0, passes, 0, aligns=False, restarts=True)]
-    for s in range(1, subjects):
-        first = found[-1].end
+    found = [] if known else [Link(0, 0, passes, 0, aligns=False, restarts=True)]
+    for s in range(len(found), subjects):
+        first = found[-1].end if found else 0
         aligns = release is not None
         found.append(Link(s, first, first + passes, first, aligns=aligns, restarts=aligns))
         if release:
@@ -208,12 +224,19 @@ class Chain(Subjects):
         layout: which columns make up groups and tell subjects apart.
         batch_size: rows learnt at a time.
         plan: which subject learns in which epoch.
+        start: see `Subjects`.
     """
 
     def __init__(
-        self, members: Sequence[Member], layout: Layout, *, batch_size: int, plan: Sequence[Link]
+        self,
+        members: Sequence[Member],
+        layout: Layout,
+        *,
+        batch_size: int,
+        plan: Sequence[Link],
+        start: Callable[[], SharedMap] | None = None,
     ) -> None:
-        super().__init__(members, layout, batch_size=batch_size, shared=True)
+        super().__init__(members, layout, batch_size=batch_size, shared=True, start=start)
         self._plan = list(plan)
         self._link: Link | None = None
         self._learning: Member = self.members[0]

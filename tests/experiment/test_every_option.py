@@ -159,7 +159,7 @@ ELSEWHERE |= dict.fromkeys(
 
 ELSEWHERE |= {
     f"arch.latent_regression.subjects.{name}": "tests/experiment/test_latent_subjects.py"
-    for name in ("share", "mode", "passes", "release", "damage")
+    for name in ("share", "mode", "passes", "release", "map_from", "damage")
 }
 
 # What makes windows of series, and parts of dates, is tested where there are some.

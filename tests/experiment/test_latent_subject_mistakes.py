@@ -65,6 +65,24 @@ def test_each_mistake_has_a_message(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_map_to_begin_with_must_be_like_the_networks(
+    together: Path, table: Path, tmp_path: Path
+) -> None:
+    wide = {"kind": "layers", "layers": [{"kind": "linear", "output_size": 2}]}
+    alone = trained(table, tmp_path / "alone", {"arch.subjects.share": None, "data.instance": None})
+    key = "arch.subjects.map_from"
+    for changes, message in (
+        ({key: str(together), "arch.m": wide}, r"map_from: the shared map of .* has the tensors"),
+        ({key: str(alone)}, r"map_from: .* has no shared map. Allowed: a run with arch.subjects"),
+        (
+            {key: str(together), "arch.subjects.share": "nothing"},
+            r"arch.subjects.map_from: found .*, but share is nothing. Allowed: null",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            trained(table, tmp_path / "run", changes)
+
+
 def test_rows_must_tell_their_subject(together: Path, tmp_path: Path) -> None:
     x, y = TRUTH.x[0][0], TRUTH.y[0][0]
     with pytest.raises(UserError, match=r"row 3, column 'who': no value. Each row needs"):

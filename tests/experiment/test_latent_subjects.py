@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,25 @@ def test_a_chain_begins_with_the_subject_of_most_rows(tmp_path: Path) -> None:
         chain.train(order, 0, len(order))
         learnt.append(int(chain.scores()["count"][0]))
     assert learnt == [200] * 3 + [150] * 4 + [60] * 3
+
+
+def test_a_new_subject_begins_with_the_map_of_a_run(
+    together: Path, table: Path, tmp_path: Path
+) -> None:
+    """Aligned with it, it leaves the map as it is, and is opened without that run."""
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    eve = ["eva" + ",".join(["", *line[1:]]) for line in lines if line[0] == "eve"]
+    (tmp_path / "eva.csv").write_text("\n".join([",".join(lines[0]), *eve]) + "\n")
+    source = tmp_path / "source"
+    shutil.copytree(together, source)
+    changes = CHAIN | {"arch.subjects.map_from": str(source), "arch.subjects.release": 0}
+    changes |= {"arch.subjects.passes": 12, "arch.restarts": 4}
+    folder = trained(tmp_path / "eva.csv", tmp_path, changes)
+    assert summary(folder)["epochs"] == 12
+    shutil.rmtree(source)
+    given, model = Model.load(together), Model.load(folder)
+    np.testing.assert_array_equal(shared(model, 0), shared(given, 0))
+    assert summary(folder)["test"]["subjects"]["eva"]["rmse"] < 1.4 * 0.2 * UNITS[2]
 
 
 def test_subjects_that_share_nothing_are_fits_of_their_own(table: Path, tmp_path: Path) -> None:

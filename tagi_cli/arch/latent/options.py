@@ -168,6 +168,13 @@ class SubjectsOptions:
     release: int = option(
         1, "Epochs after each alignment in which the shared map learns, too.", minimum=0
     )
+    map_from: str | None = option(
+        None,
+        "Run folder of several subjects whose shared map (that of its first network) these begin "
+        "with, in place of one drawn. align-chain aligns all of them with it; release: 0 leaves it "
+        "as it is.",
+        path=True,
+    )
     damage: bool = option(False, "Whether earlier subjects may get worse, as `mode: chain` asks.")
 
     def faults(self) -> list[str]:
@@ -177,6 +184,11 @@ class SubjectsOptions:
             found.append(
                 f".mode: '{self.mode}' hands a shared map from subject to subject, but share is "
                 f"{self.share or 'null'}. Allowed: interleave, or share: {SHARED_MAP}"
+            )
+        elif self.map_from is not None and self.share != SHARED_MAP:
+            found.append(
+                f".map_from: found '{self.map_from}', but share is {self.share or 'null'}. "
+                f"Allowed: null, or share: {SHARED_MAP}"
             )
         elif self.mode == "chain" and not self.damage:
             found.append(

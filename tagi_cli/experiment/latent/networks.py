@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -11,11 +12,11 @@ import numpy as np
 from tagi_cli.arch.latent.building import build
 from tagi_cli.arch.latent.layout import Layout
 from tagi_cli.arch.latent.options import SHARED_MAP, LatentRegressionOptions, shrinkages
-from tagi_cli.backend import Backend
+from tagi_cli.backend import Backend, select
 from tagi_cli.data import Encoder
 from tagi_cli.errors import UserError, listing
 from tagi_cli.training.latent_learner import LatentLearner
-from tagi_cli.training.latent_subjects import Chain, Link, Subjects, links
+from tagi_cli.training.latent_subjects import Chain, Link, SharedMap, Subjects, links
 from tagi_cli.training.noise import AutoOptions, ConstantOptions, LearnedOptions
 from tagi_cli.training.options import TrainerOptions
 from tagi_cli.training.restarts import Restartable, Restarts
@@ -116,10 +117,11 @@ def make(
         return alone
     subjects, size = options.subjects, settings.data.rows_per_update()
     count, shared = len(layout.subjects), subjects.share == SHARED_MAP
+    start = None if subjects.map_from is None else partial(shared_map, subjects.map_from)
 
     def each(generator: np.random.Generator) -> Subjects:
         made = [one(own) for own in generator.spawn(count)]
-        return Subjects(made, layout, batch_size=size, shared=shared)
+        return Subjects(made, layout, batch_size=size, shared=shared, start=start)
 
     if shared and subjects.mode == "interleave":
         together: Subjects | Restarts[Subjects] = _restarted(each, rng, options.restarts)
@@ -127,7 +129,7 @@ def make(
     members = [_restarted(one, own, options.restarts) for own in rng.spawn(count)]
     if not shared:
         return Subjects(members, layout, batch_size=size, shared=False)
-    return Chain(members, layout, batch_size=size, plan=_plan(options, count))
+    return Chain(members, layout, batch_size=size, plan=_plan(options, count), start=start)
 
 
 L = TypeVar("L", bound=Restartable)
@@ -143,7 +145,47 @@ def _restarted(
 def _plan(options: LatentRegressionOptions, count: int) -> list[Link]:
     """The links of a chain over so many subjects."""
     subjects = options.subjects
-    return links(count, subjects.passes, None if subjects.mode == "chain" else subjects.release)
+    if subjects.mode == "chain":
+        return links(count, subjects.passes, None)
+    return links(count, subjects.passes, subjects.release, known=subjects.map_from is not None)
+
+
+def shared_map(run: str) -> SharedMap:
+    """The shared map of a run of several subjects, of its first network.
+
+    Raises:
+        UserError: there is no such run, or none of several subjects that share a map.
+    """
+    from tagi_cli.experiment.latent.findings import network_of
+    from tagi_cli.experiment.model import Model
+
+    model = Model.load(run)
+    options = model.settings.arch
+    if not has_subjects(options) or options.subjects.share != SHARED_MAP:
+        raise UserError(
+            f"arch.subjects.map_from: {run} has no shared map. Allowed: a run with "
+            f"arch.subjects.share: {SHARED_MAP}"
+        )
+    return network_of(model.learners[0]).model.core.part("shared_m")
+
+
+def _check_start(settings: Settings, layout: Layout) -> None:
+    """Make sure that a shared map to begin with is like those of the networks.
+
+    Raises:
+        UserError: it is not, or cannot be read.
+    """
+    run = settings.arch.subjects.map_from
+    if run is None:
+        return
+    fresh = _network(settings, layout, np.random.default_rng(0), select("cpu", "numpy"))
+    own, given = fresh.model.core.part("shared_m"), shared_map(run)
+    shapes = [{name: one[0].shape for name, one in values.items()} for values in (given, own)]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            f"arch.subjects.map_from: the shared map of {run} has the tensors {shapes[0]}, those "
+            f"here {shapes[1]}. Allowed: a run with the same arch.m and as many latents"
+        )
 
 
 def _network(
@@ -185,6 +227,7 @@ def trainer_in_force(settings: Settings, dataset: Dataset, notices: list[str]) -
     if not has_subjects(options):
         return trainer
     layout = layout_of(settings, dataset.encoder)
+    _check_start(settings, layout)
     for part in ("train", "valid", "test"):
         x = getattr(dataset, part).x
         seen = set(layout.subject_of(x).tolist()) if len(x) else range(len(layout.subjects))

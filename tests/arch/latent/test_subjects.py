@@ -37,6 +37,7 @@ def fit(subjects: Sequence[Subject], seed: int, **options: Any) -> list[SharedML
     return models
 
 
+@pytest.mark.slow
 def test_alignment_helps_a_small_subject_and_leaves_the_others() -> None:
     """Subjects of 3000, 3000 and 250 rows; the median over five seeds of the small one's gain."""
     gains = []
