@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,32 @@ def test_round_trip(tmp_path: Path) -> None:
         assert tensors[name].dtype == tensor.dtype
         assert tensors[name].shape == tensor.shape
         np.testing.assert_array_equal(tensors[name], tensor)
+
+
+def test_tensors_are_written_and_read_one_by_one(tmp_path: Path) -> None:
+    """So that saving takes no memory for a second copy of the networks."""
+    tensors = {f"layer.{i}": np.full((500, 500), i, np.float32) for i in range(8)}
+    path, size = tmp_path / "best.safetensors", tensors["layer.0"].nbytes
+    tracemalloc.start()
+    try:
+        checkpoint.write(path, tensors, {})
+        written, _ = tracemalloc.get_traced_memory()[1], tracemalloc.reset_peak()
+        found, _ = checkpoint.read(path)
+        read = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert written < size
+    assert read < (len(tensors) + 2) * size
+    assert all((found[name] == tensor).all() for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", ">f4", "float16"])
+def test_types_and_order_of_bytes_come_back(tmp_path: Path, dtype: str) -> None:
+    tensors = {"odd": np.arange(3, dtype=np.uint8), "x": np.arange(6).reshape(2, 3).astype(dtype)}
+    checkpoint.write(tmp_path / "a.safetensors", tensors, {})
+    found = checkpoint.read(tmp_path / "a.safetensors")[0]["x"]
+    assert found.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal(found, tensors["x"])
 
 
 def test_no_other_file_is_left(tmp_path: Path) -> None:
