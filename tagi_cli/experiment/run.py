@@ -106,8 +106,8 @@ def train(
         ranks.barrier()  # no folder where some rank cannot even begin
         if not ranks.leads:
             return run.take_part(None)
-        folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
         run.group = None if parent is None else parent.name
+        folder = RunFolder.create(parent or Path(OUTPUTS) / run.name)
         with folder.locked():
             if announce is not None:
                 announce(folder.path)
@@ -142,12 +142,12 @@ class _Run:
         self.rows_per_rank = rows_per_rank(len(self.dataset.train), self.batch_size, ranks.size)
         self.threads = threads_of(ranks, settings)
         self.settings = settings
-        self.command = command
         if ranks.leads:
             trackers.check(settings.tracker)
+        self.command = command
         self.console = console
-        device = device_of(ranks, settings)
         self.group: str | None = None
+        device = device_of(ranks, settings)
         self.backend = make_backend(dataclasses.replace(settings, device=device))
         self.network: Summary = summarise(settings, self.dataset.encoder, self.backend)
         self._summary: dict[str, Any] = {}
@@ -192,19 +192,17 @@ class _Run:
                     self.console, self.settings, self.dataset, self.network, folder, self.notices,
                     self.ranks,
                 )  # fmt: skip
-            summary = self._train(trainer, folder, log, health)
-        except BaseException as error:
             tracker.open(trainer.history)
-            failure.record(folder, error, time.monotonic() - started, self._summary)
+            summary = self._train(trainer, folder, log, health)
             tracker.finish(summary)
-            raise
+        except BaseException as error:
             tracker.fail()
+            failure.record(folder, error, time.monotonic() - started, self._summary)
+            raise
         if self.console is not None:
             preamble.closing(self.console, folder, summary, tracker.place)
         return folder.path
 
-    def _trainer(self, folder: RunFolder | None, observers: list[Observer]) -> Trainer:
-        settings, encoder, ranks = self.settings, self.dataset.encoder, self.ranks
     def _tracker(self, folder: RunFolder) -> Tracker:
         kinds = registries()
         run = TrackedRun(
@@ -216,6 +214,8 @@ class _Run:
         )
         return Tracker(self.settings.tracker, run)
 
+    def _trainer(self, folder: RunFolder | None, observers: list[Observer]) -> Trainer:
+        settings, encoder, ranks = self.settings, self.dataset.encoder, self.ranks
         if self.console is not None and ranks.leads:
             observers = [*observers, progress_observer(self.console)]
         weights = tasks.weights_of(settings.task, self.dataset)
