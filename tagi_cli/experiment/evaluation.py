@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagi_cli import data
+from tagi_cli import atomic, data
 from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.errors import UserError, nearest
-from tagi_cli.experiment import laws, tasks
+from tagi_cli.experiment import laws, out_of_distribution, tasks
+from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.image_files import predict_images
 from tagi_cli.experiment.latent import scores as latent_scores
@@ -18,6 +19,7 @@ from tagi_cli.experiment.latent.projection import encoded
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.new_file import new_file
+from tagi_cli.experiment.report import page
 from tagi_cli.training.interface import Values
 
 SPLITS = ("train", "valid", "test")
@@ -33,6 +35,9 @@ class Evaluation:
         metrics: as in summary.json.
         predictions: path of the table of predictions that was written; None where one was there.
         notices: remarks for the user.
+        classes: precision, recall, F1 and support of each class; empty without classes.
+        ood: how well rows of another kind are told apart, see `out_of_distribution.scored`; empty
+            where none were given.
     """
 
     of: str
@@ -40,6 +45,8 @@ class Evaluation:
     metrics: dict[str, Any]
     predictions: Path | None
     notices: tuple[str, ...]
+    classes: dict[str, Any]
+    ood: dict[str, Any]
 
 
 def evaluate(
@@ -47,6 +54,7 @@ def evaluate(
     checkpoint: str = "best",
     split: str = "test",
     data_path: str | None = None,
+    ood_path: str | None = None,
 ) -> Evaluation:
     """Score a trained model on a part of its data, or on all rows of another file.
 
@@ -55,10 +63,12 @@ def evaluate(
         checkpoint: `best`, `last`, or a checkpoint file or CSV folder.
         split: the part of the run's own data: `train`, `valid` or `test`.
         data_path: a file with the run's input and target columns, used as a whole.
+        ood_path: a file with the run's input columns of another kind of rows, which a model of
+            classes should be less sure of. What is found of `best` is shown in the report.
 
     Raises:
         UserError: no such run, checkpoint or part; the part is empty; the data have changed or
-            do not fit.
+            do not fit; `ood_path` for a model of numbers.
     """
     if split not in SPLITS:
         raise UserError(
@@ -67,6 +77,8 @@ def evaluate(
     folder = RunFolder.open(run)
     model = Model.load(run, checkpoint)
     notices: list[str] = []
+    if ood_path is not None:
+        out_of_distribution.check(model.classes)
     if data_path is None:
         law, x = _predict_part(folder, model, split, notices)
         name = split
@@ -83,7 +95,22 @@ def evaluate(
     count, found = len(law.places), laws.metrics(law, model.settings.metrics)
     if x is not None:
         found |= latent_scores.by_subject(model.learners[0], x, law)
-    return Evaluation(name, count, found, path if written else None, tuple(notices))
+    classes = law.by_class() if isinstance(law, ClassPredictions) else {}
+    ood = {}
+    if ood_path is not None:
+        other, own = _predict_inputs(model, ood_path, "ood.path", notices), Path(ood_path).name
+        ood = out_of_distribution.scored(law, other, own)
+        if checkpoint == "best":
+            _show(folder, out_of_distribution.numbers(law, other, (name, own)))
+    return Evaluation(name, count, found, path if written else None, tuple(notices), classes, ood)
+
+
+def _show(folder: RunFolder, numbers: dict[str, Any]) -> None:
+    """Keep the numbers of rows out of distribution, and draw them if there is a report."""
+    with folder.locked():
+        atomic.write_json(folder.figures / out_of_distribution.NUMBERS, numbers)
+        if folder.report.exists():
+            page.write_report(folder)
 
 
 def _predict_part(
@@ -154,13 +181,21 @@ def predict(
     """
     path = new_file(output, overwrite=overwrite)
     model = Model.load(run, checkpoint)
-    try:
-        if takes_images(model.encoder):
-            law = predict_images(model, input, targets=False)
-        else:
-            law = model.predict_table(data.read_table(input, notices), notices, targets=False)
-    except UserError as error:
-        raise UserError(f"input: {error}") from None
+    law = _predict_inputs(model, input, "input", notices)
     # Through a link, so that it stays one.
     laws.write_csv(path.resolve(), law)
     return path
+
+
+def _predict_inputs(model: Model, path: str | Path, where: str, notices: list[str] | None) -> Law:
+    """Predictions of all rows of a file, whether or not it has targets.
+
+    Raises:
+        UserError: the file is missing or does not fit; begins with `where`.
+    """
+    try:
+        if takes_images(model.encoder):
+            return predict_images(model, path, targets=False)
+        return model.predict_table(data.read_table(path, notices), notices, targets=False)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None

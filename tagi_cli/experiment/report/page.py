@@ -14,7 +14,7 @@ from tagi_cli.experiment.explain import figures as explanation_figures
 from tagi_cli.experiment.folder import RunFolder, read_json
 from tagi_cli.experiment.latent import report as latent_report
 from tagi_cli.experiment.report import classes as report_classes
-from tagi_cli.experiment.report import figures
+from tagi_cli.experiment.report import figures, out_of_distribution
 from tagi_cli.experiment.report import forecasts as report_forecast
 from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import regression as report_regression
@@ -63,16 +63,18 @@ def write_report(folder: RunFolder) -> Path:
         for split, diagnoses in numbers["splits"].items()
     }
     images = image_report.section(numbers)
+    others = out_of_distribution.section(folder)
     latents = latent_report.section(numbers)
     smoothed = smoothing_figures.section(folder)
     explained = explanation_figures.section(folder)
     drawn = [*learning, *(f for groups in outputs.values() for group in groups for f in group)]
-    drawn += [*images.figures, *latents.figures, *smoothed.figures, *explained.figures]
+    drawn += [*images.figures, *others.figures, *latents.figures]
+    drawn += [*smoothed.figures, *explained.figures]
     for figure in drawn:
         atomic.write_text(folder.figures / f"{figure.name}.svg", figure.svg)
         with atomic.replacing(folder.figures / f"{figure.name}.png") as file:
             file.write(figure.png)
-    more = images.html + latents.html + smoothed.html + explained.html
+    more = images.html + others.html + latents.html + smoothed.html + explained.html
     page = _page(folder, account, numbers, learning, outputs, more)
     atomic.write_text(folder.report, page)
     return folder.report
