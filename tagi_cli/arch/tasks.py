@@ -12,6 +12,10 @@ PER_STEP = ("vl_regression",)
 """Tasks with one set of outputs per step, and windows that are padded at their end."""
 
 
+_CHAINS = ("sequential", "graph")
+"""Kinds of layers that are made of others, the last of which gives their output."""
+
+
 def faults(options: Any, task: str) -> list[str]:
     """What stands between the options of an architecture and a task, one message each."""
     if task == "classification" and isinstance(options, nn.SequentialOptions | nn.GraphOptions):
@@ -33,15 +37,21 @@ def faults(options: Any, task: str) -> list[str]:
     return found
 
 
-def _second_heads(options: nn.SequentialOptions | nn.GraphOptions) -> list[str]:
+def _second_heads(options: Any) -> list[str]:
     """Probabilities that a network given layer by layer ends in, as if there were no head."""
-    kinds = nn.kinds_of(options)
-    if not kinds or kinds[-1] not in CLASS_PROBABILITIES:
+    where, last, kind = "arch", options, ""
+    while kind in ("", *_CHAINS):  # a chain may end in a chain
+        group = "nodes" if hasattr(last, "nodes") else "layers"
+        items = getattr(last, group)
+        if not items:
+            return []
+        where, last = f"{where}.{group}.{len(items) - 1}", items[-1]
+        kind = (nn.nodes if group == "nodes" else nn.registry).of(last).name
+    if kind not in CLASS_PROBABILITIES:
         return []
-    group = "layers" if isinstance(options, nn.SequentialOptions) else "nodes"
     return [
-        f"arch.{group}.{len(kinds) - 1}: found '{kinds[-1]}' at the end, but task.head makes "
-        f"probabilities of what the last layer gives. Leave it out, and set task.head={kinds[-1]}"
+        f"{where}: found '{kind}' at the end, but task.head makes probabilities of what the last "
+        f"layer gives. Leave it out, and set task.head={kind}"
     ]
 
 

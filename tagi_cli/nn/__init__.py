@@ -11,7 +11,7 @@ from tagi_cli.nn.composites import GraphOptions as GraphOptions
 from tagi_cli.nn.composites import SequentialOptions as SequentialOptions
 from tagi_cli.nn.composites import build_graph as build_graph
 from tagi_cli.nn.composites import build_sequential as build_sequential
-from tagi_cli.nn.composites import kinds_of as kinds_of
+from tagi_cli.nn.composites import nodes as nodes
 from tagi_cli.nn.data_parallel import DataParallel as DataParallel
 from tagi_cli.nn.graph import Graph as Graph
 from tagi_cli.nn.graph import Junction as Junction

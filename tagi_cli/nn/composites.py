@@ -77,13 +77,6 @@ class GraphOptions:
         return [f".nodes: {fault}" for fault in found]
 
 
-def kinds_of(options: SequentialOptions | GraphOptions) -> list[str]:
-    """The kinds of the layers that options describe, in their order."""
-    if isinstance(options, GraphOptions):
-        return [nodes.of(item).name for item in options.nodes]
-    return [registry.of(item).name for item in options.layers]
-
-
 def _inheriting(items: Iterable[Any], init: InitOptions | None) -> list[Any]:
     """Options of layers, with `init` where they have such an option and do not set it."""
     return [replace(item, init=init) if _unset(item) else item for item in items]

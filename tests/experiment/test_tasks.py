@@ -15,6 +15,10 @@ from tagi_cli.experiment.settings import Settings
 
 CLASSES = {"task": {"kind": "classification"}, "data.out_components": ["kind"]}
 LAST = {"kind": "linear", "output_size": 2}
+NESTED = {
+    "kind": "sequential",
+    "layers": [LAST, {"kind": "sequential", "layers": ["softmax"]}],
+}
 ZERO_ONE = {"data.scaling_method": "zero-one"}
 
 
@@ -63,6 +67,14 @@ def test_the_head_is_that_of_the_task_or_of_the_network(
             | {"task.head": "hrc"}
             | {"arch": {"kind": "graph", "nodes": [{"name": "end", "kind": "softmax"}]}},
             "arch.nodes.0: found 'softmax' at the end",
+        ),
+        (
+            CLASSES | {"arch": {"kind": "sequential", "layers": [LAST, NESTED]}},
+            "arch.layers.1.layers.1.layers.0: found 'softmax' at the end, but task.head makes",
+        ),
+        (
+            CLASSES | {"arch": {"kind": "graph", "nodes": [{"name": "end", **NESTED}]}},
+            "arch.nodes.0.layers.1.layers.0: found 'softmax' at the end",
         ),
         ({"task": {"kind": "vl_regression"}}, "'mlp' sees all steps of a window at once"),
         ({"task": {"kind": "clasification"}}, "Did you mean 'classification'"),
