@@ -83,7 +83,7 @@ def test_a_run_is_scored_and_reported_by_subject(together: Path) -> None:
             summary(together)["test"]["subjects"][name]["rmse"], rel=1e-6
         )
     page = (together / "report.html").read_text()
-    assert all(f"<h3>{name}</h3>" in page for name in NAMES)
+    assert all(f"<h3>Subject {name}</h3>" in page for name in NAMES)
     assert "Test rows by subject" in page
     figures = json.loads((together / "figures" / "data.json").read_text())["latent"]
     assert [one["subject"] for one in figures] == list(NAMES)

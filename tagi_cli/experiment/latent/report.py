@@ -137,7 +137,7 @@ def section(numbers: Mapping[str, Any]) -> Section:
         own = _figures(found, len(drawn))
         drawn += own
         if found["subject"]:
-            html += f"<h3>{safe(found['subject'])}</h3>"
+            html += f"<h3>Subject {safe(found['subject'])}</h3>"
         html += gallery(own) + _tables(found)
     return Section(drawn, html)
 
