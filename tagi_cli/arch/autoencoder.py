@@ -49,6 +49,11 @@ class _Hidden:
 class AutoencoderOptions(ImageOptions, _Hidden):
     """Autoencoder: an encoder to a short code, and a decoder back to the input."""
 
+    # Variances add up on the way to the code and back; wide priors would drown the data for long.
+    gain_weight: float = option(
+        0.3, "Factor on the prior standard deviation of the weights, not on their means.", above=0
+    )
+
     def faults(self) -> list[str]:
         """Blocks that have no transpose."""
         return [

@@ -115,6 +115,8 @@ def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
         from tagi_cli.experiment import updating
 
         return updating.load_data(settings, [] if notices is None else notices)
+    if notices is not None and isinstance(settings.task, ReconstructionOptions):
+        notices += _noise_of_each_pixel(settings.noise)
     options = data_in_force(settings)
     once = settings.trainer.online
     if notices is not None and options != settings.data and not once:
@@ -131,6 +133,18 @@ def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
         instance_as_input=latent.has_subjects(settings.arch),
     )
     return online.in_one_pass(dataset) if once else dataset
+
+
+def _noise_of_each_pixel(noise: object) -> list[str]:
+    """The remark on noise that is learnt where some pixels never vary."""
+    from tagi_cli.training.noise import LearnedOptions
+
+    if not isinstance(noise, LearnedOptions):
+        return []
+    return [
+        "noise: a variance is learnt for each pixel, and pixels that hardly vary outweigh all "
+        "others; noise=constant has one for all"
+    ]
 
 
 def data_in_force(settings: Settings) -> DataOptions:

@@ -13,7 +13,7 @@ from image_files import drawn, write_mnist, write_png
 
 from tagi_cli import config
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import evaluation, run
+from tagi_cli.experiment import evaluation, run, tasks
 from tagi_cli.experiment.model import Classes, Model, Moments
 from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import page as report
@@ -205,6 +205,16 @@ def test_an_interrupted_run_goes_on_with_the_same_variations(
     more = settings(**changes, **{"trainer.resume": str(first), "trainer.max_epochs": 4})
     found = summary(run.train(more, "tagi train"))
     assert (found["valid"], found["test"]) == (whole["valid"], whole["test"])
+
+
+def test_noise_of_each_pixel_is_remarked(mnist: Path) -> None:
+    found = {}
+    for noise in ("auto", "learned", "constant"):
+        changes = {"data.path": str(mnist), "task": "reconstruction", "noise": noise}
+        notices: list[str] = []
+        tasks.load_data(settings(**changes), notices)
+        found[noise] = "a variance is learnt for each pixel" in " ".join(notices)
+    assert found == {"auto": True, "learned": True, "constant": False}
 
 
 def test_large_images_are_thinned_in_reports() -> None:
