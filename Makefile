@@ -24,8 +24,9 @@ lint: ## format, lint, import contracts, generated pages up to date; changes not
 types: ## static types, strict
 	$(BIN)/mypy
 
-docs: ## write docs/configuration.md from the schema
+docs: ## write docs/configuration.md and, into site/, the site; needs the extra `docs`
 	$(BIN)/python docs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 kernels: ## compile kernels/*.cu for two GPU generations, without a GPU; needs the extra `kernels`
 	$(BIN)/python .ci/compile_kernels.py

@@ -1,4 +1,4 @@
-"""What the documents promise: links that lead somewhere, and the README's two lines."""
+"""What the documents promise: links that lead, commands and configs that work, true messages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,48 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_packages import EXAMPLE, Packages, packages
+
+from tagi_cli import config
+from tagi_cli.cli.main import VERBS, main
+from tagi_cli.experiment.settings import Settings, registries
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("*/README.md")])
+USERS_PAGES = sorted(DOCS.rglob("*.md"))
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+ELSEWHERE = {
+    "gpu.md": "needs a GPU",
+    "performance.md": "needs a GPU, and measures for minutes",
+    "scaling.md": "below, with mpiexec",
+    "objax.md": "tests/objax/test_objax_document.py",
+    "theory/pytagi.md": "part of a script; tests/pytagi has them whole",
+}
+"""Pages whose commands run in another test, and why."""
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    """The texts of the page that are set as code of a kind, in their order."""
+    return [text for word, text in FENCE.findall(page.read_text()) if word == kind]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(DOCS).as_posix()
+
+
+RUNNABLE = [
+    name_of(page)
+    for page in USERS_PAGES
+    if (blocks(page, "sh") or blocks(page, "python")) and name_of(page) not in ELSEWHERE
+]
+CONFIGS = [(name_of(page), text) for page in USERS_PAGES for text in blocks(page, "yaml")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -32,6 +68,69 @@ def test_the_readme_sets_up_in_two_lines() -> None:
     assert all(line[:4] == ["python3", "-m", "venv", ".venv"] for line in words)
 
 
+def test_every_verb_has_its_place_in_the_documents() -> None:
+    text = "\n".join(page.read_text() for page in USERS_PAGES)
+    assert [verb for verb in VERBS if not re.search(rf"tagi {verb}\b", text)] == []
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packages]:
+    (tmp_path / "site").mkdir()
+    with packages(tmp_path / "site", monkeypatch) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), CONFIGS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(CONFIGS)]
+)
+def test_the_configs_in_the_documents_are_sound(
+    site: Packages, monkeypatch: pytest.MonkeyPatch, page: str, text: str
+) -> None:
+    site.add_example(monkeypatch)
+    monkeypatch.chdir(site.folder)
+    Path("page.yaml").write_text(text)
+    kinds = registries()
+    # What a config leaves open is for the command line.
+    source = [] if re.search(r"^data:.*\b(path|name):", text, re.S | re.M) else ["data.name=sine"]
+    composed = config.compose(Settings, kinds, ["config=page.yaml", *source])
+    config.check(Settings, kinds, composed.tree, composed.faults)
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Command lines in the FAQ, and what it says that they answer."""
+    for text in blocks(DOCS / "faq.md", "console"):
+        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            line, _, answer = part.partition("\n")
+            yield line, answer
+
+
+@pytest.mark.parametrize(("line", "answer"), list(messages()), ids=[line for line, _ in messages()])
+def test_the_messages_of_the_faq_are_those_of_the_program(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    answer: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for script in blocks(DOCS / "faq.md", "sh"):
+        subprocess.run(["bash", "-euc", script], check=True)
+    program, *words = shlex.split(line)
+    assert program == "tagi"
+    assert main(words) == 2
+    pattern = ".*".join(map(re.escape, answer.split("...")))
+    assert re.fullmatch(pattern, capsys.readouterr().err), line
+
+
+def test_the_page_of_plugins_shows_the_example_as_it_is() -> None:
+    page = DOCS / "plugins.md"
+    modules = [file.read_text() for file in (EXAMPLE / "tagi_sine").glob("*.py")]
+    for text in blocks(page, "python"):
+        assert any(text in module for module in modules), text
+    (toml,) = blocks(page, "toml")
+    assert toml in (EXAMPLE / "pyproject.toml").read_text()
+
+
 def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import speed_tables
@@ -45,36 +144,12 @@ def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.Monkey
         speed_tables.fill(page, {"else": ""})
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "page",
-    [
-        "explaining.md",
-        "forecasting.md",
-        "guide.md",
-        "images.md",
-        "latent-regression.md",
-        "migration-pytagi.md",
-        "series.md",
-        "smoothing.md",
-        "sweeps.md",
-        "updating.md",
-    ],
-)
-def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:
-    """Lines of Python first, all in one script, then those of the shell."""
-    text = (ROOT / "docs" / page).read_text()
-    python, shell = (
-        "\n".join(re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
-        for kind in ("python", "sh")
-    )
-    (tmp_path / "snippets.py").write_text(python)
-    script = "python -W error snippets.py; rm snippets.py\n" + shell
+def run(script: str, folder: Path) -> None:
+    """Run a shell script in a folder, where `tagi` and `python` are those of the tests."""
     tools = Path(sys.executable).parent
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", script],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -83,3 +158,44 @@ def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", RUNNABLE)
+def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:
+    """Lines of Python first, all in one script, then those of the shell."""
+    shell = "\n".join(blocks(DOCS / page, "sh"))
+    if page == "plugins.md":  # its Python is that of the package
+        words = ["python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        words += ["--no-build-isolation", "--target", "site", str(EXAMPLE)]
+        run(f'{shlex.join(words)}\nexport PYTHONPATH="$PWD/site:{ROOT}"\n{shell}', tmp_path)
+        return
+    (tmp_path / "snippets.py").write_text("\n".join(blocks(DOCS / page, "python")))
+    run(f"python -W error snippets.py; rm snippets.py\n{shell}", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_lines_of_the_readme_run(tmp_path: Path) -> None:
+    """Those that install are the gate's; `<run>` and `<sweep>` are the newest folders there."""
+    lines = "\n".join(blocks(ROOT / "README.md", "sh"))
+    lines = re.sub(r"^python3 -m venv .*$", "", lines, flags=re.MULTILINE)
+    lines = re.sub(r"(outputs/\w+)/<\w+>", r'"$(ls -d \1/* | tail -n 1)"', lines)
+    table = blocks(DOCS / "guide.md", "sh")[0]
+    python = blocks(ROOT / "README.md", "python")[0]
+    python = python.replace('"outputs/houses/<run>"', "sys.argv[1]")
+    (tmp_path / "snippet.py").write_text(
+        'import sys\n\nX = {"area": [100], "rooms": [4], "heating": ["gas"]}\n' + python
+    )
+    script = (
+        f'{table}\ncp houses.csv new.csv\n{lines}\npython snippet.py "$(ls -d outputs/houses/*)"'
+    )
+    run(script, tmp_path)
+
+
+@pytest.mark.mpi
+@pytest.mark.timeout(600)
+def test_the_lines_for_several_processes_run(tmp_path: Path) -> None:
+    lines = "\n".join(blocks(DOCS / "scaling.md", "sh"))
+    run(re.sub(r"^pip install .*$", "", lines, flags=re.MULTILINE), tmp_path)

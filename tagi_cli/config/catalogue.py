@@ -70,8 +70,7 @@ class Catalogue:
         word = "kind" if group in self.registries else "option"
         names = sorted({*names, *brought})
         raise UserError(
-            f"{group}: unknown {word} '{name}'.{nearest(name, names)} "
-            f"Allowed: {listing(names, 60)}"
+            f"{group}: unknown {word} '{name}'.{nearest(name, names)} Allowed: {listing(names, 60)}"
         )
 
     def preset(self, name: str) -> Path:
