@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 HELP = """
 Compare runs: one sorted table with the options in which they differ, and a figure.
 
-usage: tagi compare <folder>... [sort=<column>] [output=<file.csv>] [figure=<file.png>]
+usage: tagi compare <folder>... [sort=<column>] [output=<file.csv|file.html>] [figure=<file.png>]
                     [--select best [to=<folder>]]
 
   <folder>         run folders, sweep folders, or outputs/<name> with all its runs
   sort=...         the column to sort by (default valid_nll), e.g. test_rmse
-  output=...       also write the table as CSV, at full precision
+  output=...       also write the table as CSV, at full precision; or as .html, a page by itself
+                   with the figures and links to the reports
   figure=...       parallel coordinates of the completed runs, .png or .svg; of a single sweep
                    they are drawn without it, as parallel_coordinates.png in its folder
   --select best    copy the folder of the run that ranks first
@@ -31,7 +32,7 @@ usage: tagi compare <folder>... [sort=<column>] [output=<file.csv>] [figure=<fil
 examples:
   tagi compare outputs/quickstart
   tagi compare outputs/sweep/2026-01-31_12-00-00-1f3a --select best to=winner
-  tagi compare outputs/quickstart/2026-01-31_12-00-00-1f3a sort=test_crps
+  tagi compare outputs/quickstart/2026-01-31_12-00-00-1f3a sort=test_crps output=runs.html
 """
 
 _KEYS = ("sort", "output", "figure", "to")
@@ -51,8 +52,12 @@ def run(arguments: list[str]) -> int:
                 f"{_SELECT} best, to=..., --help"
             )
     if not folders:
-        raise UserError("found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]")
+        raise UserError("found no folder. Allowed: <folder>... [sort=<column>] [output=<file>]")
     output = _free("output", given)
+    if output is not None and output.suffix not in (".csv", ".html"):
+        raise UserError(
+            f"output: found '{output.name}'. Allowed: a name that ends in .csv or .html"
+        )
     figure = _free("figure", given)
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise UserError(f"figure: found '{figure.name}'. Allowed: a name that ends in .png or .svg")
@@ -74,7 +79,12 @@ def run(arguments: list[str]) -> int:
     for path in _draw(found, folders, figure):
         print(from_here(path))
     if output is not None:
-        found.write_csv(output)
+        if output.suffix == ".html":
+            from tagi_cli.experiment.sweeps.comparison_page import write_page
+
+            write_page(found, output)
+        else:
+            found.write_csv(output)
         print(f"\n{output}")
     if select:
         print(f"\n{from_here(copy)}\ntagi predict run={shlex.quote(str(from_here(copy)))} ...")

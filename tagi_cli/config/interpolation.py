@@ -2,8 +2,8 @@
 
 A config is data, so that no other resolver is taken; and what the environment holds may be a
 secret, so that it enters only options that the root class lists in `from_environment`, and no
-other option can refer to those. Below the groups that it lists in `reveal_late`, such a reference is
-kept as it is, in config.yaml too, until its value is used (`reveal`).
+other option can refer to those. Below the groups that it lists in `reveal_late`, such a reference
+is kept as it is, in config.yaml too, until its value is used (`reveal`).
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ class _Resolver:
 
     def _text(self, text: str, where: str, trail: tuple[str, ...]) -> Any:
         if "oc.env" in text and not self._may_read_environment(where):
+            places = " and ".join((*self.environment, *self.late)) or "no option"
             raise UserError(
-                f"found {shown(text)}. The environment is read only in "
-                f"{' and '.join((*self.environment, *self.late)) or 'no option'}, so that no secret "
+                f"found {shown(text)}. The environment is read only in {places}, so that no secret "
                 "lands in config.yaml"
             )
         if "${" in _ALLOWED.sub("", text):

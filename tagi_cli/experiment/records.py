@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -129,6 +129,11 @@ def _pairs(metrics: Mapping[str, Any]) -> str:
     return " ".join(f"{name} {value:.5g}" for name, value in metrics.items())
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else None
+
+
 class HealthRecord:
     """An observer that keeps what the last epoch said about the variances of each tensor."""
 
@@ -141,8 +146,9 @@ class HealthRecord:
             self._last = event
 
     def table(self) -> list[dict[str, Any]]:
-        """Per tensor: variances that hit the floor so far (all members), and the share of them
-        that shrank below half the prior's (mean over members).
+        """Per tensor: variances that hit the floor so far (all members), the share of them that
+        shrank below half the prior's, and the signal-to-noise ratio (means over members; null
+        where it is infinite).
         """
         if self._last is None or not self._last.health:
             return []
@@ -151,7 +157,8 @@ class HealthRecord:
             {
                 "tensor": name,
                 "floored": sum(int(member[name].floored) for member in members),
-                "shrunk": sum(float(member[name].shrunk) for member in members) / len(members),
+                "shrunk": _mean([member[name].shrunk for member in members]),
+                "signal": _mean([member[name].signal for member in members]),
             }
             for name in members[0]
         ]

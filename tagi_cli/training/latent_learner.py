@@ -16,6 +16,7 @@ from tagi_cli.arch.latent.shrinkage import Lasso, Shrinkage, Shrunk
 from tagi_cli.backend import Backend
 from tagi_cli.backend.notes import say_once
 from tagi_cli.errors import UserError
+from tagi_cli.training.health import LayerHealth, measure
 from tagi_cli.training.interface import (
     Indices,
     NumericalError,
@@ -24,7 +25,6 @@ from tagi_cli.training.interface import (
     Tensors,
     Values,
 )
-from tagi_cli.training.learner import LayerHealth
 from tagi_cli.training.stateless import Stateless
 
 Host = np.ndarray[Any, Any]
@@ -267,13 +267,8 @@ class LatentLearner(Stateless):
 
     def health(self) -> dict[str, LayerHealth]:
         """See `tagi_cli.training.interface.Learner.health`."""
-        host = self.backend.to_host
-        result = {}
-        tensors = self.parameters.tensors.items()
-        for (name, tensor), count in zip(tensors, host(self.parameters.floored), strict=True):
-            shrunk = float((host(tensor.var) < 0.5 * self._prior_var[name]).mean())
-            result[name] = LayerHealth(int(count), shrunk)
-        return result
+        host, parameters = self.backend.to_host, self.parameters
+        return measure(parameters.tensors, host(parameters.floored), self._prior_var, host)
 
     def check_finite(self, epoch: int) -> None:
         """See `tagi_cli.training.interface.Learner.check_finite`."""

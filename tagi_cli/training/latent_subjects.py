@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tagi_cli.arch.latent.layout import Layout
+from tagi_cli.training.health import LayerHealth
 from tagi_cli.training.interface import Indices, Prediction, Scores, Tensors, Values
 from tagi_cli.training.latent_learner import SCORES, LatentLearner
-from tagi_cli.training.learner import LayerHealth
 from tagi_cli.training.restarts import Restarts
 from tagi_cli.training.stateless import Stateless
 

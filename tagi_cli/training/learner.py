@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tagi_cli.nn.shard import Shard, Sums
 from tagi_cli.options import Kind
 from tagi_cli.training import sampling, tracking
 from tagi_cli.training.batches import Batches
+from tagi_cli.training.health import LayerHealth, measure
 from tagi_cli.training.interface import Indices, NumericalError, Prediction, Scores, Values
 from tagi_cli.training.lanes import CarriedRows
 from tagi_cli.training.prediction import ROWS_AT_ONCE, rows_at_once
@@ -28,13 +29,6 @@ Host = np.ndarray[Any, Any]
 
 # Plans of short batches that are kept: an epoch has at most one, of a size that may change.
 _SHORT = 2
-
-
-class LayerHealth(NamedTuple):
-    """What training did to the variances of one tensor."""
-
-    floored: int
-    shrunk: float
 
 
 class Learner:
@@ -372,13 +366,10 @@ class Learner:
         self.backend.write(self.parameters.floored, values["health.floored"])
 
     def health(self) -> dict[str, LayerHealth]:
-        """Per tensor: variances floored so far, and the share that fell below half its prior."""
-        floored = self.backend.to_host(self.parameters.floored)
-        result = {}
-        for (name, tensor), count in zip(self.parameters.tensors.items(), floored, strict=True):
-            shrunk = float((self.backend.to_host(tensor.var) < 0.5 * self._prior_var[name]).mean())
-            result[name] = LayerHealth(int(count), shrunk)
-        return result
+        """Per tensor, what training did to its variances."""
+        to_host, parameters = self.backend.to_host, self.parameters
+        floored = to_host(parameters.floored)
+        return measure(parameters.tensors, floored, self._prior_var, to_host)
 
     def check_finite(self, epoch: int) -> None:
         """Make sure that all parameters are finite and all variances positive or zero.

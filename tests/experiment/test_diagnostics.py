@@ -39,7 +39,7 @@ def test_coverage_counts_the_values_inside_each_interval() -> None:
 def test_histograms_count_every_value_and_scatters_are_sampled() -> None:
     (found,) = diagnose(gaussian(5000))
     assert sum(found["pit"]["counts"]) == 5000
-    assert sum(found["residuals"]["counts"]) == 5000
+    assert sum(found["standardised"]["counts"]) == 5000
     assert len(found["scatter"]["y"]) == POINTS_DRAWN
     assert len(found["band"]["y"]) == ROWS_IN_BAND
     assert found["band"]["mu"] == sorted(found["band"]["mu"])

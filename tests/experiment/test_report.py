@@ -139,6 +139,7 @@ def test_every_figure_is_there_as_png_and_svg_and_inline(tmp_path: Path) -> None
     stems = {path.stem for path in folder.figures.glob("*.png")}
     assert stems == {path.stem for path in folder.figures.glob("*.svg")}
     kinds = ("band", "scatter", "coverage", "pit", "residuals", "spread")
+    kinds += ("standardised", "variance")
     expected = {f"test_{place}_{kind}" for place in (1, 2) for kind in kinds}
     assert stems == expected | {"learning_nll", "learning_rmse"}
     assert page.tags.count("svg") == len(stems)
@@ -254,3 +255,25 @@ def test_labels_of_any_length_are_on_the_canvas(limits: tuple[float, float]) -> 
     assert drawn.y0 >= 0
     assert drawn.x1 <= canvas.width
     assert drawn.y1 <= canvas.height
+
+
+def test_the_page_of_fifty_thousand_rows_is_small_and_says_what_is_drawn(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, names=("a", "b", "c"), n=50_000)
+    page = write_report(folder)
+    assert page.stat().st_size < 3e6
+    text = page.read_text(encoding="utf-8")
+    assert "600 of 50,000 values are drawn" in text
+    assert "120 of 50,000 rows, evenly spread" in text
+
+
+def test_health_of_tensors_is_told(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    at = folder.figures / "data.json"
+    numbers = json.loads(at.read_text(encoding="utf-8"))
+    health = {"tensor": "w", "floored": 3, "shrunk": 0.5, "signal": 1.25}
+    numbers["health"] = [health, {**health, "tensor": "b", "signal": None}]
+    at.write_text(json.dumps(numbers), encoding="utf-8")
+    text = write_report(folder).read_text(encoding="utf-8")
+    row = '<tr><td class="text">{}</td><td>50 %</td><td>3</td><td>{}</td></tr>'
+    assert row.format("w", "1.25") in text
+    assert row.format("b", "–") in text

@@ -25,8 +25,8 @@ def diagnose(predictions: Predictions) -> list[Diagnostics]:
     One mapping per output: `name`, `observed` (count), `epistemic_share` (of the predictive
     variance, mean over rows), `scatter` (sampled rows), `band` (fewer rows, by predicted mean),
     `coverage` (nominal and observed share of values inside the central intervals), `pit` and
-    `residuals` (histograms), `spread` (root mean squared error in tenths of the rows by predicted
-    sd). Outputs without an observed value are left out.
+    `standardised` residuals (histograms), `spread` (root mean squared error in tenths of the rows
+    by predicted sd). Outputs without an observed value are left out.
     """
     if predictions.y is None or not len(predictions.places):
         return []
@@ -64,7 +64,7 @@ def _diagnose_output(predictions: Predictions, k: int, known: NDArray[np.int64])
         "band": _points(one, band),
         "coverage": _coverage(pit),
         "pit": _histogram(pit, np.linspace(0, 1, bins + 1)),
-        "residuals": _histogram(np.clip(standardised, -4, 4), np.linspace(-4, 4, 2 * bins + 1)),
+        "standardised": _histogram(np.clip(standardised, -4, 4), np.linspace(-4, 4, 2 * bins + 1)),
         "spread": _spread(y - mean, sd),
     }
 
@@ -74,6 +74,7 @@ def _points(one: Predictions, index: NDArray[np.int64]) -> dict[str, list[float]
     assert part.y is not None
     quantiles = {"lo_90": 0.05, "lo_50": 0.25, "hi_50": 0.75, "hi_90": 0.95}
     columns = {"y": part.y, "mu": part.mean, "sd": part.sd}
+    columns |= {"sd_epistemic": part.sd_epistemic, "sd_noise": part.sd_noise}
     columns |= {name: part.quantile(p) for name, p in quantiles.items()}
     return {name: _list(values[:, 0]) for name, values in columns.items()}
 

@@ -18,9 +18,9 @@ from tagi_cli.experiment.report.figures import (
     Figure,
     draw,
     draw_panels,
-    of_output,
     plain,
 )
+from tagi_cli.experiment.report.output_figures import of_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,6 +19,19 @@ def stylesheet() -> str:
     return resources.files(__package__).joinpath("report.css").read_text(encoding="utf-8")
 
 
+def document(title: str, body: Iterable[str]) -> str:
+    """A whole page, with nothing outside of it; `title` is plain text, `body` HTML."""
+    return (
+        "<!doctype html>\n"
+        '<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{safe(title)} · tagi</title>"
+        f"<style>{stylesheet()}</style></head>\n<body><main>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</main></body></html>\n"
+    )
+
+
 def safe(name: object) -> str:
     """The user's text, safe inside the page: escaped, without control characters."""
     return escape("".join(mark if mark.isprintable() else " " for mark in str(name)))

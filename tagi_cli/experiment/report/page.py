@@ -20,7 +20,7 @@ from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import regression as report_regression
 from tagi_cli.experiment.report.account import Account
 from tagi_cli.experiment.report.diagnostics import OUTPUTS_DRAWN
-from tagi_cli.experiment.report.markup import code, escape, gallery, number, safe, stylesheet, table
+from tagi_cli.experiment.report.markup import code, document, escape, gallery, number, safe, table
 from tagi_cli.experiment.smoothing import figures as smoothing_figures
 from tagi_cli.training.history import REFIT
 from tagi_cli.version import __version__
@@ -153,15 +153,7 @@ def _page(
         _reproduce_section(folder, environment),
         f"<footer>Written by tagi {escape(__version__)} from {code(folder.path)}</footer>",
     ]
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{safe(title)} · tagi</title>"
-        f"<style>{stylesheet()}</style></head>\n<body><main>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</main></body></html>\n"
-    )
+    return document(title, body)
 
 
 def _lead(
@@ -265,14 +257,21 @@ def _network_section(
         text += table(header, ([safe(number(row[key])) for key in header] for row in layers))
     if health:
         rows = (
-            [safe(row["tensor"]), safe(f"{100 * row['shrunk']:.0f} %"), number(row["floored"])]
+            [
+                safe(row["tensor"]),
+                safe(f"{100 * row['shrunk']:.0f} %"),
+                number(row["floored"]),
+                number(row.get("signal")),
+            ]
             for row in health
         )
         text += (
-            '<h3>What training did to the variances</h3><p class="lead">Share of the parameters '
-            "whose variance fell below half the prior's: how much was learnt about them. A "
-            "variance hits the floor when an update would have made it negative.</p>"
-        ) + table(["tensor", "shrunk", "hit the floor"], rows)
+            '<h3>What training did to the variances</h3><p class="lead">Shrunk is the share of the '
+            "parameters whose variance fell below half the prior's: how much was learnt about "
+            "them. A variance hits the floor when an update would have made it negative. "
+            "Signal-to-noise is the median of |mean| over standard deviation: below 1, most "
+            "parameters are not known to differ from 0.</p>"
+        ) + table(["tensor", "shrunk", "hit the floor", "signal-to-noise"], rows)
     return text
 
 

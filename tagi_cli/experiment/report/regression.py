@@ -7,7 +7,7 @@ from html import escape
 
 from scipy.stats import binom
 
-from tagi_cli.experiment.report import figures, markup
+from tagi_cli.experiment.report import markup, output_figures
 from tagi_cli.experiment.report.account import Account, Numbers
 
 # Coverage of the 90 % intervals that needs no remark, however many values there are.
@@ -61,7 +61,7 @@ ACCOUNT = Account(
     shares=("coverage_50", "coverage_90", "coverage_95"),
     note="In the units of the data; natural logarithms; means over observed values.",
     verdict=_verdict,
-    draw=figures.of_output,
+    draw=output_figures.of_output,
     heading=lambda one: str(one["name"]),
     tables=lambda one: "",
 )

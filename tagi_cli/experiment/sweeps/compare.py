@@ -43,7 +43,7 @@ _SCORED = (
 """Options that decide which rows and which target a metric is of."""
 
 _HIGHER_IS_BETTER = ("r2", "coverage_50", "coverage_90", "coverage_95")
-_NOT_OPTIONS = ("trainer.resume",)
+_NOT_OPTIONS = ("trainer.resume", "tracker")
 
 Cell = str | float | int | None
 
@@ -271,7 +271,9 @@ def _differing(options: Sequence[Mapping[str, Cell]]) -> list[str]:
     return [
         path
         for path in paths
-        if path not in _NOT_OPTIONS and len({str(own.get(path, missing)) for own in options}) > 1
+        if path not in _NOT_OPTIONS
+        and not path.startswith("tracker.")
+        and len({str(own.get(path, missing)) for own in options}) > 1
     ]
 
 
