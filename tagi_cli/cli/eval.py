@@ -17,6 +17,7 @@ usage: tagi eval run=<run folder> [split=train|valid|test] [data.path=<file>] [o
   split=test       the part of the run's own data (default test)
   checkpoint=best  which networks (default best)
   data.path=...    score all rows of this file instead; it needs the target columns
+                   (of a model of images: any folder or file of images with labels)
   ood.path=...     rows or images of another kind, which a model of classes should be less sure
                    of: how well their entropy, and its epistemic part, tells them from the others
 

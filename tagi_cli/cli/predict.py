@@ -17,6 +17,7 @@ usage: tagi predict run=<run folder> input=<file> output=<file.csv>
 
   input=...        a table with the run's input columns, in any order; - is standard input, whose
                    rows are answered as they arrive: CSV, or a JSON object on each line
+                   (of a model of images: a folder of images, or an IDX, NPZ or NPY file)
   output=...       one line per row and output: row (of series: instance, slice, time, step),
                    component, mu, sd_epistemic, sd_noise, sd, lo_90, hi_90, in the units of the
                    data; - is standard output, where JSON is answered by JSON
