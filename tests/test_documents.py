@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_packages import EXAMPLE, Packages, packages
 
 from tagi_cli import config
@@ -57,6 +58,32 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     inside = [link for link in links if "://" not in link]
     assert [link for link in inside if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_are_there(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return  # what was called otherwise once
+    folders = "tagi_cli|tests|kernels|benchmarks|configs|docs"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", page.read_text())
+    made = "benchmarks/results/"  # by what the page describes
+    lost = [name for name in named if not (ROOT / name).exists() and not name.startswith(made)]
+    assert lost == []
+
+
+def test_the_site_lists_every_page() -> None:
+    def listed(entry: object) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        elif isinstance(entry, dict):
+            entry = list(entry.values())
+        if isinstance(entry, list):
+            for item in entry:
+                yield from listed(item)
+
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    added = {"benchmarks.md", "contributing.md", "changelog.md"}
+    assert sorted({*listed(nav)} - added) == sorted(map(name_of, USERS_PAGES))
 
 
 def test_the_readme_sets_up_in_two_lines() -> None:
