@@ -98,6 +98,9 @@ def test_the_readme_sets_up_in_two_lines() -> None:
 def test_every_verb_has_its_place_in_the_documents() -> None:
     text = "\n".join(page.read_text() for page in USERS_PAGES)
     assert [verb for verb in VERBS if not re.search(rf"tagi {verb}\b", text)] == []
+    table = re.findall(r"^\| (`.*?) \|", (DOCS / "guide.md").read_text(), re.MULTILINE)
+    listed = {word.strip("`") for cell in table for word in cell.split(", ")}
+    assert set(VERBS) <= listed
 
 
 @pytest.fixture
