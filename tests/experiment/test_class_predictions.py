@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -118,18 +119,28 @@ def test_the_confusion_matrix_counts_what_is_taken_for_what() -> None:
     assert sum(spread["right"]) == np.trace(want)
     assert sum(spread["wrong"]) == want.sum() - np.trace(want)
     unsure = found["entropy"]
-    assert sum(unsure["right"]) == np.trace(want)
-    assert sum(unsure["wrong"]) == want.sum() - np.trace(want)
     known = ~np.isnan(made.label)
     assert unsure["total"] == pytest.approx(made.entropy[known].mean(), rel=1e-6)
     assert unsure["epistemic"] == pytest.approx(made.entropy_epistemic[known].mean(), rel=1e-6)
     assert diagnose_any(made.without_targets()) == []
 
 
-def test_rows_that_say_nothing_are_in_the_last_bin_of_entropies() -> None:
+def test_errors_of_the_surest_rows() -> None:
+    made = law()
+    assert made.label is not None
+    (found,) = diagnose(made)
+    known = ~np.isnan(made.label)
+    wrong = made.predicted[known] != made.label[known]
+    for key, values in (("by_entropy", made.entropy), ("by_epistemic", made.entropy_epistemic)):
+        order = np.argsort(values[known])
+        assert found["entropy"]["kept"] == [i / 20 for i in range(1, 21)]
+        for i, rate in enumerate(found["entropy"][key], 1):
+            count = math.ceil(i * known.sum() / 20)
+            assert rate == pytest.approx(wrong[order][:count].mean(), rel=1e-6)
+    # Rows that are alike have the same errors in the mean, in whatever order they come.
     p = np.full((1, 4, 3), 1 / 3)
-    (found,) = diagnose(ClassPredictions(CLASSES, Places(np.arange(4)), np.zeros(4), p, 0 * p))
-    assert found["entropy"]["right"] == [0] * 14 + [4]
+    alike = ClassPredictions(CLASSES, Places(np.arange(4)), np.array([1.0, 0, 0, 0]), p, 0 * p)
+    assert diagnose(alike)[0]["entropy"]["by_entropy"] == [0.25] * 20
 
 
 def test_of_many_classes_those_with_most_rows_are_drawn() -> None:

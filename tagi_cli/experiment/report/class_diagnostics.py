@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tagi_cli.experiment.class_predictions import ClassPredictions
+from tagi_cli.experiment.predictions import Floats
 from tagi_cli.training.classification import BINS, confusion, reliability
 
 CLASSES_DRAWN = 40
 """Classes in the confusion matrix and the table; of more classes those with the most rows."""
+
+_KEPT = 20
 
 Diagnostics = dict[str, Any]
 
@@ -22,9 +26,9 @@ def diagnose(predictions: ClassPredictions) -> list[Diagnostics]:
     `label`, `rows`, `predicted` rows, `right` ones, and `probability`, the mean predicted for it
     over all rows), `confusion` (rows by observed, then predicted class, of the classes drawn),
     `reliability` (for each bin of confidence `rows`, mean `confidence` and share `right`),
-    `confidence` (rows by confidence, right and wrong), `entropy` (the same by the entropy of the
-    predicted probabilities, up to log K; its mean, `total`, and the mean of its part that is
-    `epistemic`).
+    `confidence` (rows by confidence, right and wrong), `entropy` (the error rate of the share
+    `kept` of the rows, those of least entropy `by_entropy`, or of least epistemic part
+    `by_epistemic`; the mean entropy, `total`, and the mean of its part that is `epistemic`).
     """
     if predictions.label is None:
         return []
@@ -42,10 +46,6 @@ def diagnose(predictions: ClassPredictions) -> list[Diagnostics]:
     confidence, right = p.max(axis=1), guess == label
     bins = reliability(confidence, right)
     entropy, epistemic = predictions.entropy[known], predictions.entropy_epistemic[known]
-    edges = np.linspace(0, np.log(K), BINS + 1)
-    by_entropy = [
-        np.histogram(np.minimum(entropy[of], edges[-1]), edges)[0] for of in (right, ~right)
-    ]
     rows = np.maximum(bins[:, 0], 1)
     return [
         {
@@ -73,11 +73,23 @@ def diagnose(predictions: ClassPredictions) -> list[Diagnostics]:
                 "wrong": [int(n) for n in bins[:, 0] - bins[:, 2]],
             },
             "entropy": {
-                "edges": [float(f"{edge:.7g}") for edge in edges],
-                "right": by_entropy[0].tolist(),
-                "wrong": by_entropy[1].tolist(),
+                "kept": [i / _KEPT for i in range(1, _KEPT + 1)],
+                "by_entropy": _errors(right, entropy),
+                "by_epistemic": _errors(right, epistemic),
                 "total": float(f"{entropy.mean():.7g}"),
                 "epistemic": float(f"{epistemic.mean():.7g}"),
             },
         }
     ]
+
+
+def _errors(right: NDArray[np.bool_], unsure: Floats) -> list[float]:
+    """Error rates of 1 to `_KEPT` of `_KEPT` parts of the rows, those that are least `unsure`."""
+    order = np.argsort(unsure, kind="stable")
+    wrong, value = (~right[order]).astype(float), unsure[order]
+    # Rows of equal value have the errors of all of them in the mean, in whatever order.
+    first = np.flatnonzero(np.r_[True, value[1:] != value[:-1]])
+    size = np.diff(np.r_[first, len(value)])
+    alike = np.repeat(np.add.reduceat(wrong, first) / size, size)
+    counts = -(-np.arange(1, _KEPT + 1) * len(value) // _KEPT)
+    return [float(f"{rate:.7g}") for rate in np.cumsum(alike)[counts - 1] / counts]

@@ -56,7 +56,7 @@ def of_classes(stem: str, numbers: Mapping[str, Any]) -> list[Figure]:
             "confidence",
             "Confidence",
             "How sure the model is of the class it predicts, where that is right and where not.",
-            partial(_paint_right_and_wrong, "confidence", "probability of the predicted class"),
+            _paint_confidence,
         ),
     ]
     if "entropy" in numbers:  # not in runs of earlier versions
@@ -65,12 +65,12 @@ def of_classes(stem: str, numbers: Mapping[str, Any]) -> list[Figure]:
         parts.append(
             (
                 "entropy",
-                "Entropy",
-                "How unsure the model is about all of the classes, from 0 for one that is certain "
-                f"to {found['edges'][-1]:.3g} for classes that are equally probable. The mean is "
+                "Errors by entropy",
+                "Error rate of the rows that the model is least unsure of: of all rows at the "
+                "right end, of the few surest at the left. The mean entropy is "
                 f"{found['total']:.3g} nats, of which {share:.0f} % are epistemic: more data would "
                 "take them away.",
-                partial(_paint_right_and_wrong, "entropy", "entropy of the probabilities, nats"),
+                _paint_entropy,
             )
         )
     return [
@@ -128,17 +128,31 @@ def _paint_reliability(numbers: Mapping[str, Any], axes: Axes) -> None:
     axes.set_ylabel("share that is right")
 
 
-def _paint_right_and_wrong(group: str, label: str, numbers: Mapping[str, Any], axes: Axes) -> None:
-    found = numbers[group]
+def _paint_confidence(numbers: Mapping[str, Any], axes: Axes) -> None:
+    found = numbers["confidence"]
     edges, right, wrong = (np.asarray(found[key]) for key in ("edges", "right", "wrong"))
-    full = np.flatnonzero(right + wrong)
+    first = int(np.argmax(right + wrong > 0))
     look: dict[str, Any] = {"align": "edge", "ec": PAPER}
     axes.bar(edges[:-1], right, np.diff(edges), color=INNER, label="right", **look)
     axes.bar(edges[:-1], wrong, np.diff(edges), bottom=right, color=ALARM, label="wrong", **look)
-    by_confidence = group == "confidence"
-    axes.set_xlim(*((edges[full[0]], 1) if by_confidence else (0, edges[full[-1] + 1])))
-    axes.set_xlabel(label)
+    axes.set_xlim(edges[first], 1)
+    axes.set_xlabel("probability of the predicted class")
     axes.set_ylabel("rows")
     axes.grid(visible=False, axis="x")
     axes.spines["bottom"].set_color(GRID)
-    axes.legend(loc="upper left" if by_confidence else "upper right")
+    axes.legend(loc="upper left")
+
+
+def _paint_entropy(numbers: Mapping[str, Any], axes: Axes) -> None:
+    found = numbers["entropy"]
+    kept = 100 * np.asarray(found["kept"])
+    for key, label, colour, line in (
+        ("by_entropy", "least entropy", MODEL, "-"),
+        ("by_epistemic", "least epistemic part", MUTED, "--"),
+    ):
+        axes.plot(kept, 100 * np.asarray(found[key]), label=label, color=colour, ls=line)
+    axes.set_xlim(0, 100)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("rows kept, %")
+    axes.set_ylabel("error rate, %")
+    axes.legend(loc="upper left")
