@@ -9,9 +9,11 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 import math
 import shlex
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -19,6 +21,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from tagi_cli.data.compression import open_gzip
 from tagi_cli.data.dialect import Dialect, sniff
 from tagi_cli.data.table import (
     Column,
@@ -44,28 +47,29 @@ def read_delimited(path: Path, source: str, notices: list[str] | None = None) ->
             different lengths, an infinite number; each with its row where it has one.
     """
     try:
-        with _open(path) as stream:
-            return _read(stream, source, notices if notices is not None else [])
-    except UnicodeDecodeError:
-        row, encoding = _undecodable(path)
-        cat = "zcat" if path.suffix.lower() == ".gz" else "cat"
-        raise UserError(
-            f"{source}, row {row}: not UTF-8 text. Save it as UTF-8, or try: "
-            f"{cat} {shlex.quote(source)} | iconv -f {encoding} -t UTF-8 > utf8.csv"
-        ) from None
+        try:
+            with _open(path) as stream:
+                return _read(stream, source, notices if notices is not None else [])
+        except UnicodeDecodeError:
+            row, encoding = _undecodable(path)
+            cat = "zcat" if path.suffix.lower() == ".gz" else "cat"
+            raise UserError(
+                f"{source}, row {row}: not UTF-8 text. Save it as UTF-8, or try: "
+                f"{cat} {shlex.quote(source)} | iconv -f {encoding} -t UTF-8 > utf8.csv"
+            ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{source}: not a complete gzip file ({error})") from None
 
 
 def _open(path: Path) -> IO[str]:
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
+        return io.TextIOWrapper(open_gzip(path), encoding="utf-8-sig")
     return path.open(encoding="utf-8-sig")
 
 
 def _undecodable(path: Path) -> tuple[int, str]:
     """Number of the first line that is not UTF-8, and the encoding that the file may have."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+    with open_gzip(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 line.decode()
@@ -107,7 +111,7 @@ def _names(fields: list[str], has_header: bool, source: str, notices: list[str])
         if not name:
             names[i] = f"c{i}"
             notices.append(f"{source}: column {i + 1} has no name; it is called 'c{i}'")
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise UserError(f"{source}: column names that occur twice: {listing(repeated)}")
     return names

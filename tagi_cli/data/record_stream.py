@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class CsvRecords:
         fields = next(self._dialect.records([header]))[1]
         named = self._dialect.is_header(fields)
         self.names = [f.strip() for f in fields] if named else [f"c{i}" for i in range(len(fields))]
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if repeated:
             raise UserError(f"{SOURCE}: column names that occur twice: {listing(repeated)}")
         self._number = number
@@ -100,7 +101,7 @@ class JsonRecords:
             where = f"{SOURCE}, row {number}"
             try:
                 record = json.loads(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{where}: no JSON object ({error})") from None
             if not isinstance(record, dict):
                 raise UserError(f"{where}: found a {type(record).__name__}. Allowed: an object")
@@ -137,7 +138,10 @@ def _cell(value: Any, where: str, name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int | float):
-        return repr(float(value))
+        try:
+            return repr(float(value))
+        except OverflowError:
+            raise UserError(f"{where}, column '{name}': a number beyond the range") from None
     raise UserError(
         f"{where}, column '{name}': found a {type(value).__name__}. Allowed: a number, text, null"
     )

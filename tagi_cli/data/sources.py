@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import plugins
+from tagi_cli.data.archive import read_archive
 from tagi_cli.data.delimited import read_delimited
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest
@@ -93,7 +93,7 @@ def _read_parquet(path: Path) -> Table:
         ) from None
     try:
         frame = polars.read_parquet(path)
-    except polars.exceptions.PolarsError as error:
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         raise UserError(f"{path.name}: not a readable Parquet file ({error})") from None
     columns: dict[str, Any] = {}
     for series in frame:
@@ -114,24 +114,16 @@ def _read_parquet(path: Path) -> Table:
 
 def _read_npz(path: Path) -> Table:
     columns: dict[str, Any] = {}
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise UserError(f"{path.name}: one array, not an NPZ archive of named arrays")
-        with loaded as arrays:
-            for key in arrays.files:
-                array = arrays[key]
-                if array.ndim not in (1, 2):
-                    raise UserError(
-                        f"{path.name}, array '{key}': shape {array.shape}; allowed: (rows,) or "
-                        "(rows, columns)"
-                    )
-                for name, values in _npz_columns(key, array):
-                    if name in columns:
-                        raise UserError(f"{path.name}: two columns are called '{name}'")
-                    columns[name] = values
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise UserError(f"{path.name}: not a readable NPZ file ({error})") from None
+    for key, array in read_archive(path, path.name).items():
+        if array.ndim not in (1, 2):
+            raise UserError(
+                f"{path.name}, array '{key}': shape {array.shape}; allowed: (rows,) or "
+                "(rows, columns)"
+            )
+        for name, values in _npz_columns(key, array):
+            if name in columns:
+                raise UserError(f"{path.name}: two columns are called '{name}'")
+            columns[name] = values
     return Table.from_columns(columns, path.name)
 
 

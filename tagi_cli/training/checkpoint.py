@@ -88,6 +88,8 @@ def read(path: Path, kind: str | None = None) -> tuple[Tensors, dict[str, Any]]:
         tensors, header = csv_checkpoint.read(path)
     else:
         tensors, header = _read_file(path)
+    if not isinstance(header, dict) or not isinstance(header.get("metadata"), dict):
+        raise UserError(f"{path}: its metadata are not those of a checkpoint of tagi")
     if header.get("format") != FORMAT:
         raise UserError(
             f"{path}: checkpoint format {header.get('format')}, but this version of tagi reads "
@@ -135,7 +137,7 @@ def _read_file(path: Path) -> tuple[Tensors, dict[str, Any]]:
         with safe_open(path, framework="np") as opened:
             header = json.loads(opened.metadata()[_KEY])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (ValueError, KeyError, TypeError, SafetensorError):
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         raise UserError(
             f"{path}: is not a checkpoint of tagi; those are .safetensors files with metadata"
         ) from None

@@ -8,6 +8,7 @@ float64) that the same bits come back.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
@@ -68,15 +69,20 @@ def read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     """
     try:
         header = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        shapes = {
-            str(name): (np.dtype(entry["dtype"]), tuple(entry["shape"]))
-            for name, entry in header.pop("tensors").items()
-        }
+        shapes = {name: _form(entry) for name, entry in header.pop("tensors").items()}
     except FileNotFoundError:
         raise UserError(f"{folder}: is no CSV checkpoint, it has no {INDEX}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{folder / INDEX}: cannot be read ({error})") from None
     return {name: _read_array(folder / f"{name}.csv", *shapes[name]) for name in shapes}, header
+
+
+def _form(entry: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape of a tensor."""
+    dtype, shape = np.dtype(str(entry["dtype"])), tuple(entry["shape"])
+    if dtype.kind not in "fiub" or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError(f"no tensor is {list(shape)} of {dtype}")
+    return dtype, shape
 
 
 @contextmanager
@@ -103,11 +109,15 @@ def _read_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDA
         raise UserError(
             f"{path}: row {int(row) + 1}, column {column}: {text} is not a number"
         ) from None
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     if table.size != size:
         raise UserError(f"{path}: has {table.size} values, shape {list(shape)} needs {size}")
     # float64 in between does no harm: 9 digits lie nowhere near the middle of two float32 numbers.
-    return table.astype(dtype).reshape(shape)
+    with np.errstate(over="ignore"):
+        values = table.astype(dtype)
+    if not np.array_equal(np.isinf(values), np.isinf(table)):
+        raise UserError(f"{path}: holds a number beyond {dtype}")
+    return values.reshape(shape)
 
 
 def _as_table(array: NDArray[Any]) -> NDArray[Any]:

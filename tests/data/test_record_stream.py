@@ -75,3 +75,10 @@ def test_objects() -> None:
 def test_what_is_no_record(lines: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         table_of(lines, ["a", "b"])
+
+
+def test_objects_that_no_parser_follows() -> None:
+    with pytest.raises(UserError, match="standard input, row 1: no JSON object"):
+        table_of(['{"a": ' + "[" * 4000], ["a"])
+    with pytest.raises(UserError, match="row 1, column 'a': a number beyond the range"):
+        table_of(['{"a": 1' + "0" * 400 + "}"], ["a"])

@@ -121,7 +121,7 @@ def test_a_second_process_is_kept_out_until_the_first_ends(tmp_path: Path) -> No
         pass
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "\x00", "[" * 4000])
 def test_a_damaged_json_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "summary.json"
     path.write_text(text, encoding="utf-8")

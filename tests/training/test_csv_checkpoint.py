@@ -95,7 +95,18 @@ def test_not_such_a_folder(tmp_path: Path) -> None:
         checkpoint.read(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", '{"format": 1}', '{"tensors": {"w": 3}}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"format": 1}',
+        '{"tensors": {"w": 3}}',
+        "[]",
+        "[" * 4000,
+        '{"tensors": {"w": {"dtype": "O", "shape": [1]}}}',
+        '{"tensors": {"w": {"dtype": "float32", "shape": ["x"]}}}',
+    ],
+)
 def test_damaged_index(tmp_path: Path, text: str) -> None:
     folder = exported(tmp_path)
     (folder / "checkpoint.json").write_text(text)
@@ -136,4 +147,20 @@ def test_other_version(tmp_path: Path) -> None:
     index = json.loads((folder / "checkpoint.json").read_text())
     (folder / "checkpoint.json").write_text(json.dumps(index | {"format": 9}))
     with pytest.raises(UserError, match="checkpoint format 9"):
+        checkpoint.read(folder)
+
+
+def test_numbers_beyond_the_type(tmp_path: Path) -> None:
+    folder = tmp_path / "csv"
+    checkpoint.export_csv(folder, {"w": np.zeros((3, 2), np.float32)}, {})
+    (folder / "w.csv").write_text("0,1\n2,1e39\n4,5\n")
+    with pytest.raises(UserError, match=r"w\.csv: holds a number beyond float32"):
+        checkpoint.read(folder)
+
+
+@pytest.mark.parametrize("metadata", ['"format": 1', '"format": 1, "metadata": [1]'])
+def test_metadata_of_another_form(tmp_path: Path, metadata: str) -> None:
+    folder = exported(tmp_path)
+    (folder / "checkpoint.json").write_text(f'{{{metadata}, "tensors": {{}}}}')
+    with pytest.raises(UserError, match="its metadata are not those of a checkpoint"):
         checkpoint.read(folder)

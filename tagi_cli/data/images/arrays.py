@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import tokenize
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tagi_cli.data import archive
 from tagi_cli.data.images.image_set import ImageSet, Labels, of_array
 from tagi_cli.errors import UserError, listing
 
@@ -20,21 +17,14 @@ IMAGES, LABELS = ("x", "images", "image", "data"), ("y", "labels", "label", "tar
 
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
 
-# What damaged archives and headers make NumPy and zipfile raise.
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError,
-    SyntaxError, RuntimeError, tokenize.TokenError,
-)  # fmt: skip
-
 
 def holds_images(path: Path) -> bool:
     """Whether an NPZ archive or NPY file has an array of three axes or more."""
     try:
         if path.suffix.lower() == ".npy":
             return len(_map(path).shape) >= 3
-        with zipfile.ZipFile(path) as archive:
-            return any(len(_header(archive, info)[0]) >= 3 for info in archive.infolist())
-    except (OSError, *_DAMAGE):
+        return any(len(shape) >= 3 for shape in archive.shapes(path))
+    except (OSError, *archive.DAMAGE):
         return False
 
 
@@ -46,8 +36,8 @@ def read_npy(path: Path) -> NDArray[Any]:
     """
     try:
         return _map(path)
-    except (OSError, *_DAMAGE) as error:
-        raise UserError(f"{path}: not a readable NPY file ({_first_line(error)})") from None
+    except (OSError, *archive.DAMAGE) as error:
+        raise UserError(f"{path}: not a readable NPY file ({archive.first_line(error)})") from None
 
 
 def read_npz(path: Path) -> dict[str, ImageSet]:
@@ -56,7 +46,7 @@ def read_npz(path: Path) -> dict[str, ImageSet]:
     Raises:
         UserError: damaged, no images, or labels that do not fit them.
     """
-    arrays = _load(path)
+    arrays = archive.read_archive(path, str(path))
     found: dict[str, ImageSet] = {}
     for name, array in arrays.items():
         part = _part(name, IMAGES)
@@ -93,42 +83,9 @@ def _part(name: str, known: tuple[str, ...]) -> str | None:
     return None
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                shape, dtype, size = _header(archive, info)
-                if math.prod(shape) * dtype.itemsize != size:
-                    raise UserError(
-                        f"{path}: array '{info.filename}' is {size} bytes long, and its header "
-                        f"announces {shape} of {dtype}; the file is truncated or damaged"
-                    )
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, *_DAMAGE) as error:
-        raise UserError(f"{path}: not a readable NPZ file ({_first_line(error)})") from None
-
-
-def _header(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo
-) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape and type that an array's header says, and the bytes that there are behind it."""
-    with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        return shape, dtype, info.file_size - stream.tell()
-
-
 def _map(path: Path) -> NDArray[Any]:
     with path.open("rb") as stream:
         if np.lib.format.read_magic(stream) > (3, 0):
             raise ValueError("unknown version")
     mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

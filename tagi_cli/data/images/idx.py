@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tagi_cli.data.compression import refuse_bomb
 from tagi_cli.errors import UserError
 
 # Code of the element type in the third byte; all numbers are big-endian.
@@ -65,11 +66,12 @@ def _unpacked(path: Path, offset: int, needed: int) -> NDArray[np.uint8]:
         stream.read(offset)
         while left:
             # In pieces: a header that lies about gigabytes must not reserve them.
-            piece = stream.read(min(left, 1 << 24))
+            piece = stream.read(min(left, 1 << 20))
             if not piece:
                 break
             pieces.append(np.frombuffer(piece, np.uint8))
             left -= len(piece)
+            refuse_bomb(path, needed - left)
         rest = len(stream.read(1))
     _check_size(path, None, needed, needed - left + rest, exactly=True)
     return np.concatenate(pieces) if pieces else np.zeros(0, np.uint8)

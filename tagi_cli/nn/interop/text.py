@@ -18,6 +18,8 @@ from tagi_cli.nn.interop.naming import Leaf, parameterised
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.parameters import Host
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 ENDINGS = ("_1_mw.csv", "_2_Sw.csv", "_3_mb.csv", "_4_Sb.csv")
 
 
@@ -83,4 +85,6 @@ def _numbers(path: Path) -> Host:
                 values.append(float(line))
             except ValueError:
                 raise UserError(f"{path}, line {number}: found '{line[:40]}', no number") from None
+            if abs(values[-1]) > _LARGEST:
+                raise UserError(f"{path}, line {number}: found '{line[:40]}', beyond float32")
     return np.array(values, np.float32)

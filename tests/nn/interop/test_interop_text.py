@@ -59,6 +59,7 @@ def test_files_that_do_not_fit_are_told_and_change_nothing(tmp_path: Path) -> No
         ("\n".join(lines[:-4]), "6 numbers, the network needs 10"),
         (good + "1\n", "11 numbers, the network needs 10"),
         (good.replace(lines[2], "x"), "_1_mw.csv, line 3: found 'x', no number"),
+        (good.replace(lines[2], "1e39"), "_1_mw.csv, line 3: found '1e39', beyond float32"),
     ):
         first.write_text(text)
         with pytest.raises(UserError) as raised:
