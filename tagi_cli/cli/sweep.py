@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from tagi_cli.experiment.settings import Settings
 
 
-def run_sweep(jobs: Sequence[Job], launcher: Any, command: str) -> int:
+def run_sweep(jobs: Sequence[Job], launcher: Any, command: str, *, quiet: bool = False) -> int:
     """Run the jobs; one that fails is listed, and the others go on.
 
     Args:
         jobs: of the sweep.
         launcher: options of what runs them.
         command: the command line, for the record.
+        quiet: print the sweep's folder at the end, and besides it only failures.
 
     Returns:
         0, or 2 where a job failed by the user's mistake, 1 where one failed otherwise, 130 where
@@ -64,20 +65,22 @@ def run_sweep(jobs: Sequence[Job], launcher: Any, command: str) -> int:
     from tagi_cli.cli.console import TrainingConsole
     from tagi_cli.experiment.folder import fresh_folder
 
-    folder, console = fresh_folder(Path("outputs") / str(first.name)), TrainingConsole()
+    folder = fresh_folder(Path("outputs") / str(first.name))
+    console = TrainingConsole(quiet=quiet)
     console.say(f"{counted(len(jobs), 'job')} in {folder}")
     if isinstance(launcher, BasicOptions):
         interrupted = _one_by_one(outcomes, settings, command, folder, console)
     else:
         interrupted = _launch(outcomes, settings, command, folder, console, launcher)
-    print()
-    show_outcomes(outcomes)
+    if not quiet:
+        print()
+        show_outcomes(outcomes)
     failed = sum(one.status in FAILURES for one in outcomes)
     if failed:
         print(f"\n{counted(failed, 'job')} failed:", file=sys.stderr)
         for line in failures((i, one.status, one.message) for i, one in enumerate(outcomes)):
             print(f"  {line}", file=sys.stderr)
-    print(f"\n{folder / TABLE}\ntagi compare {folder}")
+    print(folder.resolve() if quiet else f"\n{folder / TABLE}\ntagi compare {folder}")
     return 130 if interrupted else exit_code(outcomes)
 
 

@@ -13,7 +13,7 @@ from tagi_cli.launcher import place, supervise
 HELP = """
 Train networks and write a run folder.
 
-usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] [--cfg job]
+usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] [-q] [--cfg job]
 
   config=...       a preset (`tagi ls config`) or a YAML file of your own; [a,b] lays b over a
   group=option     choose a kind, e.g. arch=mlp noise=learned (`tagi ls`)
@@ -21,6 +21,7 @@ usage: tagi train [config=<preset|file.yaml>] [key=value ...] [-m | --multirun] 
   -m, --multirun   run every combination of values: a=1,2  seed=range(0,3)  b=choice(x,y)
   hydra/launcher=  what runs the jobs of -m: joblib, submitit_local, submitit_slurm, ray; else one
                    after another. hydra.launcher.<option>=... as in Hydra (docs/sweeps.md)
+  -q, --quiet      print nothing but the path of the run folder, or of the sweep's, at the end
   --cfg job        print the composed config and stop
 
 The run lands in outputs/<name>/<date>_<time>-<id>/. Ctrl-C saves where it stands, and
@@ -34,11 +35,15 @@ examples:
   tagi train config=my.yaml arch.width=200 trainer.max_epochs=50
   tagi train -m config=quickstart arch.width=16,50 seed='range(0,3)'
   tagi train -m config=sweep hydra/launcher=joblib hydra.launcher.n_jobs=4
+  run=$(tagi train --quiet config=quickstart)
   tagi train trainer.resume=outputs/quickstart/2026-01-31_12-00-00-1f3a
 """
 
 SWEEP = ("-m", "--multirun")
 """Flags that ask for a sweep."""
+
+QUIET = ("-q", "--quiet")
+"""Flags that ask for the path of what was written, and nothing else."""
 
 _SHOW = "--cfg=job"
 
@@ -48,7 +53,8 @@ def run(arguments: list[str]) -> int:
     own = place()
     if own.size > 1:
         supervise(own, _record_failure)
-    given, rest = flags(_joined(arguments), (*SWEEP, _SHOW))
+    given, rest = flags(_joined(arguments), (*SWEEP, *QUIET, _SHOW))
+    quiet = bool(given & set(QUIET))
     from tagi_cli.cli.configuration import (
         jobs_from,
         launcher_from,
@@ -70,7 +76,9 @@ def run(arguments: list[str]) -> int:
         from tagi_cli.cli.sweep import run_sweep, show_sweep
 
         launcher = launcher_from(rest)
-        return show_sweep(jobs) if _SHOW in given else run_sweep(jobs, launcher, command)
+        if _SHOW in given:
+            return show_sweep(jobs)
+        return run_sweep(jobs, launcher, command, quiet=quiet)
     with one_message():
         rest, checkpoint = take_checkpoint(rest)
         settings = settings_from(rest)
@@ -82,7 +90,9 @@ def run(arguments: list[str]) -> int:
 
     # Some launchers give ranks a terminal that nobody looks at, and collect what they say there.
     console = TrainingConsole(force_terminal=False if own.size > 1 else None)
-    folder = train(settings, command, console=console, checkpoint=checkpoint)
+    folder = train(settings, command, console=None if quiet else console, checkpoint=checkpoint)
+    if quiet and not own.rank:
+        print(folder)
     return 130 if was_interrupted(folder) else 0
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import shlex
 
 from tagi_cli.cli.arguments import flags
+from tagi_cli.cli.train import QUIET
 from tagi_cli.errors import UserError
 
 HELP = """
 Go on learning with new rows, from what a run knows; the result is a run folder of its own.
 
-usage: tagi update run=<run folder> data.path=<file> [key=value ...]
+usage: tagi update run=<run folder> data.path=<file> [key=value ...] [-q]
 
   run=...          the run to go on from (its checkpoint best); it stays as it is
   data.path=...    the new rows: a table with the columns of the run, target included
   key=value        what may differ: name, device, kernels, data.batch_size, and the groups trainer,
-                   checkpoint, predictor, viz and distributed (`tagi ls trainer`)
+                   checkpoint, predictor, viz, tracker and distributed (`tagi ls trainer`)
+  -q, --quiet      print nothing but the path of the new run folder
 
 Each row is learnt once, in the order of the table; columns, scalers, noise and networks are those
 of the run. Of series, windows show the rows before, and states go on where times follow on. Each
@@ -31,7 +33,7 @@ examples:
 
 def run(arguments: list[str]) -> int:
     """Learn the rows; 130 where the user interrupted."""
-    _, rest = flags(arguments, ())
+    shown, rest = flags(arguments, QUIET)
     runs = [word.partition("=")[2] for word in rest if word.startswith("run=")]
     if len(runs) != 1 or not runs[0]:
         raise UserError("run: must be given once, as run=<run folder>")
@@ -50,5 +52,7 @@ def run(arguments: list[str]) -> int:
     with one_message():
         settings = settings_from(updating.arguments(runs[0], given))
     command = shlex.join(["tagi", "update", *arguments])
-    folder = train(settings, command, console=TrainingConsole())
+    folder = train(settings, command, console=None if shown else TrainingConsole())
+    if shown:
+        print(folder)
     return 130 if was_interrupted(folder) else 0

@@ -239,12 +239,16 @@ def faults(settings: Settings) -> list[str]:
     """What stands between a task and the other groups, one message each."""
     from tagi_cli import arch
     from tagi_cli.arch.output import BOUNDED
-    from tagi_cli.experiment.latent import networks as latent
+    from tagi_cli.arch.latent.options import LatentRegressionOptions
     from tagi_cli.training import class_noise
     from tagi_cli.training.noise import HeteroscedasticOptions
 
     found = arch.faults(settings.arch, tasks.of(settings.task).name)
-    found += latent.faults(settings) + online.faults(settings)
+    if isinstance(settings.arch, LatentRegressionOptions):
+        from tagi_cli.experiment.latent import networks as latent  # as much again as all others
+
+        found += latent.faults(settings)
+    found += online.faults(settings)
     known = settings.data.faults()
     found += [fault for fault in data_in_force(settings).faults() if fault not in known]
     if forecasts(settings.task):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from tagi_cli.options import option
 
@@ -72,6 +71,8 @@ def truncated_std(lower: float, upper: float) -> float:
     Raises:
         ValueError: the bounds are in the wrong order, too close to each other, or too far out.
     """
+    from scipy.special import ndtr  # takes a third of a second, which few commands need
+
     if not lower < upper:
         raise ValueError(f"truncated normal: the lower bound {lower:g} is not below {upper:g}")
     a, b = (-upper, -lower) if lower > 0 else (lower, upper)
@@ -100,6 +101,8 @@ def truncated_normal(
     Raises:
         ValueError: see `truncated_std`.
     """
+    from scipy.special import ndtr, ndtri
+
     deviation = truncated_std(lower, upper)
     # Far out on the right the distribution function has no digits left; on the left it has all.
     sign = -1.0 if lower > 0 else 1.0

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, owens_t
 
 from tagi_cli import nn
 from tagi_cli.backend import Array, Backend
@@ -214,6 +213,8 @@ class TreeNoise(ClassNoise):
         `h = m / sqrt(s^2 + v)`, and the second moment `Phi(h) - 2 T(h, sqrt(s^2 / (s^2 + 2 v)))`
         with Owen's T; decisions are independent.
         """
+        from scipy.special import ndtr, owens_t
+
         spread, codes = SLOPE**-2, self._tree.codes
         first, second = np.ones((2, len(mu), len(codes)))
         ratio = np.sqrt(spread / (spread + 2 * var))

@@ -13,20 +13,26 @@ from tagi_cli.training.events import EpochEnded, Event, Progress, TrainingEnded,
 
 
 class LiveProgress:
-    """A bar per phase with epoch and time left, and the metrics of the last epoch below."""
+    """A bar per phase with epoch, speed and time left, and the metrics of the last epoch below."""
 
     def __init__(self, console: Console) -> None:
+        # What a narrow terminal has no room for would be cut to a letter or two.
+        more = [
+            TextColumn(f"{{task.fields[{field}]:<{wide}}}")
+            for field, wide, least in (("rate", 13, 72), ("left", 14, 56))
+            if console.width >= least
+        ]
         self._bars = Bars(
             TextColumn("{task.description:<6}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[epoch]}/{task.total:.0f} epochs"),
-            TextColumn("{task.fields[left]:<14}"),
+            *more,
             console=console,
             expand=True,
         )
         self._tasks: dict[str, TaskID] = {}
         self._below = ""
-        self._time_left = progress_text.TimeLeft()
+        self._speed = progress_text.Speed()
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
     def notify(self, event: Event) -> None:
@@ -46,10 +52,12 @@ class LiveProgress:
     def _move(self, event: Progress | EpochEnded, done: float) -> None:
         if event.phase not in self._tasks:
             self._leave_bar()
-            task = self._bars.add_task(event.phase, total=event.epochs, epoch=0, left="")
+            task = self._bars.add_task(event.phase, total=event.epochs, epoch=0, rate="", left="")
             self._tasks[event.phase] = task
-        left = self._time_left.after(event)
-        self._bars.update(self._tasks[event.phase], completed=done, epoch=event.epoch, left=left)
+        rate, left = self._speed.after(event)
+        self._bars.update(
+            self._tasks[event.phase], completed=done, epoch=event.epoch, rate=rate, left=left
+        )
 
     def _leave_bar(self) -> None:
         """No time is left of a phase that early stopping ended before its last epoch."""

@@ -32,12 +32,12 @@ class PlainProgress:
         self._console = console
         self._clock = clock
         self._last_line = clock()
-        self._time_left = progress_text.TimeLeft()
+        self._speed = progress_text.Speed()
 
     def notify(self, event: Event) -> None:
         """Take in an event."""
         if isinstance(event, Progress | EpochEnded):
-            left = self._time_left.after(event)
+            _, left = self._speed.after(event)
             overdue = self._clock() - self._last_line >= _SECONDS
             if isinstance(event, Progress):
                 if overdue:

@@ -16,24 +16,37 @@ _CAUSES = {
 }
 
 
-class TimeLeft:
-    """Predicts the rest of a phase from its speed since it began in this process."""
+class Speed:
+    """How fast a phase has been since it began in this process, and how long it will still take."""
 
     def __init__(self) -> None:
         self._origin: tuple[str, float, float] | None = None
 
-    def after(self, event: Progress | EpochEnded) -> str:
-        """`ETA 0:01:20`, with a `<=` while early stopping may come first; empty if unknown."""
+    def after(self, event: Progress | EpochEnded) -> tuple[str, str]:
+        """`3.2 epochs/s` and `ETA 0:01:20`; empty if unknown, and the latter where nothing is left.
+
+        `<=` stands before the time while early stopping may come first.
+        """
         done = float(event.epoch)
         if isinstance(event, Progress):
             done += event.done - 1
         if self._origin is None or self._origin[0] != event.phase:
             self._origin = (event.phase, done, event.seconds)
         _, done_before, seconds_before = self._origin
-        if done <= done_before or done >= event.epochs:
-            return ""
-        seconds = (event.seconds - seconds_before) / (done - done_before) * (event.epochs - done)
-        return f"ETA {'<= ' if event.phase == SEARCH else ''}{duration(seconds)}"
+        if done <= done_before or event.seconds <= seconds_before:
+            return "", ""
+        speed = (done - done_before) / (event.seconds - seconds_before)
+        if done >= event.epochs:
+            return rate(speed), ""
+        left = duration((event.epochs - done) / speed)
+        return rate(speed), f"ETA {'<= ' if event.phase == SEARCH else ''}{left}"
+
+
+def rate(speed: float) -> str:
+    """`3.2 epochs/s`, or below one in a second `4.1 s/epoch`."""
+    if speed < 1:
+        return f"{1 / speed:.3g} s/epoch" if speed > 1e-3 else f"{1 / speed:,.0f} s/epoch"
+    return f"{speed:.3g} epochs/s" if speed < 1000 else f"{speed:,.0f} epochs/s"
 
 
 def duration(seconds: float) -> str:

@@ -54,6 +54,22 @@ def test_help_of_all_verbs_imports_nothing_heavy() -> None:
     assert done.stderr == "0\n"
 
 
+def test_composing_a_config_imports_nothing_that_computes_or_draws() -> None:
+    """SciPy, the packages of extras and what draws take longer than all the rest."""
+    probe = (
+        "import contextlib, io, sys; from tagi_cli.cli.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    code = main(['train', '--cfg', 'job', 'config=quickstart'])\n"
+        "heavy = {'scipy', 'rich', 'matplotlib', 'polars', 'optuna', 'joblib', 'submitit', 'ray',\n"
+        "    'mpi4py', 'cupy', 'mlflow', 'wandb', 'tensorboardX', 'PIL', 'pandas', 'torch'}\n"
+        "sys.exit(str(heavy & set(sys.modules) or code))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "0\n"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"tagi {__version__}\n"

@@ -99,3 +99,22 @@ def test_notes_are_broken_between_words_on_a_terminal_alone(
     whole = "note: a remark of eleven words that is longer than forty columns"
     broken = ["note: a remark of eleven words that is", "longer than forty columns"]
     assert [line.rstrip() for line in lines[-2:]] == broken if terminal else lines[-1] == whole
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_panels_keep_to_the_width_of_the_terminal(
+    trained: Path, make_settings: Callable[..., Settings], width: int
+) -> None:
+    settings, out = make_settings(), StringIO()
+    dataset = data.load(settings.data)
+    console = Console(file=out, width=width, force_terminal=True, color_system=None)
+    network = summarise(settings, dataset.encoder, make_backend(settings))
+    preamble.opening(console, settings, dataset, network, RunFolder(trained), ["a note"])
+    folder = RunFolder(trained)
+    preamble.closing(console, folder, folder.results(), "tensorboard --logdir outputs/small")
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    frame = [line for line in lines if line.startswith(("│", "╭", "╰"))]
+    assert len(frame) > 8
+    assert {len(line) for line in frame} == {width}
+    assert "tracker" in out.getvalue()

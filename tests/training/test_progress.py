@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tagi_cli.training.events import EpochEnded, Progress, TrainingEnded, TrainingStarted
 from tagi_cli.training.progress import PlainProgress, progress_observer
-from tagi_cli.training.progress_text import short
+from tagi_cli.training.progress_text import rate, short
 
 STARTED = TrainingStarted(2, 37, 11, 200, True, ())
 
@@ -182,3 +182,33 @@ def test_rich_is_imported_only_when_drawn() -> None:
     program = "import sys, tagi_cli.training.progress; print('rich' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_no_line_of_the_live_display_is_broken(width: int) -> None:
+    to, out = console(terminal=True, width=width)
+    observer = progress_observer(to)
+    observer.notify(STARTED)
+    for number in range(1, 4):
+        observer.notify(Progress("search", number, 200, 0.5, 2.0 * number - 1))
+        observer.notify(epoch(number))
+    observer.notify(ended())  # type: ignore[arg-type]
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    bars = [line for line in re.split(r"[\r\n]+", text) if line.startswith("search")]
+    assert bars
+    assert max(map(len, bars)) <= width
+    if width == 80:
+        assert "3/200 epochs 2 s/epoch" in re.sub(" +", " ", bars[-1])
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"),
+    [
+        (3.24159, "3.24 epochs/s"),
+        (1234.5, "1,234 epochs/s"),
+        (0.2, "5 s/epoch"),
+        (1e-4, "10,000 s/epoch"),
+    ],
+)
+def test_how_fast_it_is(speed: float, text: str) -> None:
+    assert rate(speed) == text

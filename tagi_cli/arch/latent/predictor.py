@@ -7,7 +7,6 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 
 from tagi_cli import nn
 from tagi_cli.arch.latent import generation, recursion, request
@@ -296,7 +295,7 @@ class Predictor:
         with self.core.tensors.overridden({"psi": psi}):
             self.core.tensors.require("psi")
             noise = self._noise()
-        return -float(np.nansum(norm.logpdf(rows, means, np.sqrt(noise))))
+        return _neg_ll(rows, means, np.sqrt(noise))
 
     def predictive_neg_ll(self, x: Sequence[Any], y: Sequence[Any]) -> float:
         """As `neg_ll`, under the predictive distribution: uncertain means and noise."""
@@ -304,7 +303,7 @@ class Predictor:
         rows = request.joined("y", y, self.d_out)
         found = [np.concatenate(parts, axis=1) for parts in zip(*self.predict(x), strict=True)]
         sd = np.sqrt(found[1] + found[2])
-        return -float(np.nansum(norm.logpdf(rows, found[0], sd)))
+        return _neg_ll(rows, found[0], sd)
 
     def refresh(self) -> None:
         """Take over what is held in common with others; nothing here."""
@@ -315,3 +314,10 @@ class Predictor:
 
     def publish(self) -> None:
         """Hand back what is held in common with others; nothing here."""
+
+
+def _neg_ll(rows: Host, means: Host, sd: Host) -> float:
+    """Of Gaussians, summed over what is no NaN."""
+    from scipy.stats import norm
+
+    return -float(np.nansum(norm.logpdf(rows, means, sd)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from tagi_cli.nn.parameters import Host
 
@@ -105,6 +104,8 @@ class HRCSoftmax:
                 f"row {row}, unit {k + 1}: N({mu[row * self.len + k]:g}, "
                 f"{var[row * self.len + k]:g}) is no Gaussian, so no class is the most probable"
             )
+        from scipy.special import ndtr
+
         result = np.ones((len(unit), self.classes))
         for bit in range(self.num_obs):
             chosen = ndtr(self.obs[:, bit] * unit[:, self.idx[:, bit] - 1])
