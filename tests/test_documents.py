@@ -15,7 +15,7 @@ import pytest
 import yaml
 from fake_packages import EXAMPLE, Packages, packages
 
-from tagi_cli import config
+from tagi_cli import config, nn
 from tagi_cli.cli.main import VERBS, main
 from tagi_cli.experiment.settings import Settings, registries
 
@@ -84,6 +84,21 @@ def test_the_site_lists_every_page() -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     added = {"benchmarks.md", "contributing.md", "changelog.md"}
     assert sorted({*listed(nav)} - added) == sorted(map(name_of, USERS_PAGES))
+
+
+def test_the_reference_of_python_names_every_layer() -> None:
+    text = (DOCS / "api" / "nn.md").read_text()
+    kinds = {kind.name for kind in nn.registry.values()}
+    layers = {type_.__name__ for type_ in subclasses(nn.Layer) if vars(type_).get("kind") in kinds}
+    own = [name for name in sorted(layers) if getattr(nn, name, None) is not None]
+    assert len(own) > 40
+    assert [name for name in own if f"::: tagi_cli.nn.{name}\n" not in text] == []
+
+
+def subclasses(type_: type) -> Iterator[type]:
+    for below in type_.__subclasses__():
+        yield below
+        yield from subclasses(below)
 
 
 def test_the_readme_sets_up_in_two_lines() -> None:

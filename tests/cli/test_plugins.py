@@ -48,6 +48,7 @@ def test_runs_with_plugins_are_trained_recorded_and_opened(
     assert {(one["package"], one["version"]) for one in recorded} == {("tagi-sine", "0.1.0")}
     summary = json.loads((run / "summary.json").read_text())
     assert summary["test"]["interval_score_90"] > 0
+    assert "<th>interval_score_90</th>" in (run / "report.html").read_text()
     assert json.loads(tagi("eval", f"run={run}").out)["interval_score_90"] == pytest.approx(
         summary["test"]["interval_score_90"], rel=1e-6
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tagi_cli import atomic
+from tagi_cli import atomic, plugins
 from tagi_cli.errors import UserError
 from tagi_cli.experiment.explain import figures as explanation_figures
 from tagi_cli.experiment.folder import RunFolder, read_json
@@ -119,6 +119,8 @@ def _page(
     environment = folder.read_environment()
     data = environment["data"]
     names = [str(name) for name in data["outputs"]]
+    brought = environment.get("plugins", ())
+    extra = [str(one["name"]) for one in brought if one["group"] == plugins.METRICS]
     shown = "test" if summary.get("test") else "valid"
     metrics = summary.get(shown) or {}
     title = str(environment.get("name", folder.path.name))
@@ -147,7 +149,7 @@ def _page(
             )
     body += [
         more,
-        _metrics_section(account, summary, names),
+        _metrics_section(account, summary, names, extra),
         _data_section(data, environment.get("parent")),
         _network_section(numbers["network"], numbers["health"]),
         _reproduce_section(folder, environment),
@@ -185,12 +187,14 @@ def _tiles(account: Account, split: str, metrics: Mapping[str, Any]) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
-def _metrics_section(account: Account, summary: Mapping[str, Any], names: Sequence[str]) -> str:
+def _metrics_section(
+    account: Account, summary: Mapping[str, Any], names: Sequence[str], extra: Sequence[str]
+) -> str:
     rows = []
     parts = {split: summary.get(split) or {} for split in ("prequential", "valid", "test")}
     columns = {
         key: heading
-        for key, heading in account.metrics.items()
+        for key, heading in {**account.metrics, **{name: safe(name) for name in extra}}.items()
         if any(key in metrics for metrics in parts.values())
     }
     for split, metrics in parts.items():
