@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def faults(settings: Settings) -> list[str]:
     """What cannot be learnt in one pass, one message each."""
-    from tagi_cli.experiment.latent import networks as latent
-
     if not settings.trainer.online:
         return []
+    from tagi_cli.experiment.latent import networks as latent
+
     if latent.is_latent(settings.arch):
         return [
             "trainer.online: arch latent_regression renews its priors after each pass, and chooses "
