@@ -62,6 +62,7 @@ def test_the_primary_config_chooses_a_kind_for_every_group_of_kinds() -> None:
         "task": "regression",
         "arch": "mlp",
         "noise": "auto",
+        "tracker": "none",
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tagi_cli import config
+from tagi_cli.config.source import read_yaml
 from tagi_cli.experiment.settings import Settings, registries
 
 KINDS = registries()
@@ -17,8 +18,13 @@ PRESETS = config.Catalogue.shipped(KINDS).files("config")
 def test_a_copy_of_each_preset_is_plain_and_composes_to_the_same(name: str, here: Path) -> None:
     Path("mine.yaml").write_text(config.own_copy(name, PRESETS[name], "mine.yaml"))
     text = Path("mine.yaml").read_text()
-    for word in ("@package", "defaults", "override", "_self_", f"config={name}"):
+    for word in ("@package", "override", "_self_", f"config={name}"):
         assert word not in text
+    preset = read_yaml(PRESETS[name])
+    chosen = [
+        str(*choice).split("/")[-1] for choice in preset.get("defaults", []) if choice != "_self_"
+    ]
+    assert ("defaults" in text) == any(group in preset for group in chosen)
     assert "tagi train config=mine.yaml" in text
     composed = [
         config.compose(Settings, KINDS, [f"config={file}"]) for file in (name, "./mine.yaml")
