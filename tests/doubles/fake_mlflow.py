@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 
 
+class MlflowException(Exception):
+    pass
+
+
 class Metric(NamedTuple):
     key: str
     value: float
@@ -36,7 +40,7 @@ class Run:
 class Store:
     experiments: list[str] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
-    down: bool = False
+    raced: bool = False
 
 
 STORES: dict[str, Store] = {}
@@ -46,11 +50,16 @@ class Client:
     def __init__(self, tracking_uri: str) -> None:
         self.store = STORES.setdefault(tracking_uri, Store())
 
+    def search_experiments(self, max_results: int) -> list[str]:
+        return self.store.experiments[:max_results]
+
     def get_experiment_by_name(self, name: str) -> Any:
         return SimpleNamespace(experiment_id=name) if name in self.store.experiments else None
 
     def create_experiment(self, name: str, artifact_location: str | None) -> str:
         self.store.experiments.append(name)
+        if self.store.raced:  # somebody else was faster
+            raise MlflowException(f"{name} exists")
         return name
 
     def create_run(self, experiment: str, run_name: str, tags: dict[str, str]) -> Any:
@@ -67,8 +76,6 @@ class Client:
     def log_batch(self, number: str, metrics: Any = (), params: Any = ()) -> None:
         assert len(metrics) <= 1000
         assert len(params) <= 100
-        if self.store.down:
-            raise ConnectionError("no answer from https://user:secret@host/api")
         self.store.runs[number].metrics += metrics
         self.store.runs[number].params |= {one.key: one.value for one in params}
 
@@ -76,12 +83,13 @@ class Client:
 def install(patch: pytest.MonkeyPatch) -> dict[str, Store]:
     """Put the stand-in in the place of the package; returns its stores by address."""
     STORES.clear()
-    package, entities, tracking = (
-        ModuleType(name) for name in ("mlflow", "mlflow.entities", "mlflow.tracking")
+    package, entities, tracking, exceptions = (
+        ModuleType(f"mlflow{part}") for part in ("", ".entities", ".tracking", ".exceptions")
     )
+    vars(exceptions).update(MlflowException=MlflowException)
     vars(entities).update(Metric=Metric, Param=Param)
     vars(tracking).update(MlflowClient=Client)
-    for module in (package, entities, tracking):
+    for module in (package, entities, tracking, exceptions):
         patch.setitem(sys.modules, module.__name__, module)
         module.__spec__ = SimpleNamespace(name=module.__name__)  # type: ignore[assignment]
     return STORES

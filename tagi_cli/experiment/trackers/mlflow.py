@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ _SECONDS = 1.0
 # What one request takes (MLflow's limits), and how long a parameter may be.
 _METRICS, _PARAMETERS, _LONGEST = 1000, 100, 6000
 _OURS = Path("outputs", "mlflow.db")
+_FILE = "sqlite:///"
 _STATUS = {COMPLETED: "FINISHED", INTERRUPTED: "KILLED"}
 
 
@@ -38,7 +41,9 @@ class MlflowSink:
         self._metric, self._param = Metric, Param
         uri, artifacts = _uri(options, run)
         self._uri = uri
-        self._client = MlflowClient(tracking_uri=uri)
+        with _alone(uri):  # a new file gets its tables from the first request
+            self._client = MlflowClient(tracking_uri=uri)
+            self._client.search_experiments(max_results=1)
         self._waiting: list[Metric] = []
         self._sent = time.monotonic()
         if run.record is not None and run.record["store"] == _shown(uri):
@@ -49,11 +54,7 @@ class MlflowSink:
 
     def _begin(self, options: MlflowOptions, run: TrackedRun, artifacts: str | None) -> str:
         project = config.reveal(options.project or run.name)
-        found = self._client.get_experiment_by_name(project)
-        if found is None:
-            experiment = self._client.create_experiment(project, artifact_location=artifacts)
-        else:
-            experiment = found.experiment_id
+        experiment = self._experiment(project, artifacts)
         own = {"tagi.folder": str(run.folder.path)} | (
             {"tagi.sweep": run.group} if run.group else {}
         )
@@ -67,6 +68,21 @@ class MlflowSink:
             self._client.log_batch(made.info.run_id, params=parameters[begin : begin + _PARAMETERS])
         return str(made.info.run_id)
 
+    def _experiment(self, project: str, artifacts: str | None) -> str:
+        """The experiment of that name, which other runs may be making at this moment."""
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(project)
+        if found is None:
+            try:
+                made = self._client.create_experiment(project, artifact_location=artifacts)
+                return str(made)
+            except MlflowException:
+                found = self._client.get_experiment_by_name(project)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
     @property
     def record(self) -> Mapping[str, Any]:
         """The run's id, and where it is kept."""
@@ -75,8 +91,8 @@ class MlflowSink:
     @property
     def place(self) -> str:
         """The command, or the address, that shows it."""
-        if self._uri.startswith("sqlite:///"):
-            path = from_here(Path(self._uri.removeprefix("sqlite:///")))
+        if self._uri.startswith(_FILE):
+            path = from_here(Path(self._uri.removeprefix(_FILE)))
             return f"mlflow ui --backend-store-uri sqlite:///{path}"
         return f"{_shown(self._uri)}, run {self._id}"
 
@@ -103,13 +119,24 @@ class MlflowSink:
         self._sent = time.monotonic()
 
 
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """While entered, no other process enters for the same file, whose tables two would spoil."""
+    if not uri.startswith(_FILE):
+        yield
+        return
+    with open(f"{uri.removeprefix(_FILE)}.lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _uri(options: MlflowOptions, run: TrackedRun) -> tuple[str, str | None]:
     """Where runs are kept, and files of a new experiment; the latter None where a server says."""
     if options.uri is not None:
         return config.reveal(options.uri), None
     if "MLFLOW_TRACKING_URI" in os.environ:
         return os.environ["MLFLOW_TRACKING_URI"], None
-    if run.record is not None and run.record["store"].startswith("sqlite:///"):
+    if run.record is not None and run.record["store"].startswith(_FILE):
         return run.record["store"], None
     path = _OURS.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)

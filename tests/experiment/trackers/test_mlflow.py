@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,28 @@ def test_how_it_ended(
     tracked = mlflow.TrackedRun(Folder(), "n", None, {}, "")  # type: ignore[arg-type]
     mlflow.MlflowSink(options, tracked).close(status)
     assert stores["http://host"].runs["0"].status == shown
+
+
+def test_an_experiment_that_others_make_at_the_same_time(
+    make_settings: MakeSettings, tmp_path: Path, stores: dict[str, fake_mlflow.Store]
+) -> None:
+    stores["http://host"] = fake_mlflow.Store(raced=True)
+    tracker = {"kind": "mlflow", "uri": "http://host"}
+    run.train(make_settings(tracker=tracker), "tagi train", tmp_path)
+    (kept,) = stores["http://host"].runs.values()
+    assert (kept.experiment, kept.status) == ("small", "FINISHED")
+
+
+def test_one_process_at_a_time_makes_the_tables_of_a_file(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/a.db"
+    with (
+        mlflow._alone(uri),
+        open(tmp_path / "a.db.lock") as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with mlflow._alone(uri), mlflow._alone("http://host"):
+        pass
 
 
 def test_names_and_addresses() -> None:
