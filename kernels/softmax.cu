@@ -128,7 +128,9 @@ KERNEL remax_forward(real *__restrict__ mu_a, real *__restrict__ var_a, real *__
         // sum of the means, and j = var(M) / (var(z) P(z > 0)).
         SIMD EACH_COLUMN(k, K) {
             j[k] = s[k] / (j[k] > REAL(0.0) ? j[k] : REAL(1.0));
-            s[k] *= v[k] * unit * unit;
+            // From the small end, as a unit of 1e20 has no square in single precision.
+            real y = s[k] * v[k] * unit * unit;
+            s[k] = y > REAL(1e30) ? REAL(1e30) : y;
         }
         without_largest(s, K, &largest_y, &top_y, &rest_y);
         // Weights w = x / (x + y); only their ratios matter where all are tiny.

@@ -69,6 +69,31 @@ def test_update_of_logits(B: int, K: int, certain: bool, precision: str) -> None
     assert_agrees("softmax_update", out, out, p, given, y, B, K, precision=precision)
 
 
+@needs_compiler
+@pytest.mark.parametrize("depth", [4, 9, 12, 13, 14, 20, 40])
+@pytest.mark.parametrize("rest", [1.0, 1.1, 4.0])
+def test_remax_far_below_zero(depth: float, rest: float) -> None:
+    """One class is less improbable than the others, whose rectified logits vanish or nearly do."""
+    B, K, var = 4, 10, 0.014
+    z = np.full((B, K), -rest * depth) + 0.1 * np.arange(K)
+    z[:, 3] = -depth
+    backend = select(kernels="host")
+    mu, v = backend.asarray(z * np.sqrt(var)), backend.asarray(np.full((B, K), var))
+    a, var_a, jac = (backend.zeros((B, K)) for _ in range(3))
+    sizes = np.int32(B), np.int32(K)
+    backend.bind([Call("remax_forward", (a, var_a, jac, mu, v, *sizes))]).run()
+    p, spread = backend.to_host(a), backend.to_host(var_a)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+    assert (spread >= 0).all()
+    assert np.isfinite(spread).all()
+    assert np.isfinite(backend.to_host(jac)).all()
+    if depth < 12:
+        want = [np.zeros((B, K)) for _ in range(3)]
+        KERNELS["remax_forward"](*want, z * np.sqrt(var), np.full((B, K), var), B, K)
+        np.testing.assert_allclose(p, want[0], atol=1e-3)
+        np.testing.assert_allclose(spread, want[1], atol=1e-3)
+
+
 def test_the_update_of_logits_is_that_of_their_probabilities() -> None:
     rng = np.random.default_rng(2)
     p, var = probabilities(rng, 9, 4)
