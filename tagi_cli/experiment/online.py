@@ -46,9 +46,18 @@ def data_in_force(options: DataOptions, *, tracks: bool) -> DataOptions:
     return dataclasses.replace(options, shuffle_train=False, batch_sampling_mode=mode)
 
 
-def in_one_pass(dataset: Dataset) -> Dataset:
-    """Training and validation part together, in the order of the table."""
+def in_one_pass(dataset: Dataset, batch_size: int | None) -> Dataset:
+    """Training and validation part together, in the order of the table.
+
+    Raises:
+        UserError: a batch has more rows than that.
+    """
     whole = dataset.merged() if len(dataset.valid) else dataset.train
+    if batch_size is not None and batch_size > len(whole):
+        raise UserError(
+            f"data.batch_size: found {batch_size}. Allowed: at most the {len(whole)} rows of "
+            f"{dataset.summary['source']} that one pass learns, or null"
+        )
     train = whole.take(np.argsort(whole.rows, kind="stable"))
     none = dataset.valid.take(np.empty(0, np.int64))
     split = dataset.summary["split"] | {"train": len(train), "valid": 0}

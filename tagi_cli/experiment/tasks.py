@@ -125,14 +125,15 @@ def load_data(settings: Settings, notices: list[str] | None = None) -> Dataset:
             "carries states from row to row"
         )
     dataset = load(
-        options,
+        # Whether a batch is too large is seen once the validation part has joined.
+        dataclasses.replace(options, batch_size=None) if once else options,
         settings.task,
         settings.forecast,
         settings.dtype,
         notices,
         instance_as_input=latent.has_subjects(settings.arch),
     )
-    return online.in_one_pass(dataset) if once else dataset
+    return online.in_one_pass(dataset, options.batch_size) if once else dataset
 
 
 def _noise_of_each_pixel(noise: object) -> list[str]:

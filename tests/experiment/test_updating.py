@@ -289,6 +289,17 @@ def test_rows_in_one_pass_are_all_but_the_test_part(tmp_path: Path) -> None:
     assert "trainer.max_epochs has no effect" in (made / "train.log").read_text()
 
 
+def test_batches_of_one_pass_are_as_large_as_all_its_rows_allow(tmp_path: Path) -> None:
+    """Of 16 rows 12 are to train and 2 to validate; a pass learns these 14."""
+    path = write(tmp_path / "t.csv", "a,kind,y", table_lines(16))
+    changes = {"data.path": str(path), "trainer.online": True, "data.batch_size": None}
+    made = run.train(settings(**changes), "", tmp_path / "runs")
+    assert "batch_size: 14" in (made / "config.yaml").read_text()
+    assert evaluate(made).metrics["rmse"] == summary(made)["test"]["rmse"]
+    with pytest.raises(UserError, match=r"data\.batch_size: found 15.* the 14 rows of .*one pass"):
+        run.train(settings(**changes | {"data.batch_size": 15}), "", tmp_path / "runs")
+
+
 def test_an_update_that_was_interrupted_goes_on(
     plain: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,7 @@ def test_tables(tmp_path: Path, name: str, deep: bool) -> None:
                 assert len(table[column]) == len(table)
 
     path = tmp_path / name
-    explore(check, 40, 400, deep, data=damaged(*TABLES[name]))
+    explore(check, 25, 250, deep, data=damaged(*TABLES[name]))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -105,4 +105,4 @@ def test_images(tmp_path: Path, name: str, deep: bool) -> None:
                 )
 
     path = tmp_path / name
-    explore(check, 40, 400, deep, data=damaged(*IMAGES[name]))
+    explore(check, 25, 250, deep, data=damaged(*IMAGES[name]))

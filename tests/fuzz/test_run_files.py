@@ -42,7 +42,7 @@ def test_checkpoints(finished: Path, tmp_path: Path, deep: bool) -> None:
         with modest(len(data), ROOMY):
             opened(finished, str(path))
 
-    explore(check, 25, 300, deep, data=damaged(whole))
+    explore(check, 8, 80, deep, data=damaged(whole))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -61,7 +61,7 @@ def test_csv_checkpoints(finished: Path, tmp_path: Path, name: str, deep: bool) 
         with modest(len(data), ROOMY):
             opened(finished, str(folder))
 
-    explore(check, 25, 300, deep, data=damaged(whole))
+    explore(check, 8, 80, deep, data=damaged(whole))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -75,7 +75,7 @@ def test_records_of_a_run(finished: Path, tmp_path: Path, name: str, deep: bool)
         with modest(len(data), ROOMY):
             Model.load(run)
 
-    explore(check, 10, 100, deep, data=damaged(whole))
+    explore(check, 6, 40, deep, data=damaged(whole))
 
 
 def network() -> Layer:
@@ -104,7 +104,7 @@ def test_parameters_of_pytagi(tmp_path: Path, ending: str, deep: bool) -> None:
         with modest(len(data)):
             read(layer, path)
 
-    explore(check, 25, 300, deep, data=damaged(whole))
+    explore(check, 8, 80, deep, data=damaged(whole))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -118,4 +118,4 @@ def test_rows_on_a_pipe(finished: Path, deep: bool) -> None:
 
     csv = b'a,kind,y\n1,u,2.5\n-3e2,v,\n0.5,"u",1\n'
     lines = b'{"a": 1, "kind": "u", "y": null}\n{"a": 2.5, "kind": "v"}\n'
-    explore(check, 60, 800, deep, data=damaged(csv, lines))
+    explore(check, 25, 250, deep, data=damaged(csv, lines))

@@ -13,6 +13,29 @@ from tagi_cli.experiment.report.account import Account, Numbers
 # Coverage of the 90 % intervals that needs no remark, however many values there are.
 _PROMISED = (0.87, 0.93)
 
+# Outputs that are not drawn, and named nevertheless for their coverage.
+_NAMED = 5
+
+
+def _fault(found: float, n: int) -> str:
+    """What is wrong with 90 % intervals that hold this share of n values; empty if nothing is."""
+    low, high = (float(binom.ppf(p, n, 0.9)) / n for p in (0.025, 0.975))
+    if found < min(low, _PROMISED[0]):
+        return "intervals are too narrow"
+    return "intervals are too wide" if found > max(high, _PROMISED[1]) else ""
+
+
+def _not_drawn(components: Numbers, diagnoses: Sequence[Numbers]) -> tuple[int, list[str]]:
+    """How many outputs are not drawn, and those of them whose intervals are too narrow or wide.
+
+    All outputs count as observed as often as that which is drawn and observed the least.
+    """
+    n = min((int(one["observed"]) for one in diagnoses), default=1)
+    drawn = {one["name"] for one in diagnoses}
+    rest = {name: of.get("coverage_90") for name, of in components.items() if name not in drawn}
+    wrong = [name for name, found in rest.items() if found is not None and _fault(found, n)]
+    return len(rest), [f"{markup.code(name)} {100 * rest[name]:.1f} %" for name in wrong]
+
 
 def _verdict(split: str, metrics: Numbers, diagnoses: Sequence[Numbers]) -> str:
     """What the coverage of the 90 % intervals says, in words, for each output drawn."""
@@ -23,16 +46,19 @@ def _verdict(split: str, metrics: Numbers, diagnoses: Sequence[Numbers]) -> str:
         if found is None:
             continue
         n = int(one["observed"])
-        low, high = (float(binom.ppf(p, n, 0.9)) / n for p in (0.025, 0.975))
-        low, high = min(low, _PROMISED[0]), max(high, _PROMISED[1])
-        if low <= found <= high:
-            words = "as promised, within what chance allows"
-        else:
-            alarm = True
-            words = "intervals are too narrow" if found < low else "intervals are too wide"
+        words = _fault(found, n)
+        alarm |= bool(words)
         lines.append(
             f"The 90 % intervals of {markup.code(one['name'])} hold <b>{100 * found:.1f} %</b> of "
-            f"{n:,} {escape(split)} values: {words}."
+            f"{n:,} {escape(split)} values: {words or 'as promised, within what chance allows'}."
+        )
+    if len(components) > len(diagnoses):
+        rest, wrong = _not_drawn(components, diagnoses)
+        alarm |= bool(wrong)
+        lines.append(
+            f"Of the {rest} outputs that are not drawn, {len(wrong)} hold a share that chance does "
+            f"not allow{': ' if wrong else ''}{', '.join(wrong[:_NAMED])}"
+            f"{', …' if len(wrong) > _NAMED else ''}."
         )
     return markup.verdict(lines, alarm=alarm)
 
