@@ -240,8 +240,8 @@ def faults(settings: Settings) -> list[str]:
     """What stands between a task and the other groups, one message each."""
     from tagi_cli import arch
     from tagi_cli.arch.latent.options import LatentRegressionOptions
-    from tagi_cli.training import class_noise
     from tagi_cli.arch.output import BOUNDED
+    from tagi_cli.training import class_noise
     from tagi_cli.training.noise import HeteroscedasticOptions
 
     found = arch.faults(settings.arch, tasks.of(settings.task).name)
