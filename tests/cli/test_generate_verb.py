@@ -80,14 +80,14 @@ def test_parameters_are_drawn_or_taken_as_they_are(tagi: Tagi, ar: Path, here: P
         (
             "",
             ["r_map=now:past"],
-            "input: row 0, column 'before' is empty, and there is no step before. Allowed: numbers "
-            "there",
+            "input: in.csv, row 2, column 'before' is empty, and there is no step before. Allowed: "
+            "numbers there",
         ),
         (
             "20",
             [],
-            "input: row 1, column 'before' is empty, and no output group is mapped to 'past'. "
-            "Allowed: numbers, or r_map=<output group>:past",
+            "input: in.csv, row 3, column 'before' is empty, and no output group is mapped to "
+            "'past'. Allowed: numbers, or r_map=<output group>:past",
         ),
         ("20", ["r_map=nw:past"], "r_map: no output group 'nw'. Did you mean 'now'? Allowed: now"),
         ("20", ["r_map=now:x"], "r_map: no input group 'x'. Allowed: past"),

@@ -77,7 +77,7 @@ def test_what_does_not_fit_together_is_named(
         ("1,2\n", r"arch.inputs.a.p.path: .* has 1 lines of 2 numbers. Allowed: 4 lines of 1"),
         ("a\nb\n", r"arch.inputs.a.p.path: .*Allowed: numbers, no header"),
         ("1\nnan\n1\n1\n", "not finite"),
-        (None, r"arch.inputs.a.p.path: .*No such file|not found"),
+        (None, r"arch.inputs.a.p.path: [^:]*p.csv: no such file. Allowed: a CSV file of numbers$"),
     ],
 )
 def test_what_is_given_must_fit(

@@ -166,7 +166,9 @@ def _read(path: str, shape: tuple[int, ...], where: str) -> Host:
     try:
         found = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
     except OSError as error:
-        raise UserError(f"{where}: {path}: {error.strerror or error}") from None
+        # A file that is missing comes without a reason, and with its path once more.
+        reason = error.strerror or "no such file"
+        raise UserError(f"{where}: {path}: {reason}. Allowed: a CSV file of numbers") from None
     except ValueError as error:
         raise UserError(f"{where}: {path}: {error}. Allowed: numbers, no header") from None
     wanted = shape if len(shape) == 2 else (shape[0], 1)

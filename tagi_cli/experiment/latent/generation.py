@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def generate(
     except UserError as error:
         raise UserError(f"input: {error}") from None
     first = max(layout.lags)
-    _check(x, pairs, list(options.inputs), encoder, layout, first)
+    _check(x, pairs, list(options.inputs), encoder, layout, table)
     units = Units.of(encoder, layout.subjects[subject] if layout.subjects else "")
     fed = _fed(units, layout, pairs)
     generators = np.random.default_rng(seed).spawn(samples)
@@ -176,7 +177,7 @@ def _filled(encoder: Encoder, table: Table) -> Table:
             columns[name] = np.where(np.isnan(values), 0.0, values)
         else:
             columns[name] = table[name]
-    return Table.from_columns(columns, table.source)
+    return replace(Table.from_columns(columns, table.source), lines=table.lines)
 
 
 def _by_group(x: Host, layout: Layout) -> list[Host]:
@@ -196,14 +197,14 @@ def _check(
     inputs: list[str],
     encoder: Encoder,
     layout: Layout,
-    first: int,
+    table: Table,
 ) -> None:
     """Make sure that what is missing can be fed back.
 
     Raises:
         UserErrors: a cell is empty in a group that nothing is mapped to, or in the first step.
     """
-    mapped = {g for _, g in pairs}
+    mapped, first = {g for _, g in pairs}, max(layout.lags)
     faults = []
     for g, values in enumerate(x):
         missing = np.argwhere(np.isnan(values))
@@ -211,7 +212,7 @@ def _check(
             continue
         step, j = (int(i) for i in missing[0])
         column = encoder.features[layout.inputs[g][j] % layout.features]
-        where = f"input: row {step + first - layout.lags[g]}, column '{column}' is empty"
+        where = f"input: {table.where(step + first - layout.lags[g], column)} is empty"
         if g not in mapped:
             faults.append(
                 f"{where}, and no output group is mapped to '{inputs[g]}'. Allowed: numbers, or "

@@ -211,8 +211,7 @@ def _weights(directions: list[list[float]], axes: Axes) -> None:
         shade = 1 - 0.65 * k / max(len(directions) - 1, 1)
         places = np.arange(1, len(direction) + 1)
         axes.plot(places, direction, marker="o", ms=3, color=MODEL, alpha=shade)
-    axes.axhline(0, color=DATA, lw=0.7)
-    axes.set_xlabel("variable, by its place in the group")
+    _over_places(axes)
     axes.set_ylabel("weight")
 
 
@@ -231,6 +230,14 @@ def _intervals(one: Mapping[str, Any], axes: Axes) -> None:
     places = np.arange(1, len(one["mean"]) + 1)
     half = 1.645 * np.asarray(one["sd"])
     axes.errorbar(places, one["mean"], half, fmt="o", ms=3, color=MODEL, elinewidth=0.8)
+    _over_places(axes)
+    axes.set_ylabel("coupling")
+
+
+def _over_places(axes: Axes) -> None:
+    """Variables along the bottom, ticks at whole numbers alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, steps=[1, 2, 5, 10]))
     axes.axhline(0, color=DATA, lw=0.7)
     axes.set_xlabel("variable, by its place in the group")
-    axes.set_ylabel("coupling")

@@ -110,6 +110,28 @@ def test_given_tensors_are_not_learnt_but_gaussian_ones_are() -> None:
     assert (u.var < 0.2).all()
 
 
+def test_error_variances_take_one_step_for_each_batch() -> None:
+    """Batch AGVI by its closed form: squares of errors given residuals, then their mean."""
+    made = model()
+    m, q, rows = np.full(25, 0.4), np.full(25, 0.1), 40
+    made.assign(psi=[(m, q)])
+    x, y = [a[:rows] for a in DATA.x], DATA.y[0][:rows].copy()
+    y[:10, 3] = np.nan
+    (found,) = made.predict(x)
+    made.fit(x, [y], rows, 15, max_its=1)
+    share = m / (found.var_epistemic + m)
+    error, spread = share * (y - found.mean), share * found.var_epistemic
+    count = np.isfinite(y).sum(axis=0)
+    mean = np.nansum(error**2 + spread, axis=0) / count
+    var = np.nansum(2 * spread**2 + 4 * spread * error**2, axis=0) / count**2
+    total = q + 2 * (m**2 + q) / count
+    gain = q / total
+    (psi,) = made.moments("psi")
+    assert psi is not None
+    np.testing.assert_allclose(psi.mu, m + gain * (mean - m), rtol=1e-9)
+    np.testing.assert_allclose(psi.var, q + gain**2 * (var - total), rtol=1e-9)
+
+
 def test_a_floor_holds_error_variances() -> None:
     made = model()
     made.fit(DATA.x, [0 * DATA.y[0]], 10, 10, epochs=30, min_var=0.01)
