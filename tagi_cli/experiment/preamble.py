@@ -92,6 +92,7 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
     ]
     if "error_rate" in metrics:
         parts.insert(0, f"errors {100 * metrics['error_rate']:.2f} %")
+    if "ece" in metrics:  # not in prequential metrics
         parts.append(f"calibration error {100 * metrics['ece']:.1f} %")
     if "coverage_90" in metrics:
         parts.append(f"90 % intervals hold {100 * metrics['coverage_90']:.1f} %")

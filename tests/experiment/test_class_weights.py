@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tagi_cli import config
 from tagi_cli.errors import UserError
 from tagi_cli.experiment import class_weights, evaluation, run
 from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.training import checkpoint
 
 from .conftest import rows, summary
 
@@ -90,6 +93,30 @@ def test_weights_that_are_none_are_told(
     with pytest.raises(UserError) as caught:
         make_settings(**LABELLED | {"task.class_weights": weights})
     assert message in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_an_update_goes_on_with_the_weights_of_its_parent(
+    unequal: Path, make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    changes = {"data.path": str(unequal), "task.class_weights": "balanced"}
+    parent = run.train(make_settings(**LABELLED | changes), "tagi train", tmp_path)
+    rare = tmp_path / "rare.csv"
+    rare.write_text("x,kind\n" + "2.0,1\n" * 20 + "0.1,0\n", encoding="utf-8")
+    console = Console(file=io.StringIO())
+    more = {"data.path": str(rare), "trainer.parent": str(parent), "trainer.online": True}
+    made = run.train(
+        make_settings(**LABELLED | changes | more), "tagi update", tmp_path, console=console
+    )
+    assert "errors" in console.file.getvalue()
+    kept = [
+        checkpoint.read(folder / "checkpoints" / "best.safetensors")[0][
+            "member.0.noise.class_weights"
+        ]
+        for folder in (parent, made)
+    ]
+    np.testing.assert_array_equal(*kept)
+    assert kept[0][1] > 4 * kept[0][0]
 
 
 def test_a_weight_of_no_class_is_told(
