@@ -10,6 +10,7 @@ import numpy as np
 
 from tagi_cli import plugins
 from tagi_cli.data.archive import read_archive
+from tagi_cli.data.compression import refuse_bomb
 from tagi_cli.data.delimited import read_delimited
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest
@@ -92,7 +93,10 @@ def _read_parquet(path: Path) -> Table:
             f"{path}: reading Parquet needs polars; install it with pip install 'tagi-cli[data]'"
         ) from None
     try:
-        frame = polars.read_parquet(path)
+        lazy = polars.scan_parquet(path, glob=False)
+        rows = int(lazy.select(polars.len()).collect().item())
+        refuse_bomb(path, 8 * rows * len(lazy.collect_schema()))
+        frame = lazy.collect()
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         raise UserError(f"{path.name}: not a readable Parquet file ({error})") from None
     columns: dict[str, Any] = {}

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 
 from tagi_cli.data import read_table
@@ -72,11 +73,13 @@ def test_a_directory_that_lies_about_sizes(tmp_path: Path) -> None:
         read_table(path)
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.csv.gz", "a-idx3-ubyte.gz"])
+@pytest.mark.parametrize("name", ["a.npz", "a.csv.gz", "a-idx3-ubyte.gz", "a.parquet"])
 def test_bombs_do_not_go_off(tmp_path: Path, name: str) -> None:
     path, size = tmp_path / name, 100 * MEGABYTE
     if name == "a.npz":
         archive(path, [("a.npy", header("|u1", (size,)) + bytes(size))], packed=True)
+    elif name == "a.parquet":
+        polars.DataFrame({"a": np.zeros(size // 8)}).write_parquet(path)
     elif name == "a.csv.gz":
         path.write_bytes(gzip.compress(b"a,b\n" + b"1,1\n" * 2 + b"1" * size))
     else:
