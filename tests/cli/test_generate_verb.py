@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,15 @@ SLOPE, LEVEL, SD = 0.8, 3.0, 0.5
 
 @pytest.fixture(scope="module")
 def ar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on an autoregressive series, with the value before as a column of its own."""
+    """A run on steps of an autoregressive series, with the value before as a column of its own.
+
+    The steps begin anywhere, so that values before and behind have other means and spreads.
+    """
     folder = tmp_path_factory.mktemp("ar")
     rng = np.random.default_rng(0)
-    y = [15.0]
-    for _ in range(3000):
-        y.append(SLOPE * y[-1] + LEVEL + SD * rng.normal())
-    lines = [f"{a!r},{b!r},{0!r}" for a, b in pairwise(y)]
+    before = rng.normal(30, 8, 3000)
+    y = SLOPE * before + LEVEL + SD * rng.normal(size=3000)
+    lines = [f"{a!r},{b!r},{0!r}" for a, b in zip(before.tolist(), y.tolist(), strict=True)]
     (folder / "ar.csv").write_text("\n".join(["before,y,still", *lines]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
