@@ -184,5 +184,5 @@ def test_any_config_that_the_schema_allows(
         ran.append(case)
         shutil.rmtree(tmp_path / "runs")
 
-    explore(check, 6, 40, deep, case=cases(way))
+    explore(check, 6, 25, deep, case=cases(way))
     assert ran

@@ -88,7 +88,7 @@ def test_what_no_option_takes(
         assert code == 2, err
         assert path in err, err
 
-    explore(check, 8, 80, deep, mistake=mistakes(), in_file=st.booleans())
+    explore(check, 8, 50, deep, mistake=mistakes(), in_file=st.booleans())
 
 
 SEED = b"""\
@@ -122,7 +122,7 @@ def test_damaged_files(
         assert code in (0, 2), err
         assert bool(err.strip()) == (code == 2)
 
-    explore(check, 6, 60, deep, data=damaged(SEED))
+    explore(check, 6, 40, deep, data=damaged(SEED))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -146,4 +146,4 @@ def test_words_on_the_command_line(
         assert code in (0, 2), err
         assert code == 0 or err.strip()
 
-    explore(check, 8, 80, deep, words=st.lists(word, min_size=1, max_size=2))
+    explore(check, 8, 50, deep, words=st.lists(word, min_size=1, max_size=2))

@@ -42,7 +42,7 @@ def test_checkpoints(finished: Path, tmp_path: Path, deep: bool) -> None:
         with modest(len(data), ROOMY):
             opened(finished, str(path))
 
-    explore(check, 8, 80, deep, data=damaged(whole))
+    explore(check, 8, 50, deep, data=damaged(whole))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -61,7 +61,7 @@ def test_csv_checkpoints(finished: Path, tmp_path: Path, name: str, deep: bool) 
         with modest(len(data), ROOMY):
             opened(finished, str(folder))
 
-    explore(check, 8, 80, deep, data=damaged(whole))
+    explore(check, 8, 50, deep, data=damaged(whole))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -104,7 +104,7 @@ def test_parameters_of_pytagi(tmp_path: Path, ending: str, deep: bool) -> None:
         with modest(len(data)):
             read(layer, path)
 
-    explore(check, 8, 80, deep, data=damaged(whole))
+    explore(check, 8, 50, deep, data=damaged(whole))
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
