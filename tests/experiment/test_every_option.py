@@ -188,17 +188,17 @@ ELSEWHERE |= {
 }
 
 
-def path_of(option: str) -> str:
-    """`noise.decay.sigma_v` is set as `noise.sigma_v`."""
-    group, _, rest = option.partition(".")
-    return f"{group}.{rest.partition('.')[2]}" if group in registries() else option
-
-
 ELSEWHERE |= {
     name: f"tests/experiment/trackers/test_{kind}.py"
     for kind in ("tensorboard", "mlflow", "wandb")
     for name in names(registries()["tracker"][kind].options, f"tracker.{kind}.")
 }
+
+
+def path_of(option: str) -> str:
+    """`noise.decay.sigma_v` is set as `noise.sigma_v`."""
+    group, _, rest = option.partition(".")
+    return f"{group}.{rest.partition('.')[2]}" if group in registries() else option
 
 
 @pytest.fixture(scope="module")
