@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.data.components import Components
-from tagi_cli.data.dataset import Dataset, read_source
+from tagi_cli.data.dataset import Dataset, read_source, what_was_read
 from tagi_cli.data.encoder import Encoder
 from tagi_cli.data.fitting import statistics
 from tagi_cli.data.gaps import without_gaps
@@ -105,15 +105,7 @@ def load_appended(
         raise UserError(text if text.startswith("data.") else f"data.path: {text}") from None
     if not len(part) or np.isnan(part.target).all():
         raise UserError(f"data.path: {table.source} has no row with a target to learn")
-    summary = {
-        "name": name,
-        "source": table.source,
-        "sha256": sha256,
-        "rows": len(table),
-        "columns": len(table.columns),
-        "inputs": list(encoder.inputs),
-        "features": list(encoder.features),
-        "outputs": list(encoder.outputs),
+    summary = what_was_read(table, name, sha256, encoder) | {
         "split": {"method": "in order", "seed": 0, "train": len(part), "valid": 0, "test": 0},
         "rows_dropped": dropped,
         "inputs_filled": filled.total(),

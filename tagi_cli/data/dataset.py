@@ -122,7 +122,13 @@ def load(
             for column in encoder.columns
         ]
         encoder = replace(encoder, columns=tuple(columns))
-    summary = {
+    summary = what_was_read(table, name, sha256, encoder) | loaded.summary
+    return Dataset(*loaded.parts, encoder, name, sha256, summary)
+
+
+def what_was_read(table: Table, name: str, sha256: str, encoder: Encoder) -> dict[str, Any]:
+    """What `Dataset.summary` tells of any table."""
+    return {
         "name": name,
         "source": table.source,
         "sha256": sha256,
@@ -131,9 +137,7 @@ def load(
         "inputs": list(encoder.inputs),
         "features": list(encoder.features),
         "outputs": list(encoder.outputs),
-        **loaded.summary,
     }
-    return Dataset(*loaded.parts, encoder, name, sha256, summary)
 
 
 def _with_instance(table: Table, components: Components, instance: str) -> Components:
