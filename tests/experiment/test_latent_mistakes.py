@@ -138,3 +138,9 @@ def test_each_mistake_has_a_message(
     with pytest.raises(UserError, match=message):
         trained(table, tmp_path, **changes)
     assert not list(tmp_path.iterdir())
+
+
+def test_inputs_in_no_group_are_told(table: Path, tmp_path: Path) -> None:
+    folder = trained(table, tmp_path, **{f"{A}__columns": ["a0", "a2"]})
+    log = (folder / "train.log").read_text()
+    assert "note: arch.inputs: in no group, so not looked at: a1, a3\n" in log

@@ -121,6 +121,11 @@ class Layout:
             tuple(marks),
         )
 
+    def unused(self) -> list[int]:
+        """The features of a row that no input group looks at, and that mark no subject."""
+        used = {int(i) % self.features for index in self.inputs for i in index}
+        return [i for i in range(self.features) if i not in used and i not in self.marks]
+
     def subject_of(self, x: Any) -> Index:
         """Number of the subject of each row or window, `(n,)`; 0 where all are of one.
 

@@ -224,9 +224,13 @@ def trainer_in_force(settings: Settings, dataset: Dataset, notices: list[str]) -
     if not is_latent(options):
         return trainer
     notices += options.subjects.remarks()
+    layout = layout_of(settings, dataset.encoder)
+    unused = layout.unused()
+    if unused:
+        names = [dataset.encoder.features[i] for i in unused]
+        notices.append(f"arch.inputs: in no group, so not looked at: {listing(names)}")
     if not has_subjects(options):
         return trainer
-    layout = layout_of(settings, dataset.encoder)
     _check_start(settings, layout)
     for part in ("train", "valid", "test"):
         x = getattr(dataset, part).x
