@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401 (loads its BLAS)
 from kernel_harness import needs_compiler
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tagi_cli import nn
 from tagi_cli.backend import Call, select, threads
@@ -105,7 +105,8 @@ def test_threads_of_the_program_may_run_kernels_at_the_same_time() -> None:
     products = [product(backend, seed) for seed in range(4)]
 
     def run(segment: Segment) -> None:
-        with threads.limited(3):
+        # OpenMP's number is each thread's own; that of BLAS is the process's.
+        with threadpool_limits(3, "openmp"):
             segment.run(50)
 
     with ThreadPoolExecutor(4) as pool:
