@@ -269,7 +269,7 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
             "cp quickstart no/such/a.yaml",
             "no/such/a.yaml: cannot be written: there is no folder no/such",
         ),
-        ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file.csv>]"),
+        ("compare", "found no folder. Allowed: <folder>... [sort=<column>] [output=<file>]"),
         ("compare nowhere", "folder 'nowhere' does not exist"),
         (
             "compare --all",
