@@ -12,6 +12,7 @@ from tagi_cli.data.table import parse_decimal_comma, parse_number
 
 _WORD = re.compile(r'"(?:[^"]|"")*"|\S+')
 _SAMPLE = 100
+_LONGEST_FIELD = 131_072
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Dialect:
         """Each record with the index of its first line; blank lines are passed over.
 
         Raises:
-            csv.Error: a field longer than the csv module accepts, as after a stray quote.
+            csv.Error: a field of more than 131,072 characters, as after a stray quote.
         """
         if self.delimiter is None:
             for i, line in enumerate(lines):
@@ -51,10 +52,15 @@ class Dialect:
             return
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
         begin = 0
-        for fields in reader:
-            if len(fields) > 1 or "".join(fields).strip():
-                yield begin, fields
-            begin = reader.line_num
+        # The limit is one of the whole process, and other packages lift it.
+        before = csv.field_size_limit(_LONGEST_FIELD)
+        try:
+            for fields in reader:
+                if len(fields) > 1 or "".join(fields).strip():
+                    yield begin, fields
+                begin = reader.line_num
+        finally:
+            csv.field_size_limit(before)
 
 
 def sniff(lines: Sequence[str]) -> Dialect:

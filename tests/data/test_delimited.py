@@ -256,6 +256,16 @@ def test_files_that_cannot_be_read(tmp_path: Path, text: str | bytes, message: s
         read(tmp_path, text)
 
 
+def test_an_open_quote_where_another_package_has_lifted_the_limit(tmp_path: Path) -> None:
+    before = csv.field_size_limit(2**40)
+    try:
+        with pytest.raises(UserError, match="is a quote left open"):
+            read(tmp_path, 'a,b\n1,2\n3,"' + "x" * 200_000)
+        assert csv.field_size_limit() == 2**40
+    finally:
+        csv.field_size_limit(before)
+
+
 @pytest.mark.parametrize("damaged", [b"plain text", gzip.compress(b"a,b\n1,2\n" * 99)[:-9]])
 def test_a_damaged_gzip_file(tmp_path: Path, damaged: bytes) -> None:
     with pytest.raises(UserError, match=r"t\.csv\.gz: not a complete gzip file"):
