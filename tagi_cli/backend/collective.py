@@ -21,7 +21,6 @@ class CutSegment(Segment):
         self._backend = backend
         self._keep = list(parts)  # `once` alone does not hold what it runs
         self._parts = [part.once if isinstance(part, Segment) else part for part in parts]
-        self.once = self.run
 
     def run(self, times: int = 1) -> None:
         """Run all in order, `times` times over; wait for the end of more than one."""
@@ -31,6 +30,8 @@ class CutSegment(Segment):
         if times > 1:
             # Callers that ask for many runs pace themselves by the time that these take.
             self._backend.wait()
+
+    once = run
 
 
 def bind(backend: Backend, calls: Sequence[Call]) -> Segment:

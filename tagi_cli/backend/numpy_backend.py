@@ -15,7 +15,6 @@ class NumpySegment(Segment):
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._calls = [(KERNELS[call.kernel], call.arguments) for call in calls]
-        self.once = self.run
 
     def run(self, times: int = 1) -> None:
         """Run all calls in order, `times` times over."""
@@ -24,6 +23,8 @@ class NumpySegment(Segment):
             for _ in range(times):
                 for function, arguments in self._calls:
                     function(*arguments)
+
+    once = run
 
 
 class NumpyBackend(Backend):

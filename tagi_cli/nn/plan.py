@@ -7,6 +7,7 @@ first time or added to is known when a call is emitted: nothing is ever cleared.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -60,12 +61,21 @@ class Value:
         wanted: bool,
         innovation: _Innovation | None = None,
     ) -> None:
-        self.plan = plan
+        # Plans hold their values: were it the other way round, too, a network's memory would be
+        # free only once cycles are collected.
+        self._plan = weakref.ref(plan)
         self.mu = mu
         self.var = var
         self.jac: Array | None = None
         self.source: Value | None = None
         self._innovation = innovation or _Innovation(wanted)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that this value is in, which must still be in use."""
+        plan = self._plan()
+        assert plan is not None
+        return plan
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +32,6 @@ class Ensemble:
 
     def phase(self, name: str, dataset: Dataset) -> Phase:
         """A phase of training at its beginning: fresh members, and the rows that they learn."""
-        if name == REFIT:
-            # Networks of the search hold on to themselves: two at a time are one too many.
-            gc.collect()
         rows = dataset.train if name == SEARCH else dataset.merged()
         generators = [self.seeds.generator(_ORDER[name], i) for i in range(self.members)]
         return Phase(name, self.learners(), rows, generators, self.sampler)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -242,6 +244,22 @@ def test_what_is_certain_stays_so(kind: str) -> None:
         np.testing.assert_array_equal(tensor.mu, before[name])
         assert not tensor.var.any()
     assert not net.parameters.floored.any()
+
+
+@kinds
+def test_memory_is_free_as_soon_as_nobody_has_the_network(kind: str) -> None:
+    """No cycle of references: what a large network held would stay until they are collected."""
+    net = network(kind, select(kernels="numpy"), input_innovation=True)
+    step(net, *rows(kind))
+    net.eval()
+    net(*rows(kind))
+    held = [weakref.ref(net.parameters), *(weakref.ref(p.plan) for p in net._passes.values())]
+    gc.disable()
+    try:
+        del net
+        assert [one() for one in held] == [None] * 3
+    finally:
+        gc.enable()
 
 
 @kinds

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from scipy.stats import norm
 from tagi_cli import arch, nn
 from tagi_cli.backend import select
 from tagi_cli.errors import UserError
+from tagi_cli.nn.rules import RULES
 from tagi_cli.training.interface import NumericalError
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.noise import registry
@@ -162,19 +166,35 @@ def test_heteroscedastic_head_tells_quiet_from_loud() -> None:
     assert 0.7 < loud < 1.4
 
 
-@pytest.mark.parametrize("rule", ["sum", "capped", "information", "information_capped", "site"])
-def test_every_rule_is_in_force(rule: str) -> None:
+def test_every_rule_is_in_force() -> None:
     """Rules differ from each other after one batch."""
     x, y = rows(8)
-    results = {}
-    for name in ("sum", "capped", "information", "information_capped", "site"):
-        one = learner("constant", rule=name, sigma_v=0.05)
+    results = []
+    for rule in RULES:
+        one = learner("constant", rule=rule, sigma_v=0.05)
         one.bind(x, y)
         one.start_epoch(0)
         one.train(np.arange(8), 0, 8)
-        results[name] = one.parameters.mu.copy()
-    others = [value for name, value in results.items() if name != rule]
-    assert all(not np.allclose(results[rule], other) for other in others)
+        results.append(one.parameters.mu.copy())
+    assert not any(np.allclose(a, b) for a, b in combinations(results, 2))
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_memory_is_free_as_soon_as_nobody_has_the_learner(noise: str, kernels: str) -> None:
+    """So the networks of a search make room for those of the refit."""
+    one = learner(noise, kernels=kernels)
+    one.bind(*rows(20))
+    one.start_epoch(0)
+    one.train(np.arange(20), 0, 20)
+    one.predict(rows(5)[0])
+    store = weakref.ref(one.parameters)
+    gc.disable()
+    try:
+        del one
+        assert store() is None
+    finally:
+        gc.enable()
 
 
 def test_numerical_trouble_names_the_layer() -> None:
