@@ -117,11 +117,23 @@ def test_values_of_other_tools_are_refused_with_a_hint(value: str) -> None:
 
 
 def test_what_is_hinted_at_is_accepted() -> None:
-    beside = ["data.in_chunk=[-3,0]", "data.split_method=slice-random"]
-    for hint in Settings.other_words.values():
-        if "data." in hint and "=" in hint:
-            settings_from(["config=sine", *beside, hint.split("`")[1]])
-    settings_from(["config=sine", "task=vl_regression", "arch=lstm"])
+    """A change that a hint shows makes the option what it says, and it was not so before."""
+    kinds = registries()
+
+    def value(settings: Settings, path: str) -> object:
+        group, _, name = path.partition(".")
+        found = getattr(settings, group)
+        return getattr(found, name) if name else kinds[group].of(found).name
+
+    shown = [hint.split("`")[1] for hint in Settings.other_words.values() if "=" in hint]
+    assert len(shown) == len(Settings.other_words) - 1
+    for words in shown:
+        path, _, word = words.partition("=")
+        # Windows of segments come with their task.
+        windows = ["data.in_chunk=[-3,0]", "data.split_method=slice-random"]
+        beside = ["config=sine", "arch=lstm", *(windows if path != "task" else [])]
+        assert value(settings_from([*beside, "task=regression"]), path) != word
+        assert value(settings_from([*beside, words]), path) == word
 
 
 def test_hints_name_options_that_exist() -> None:

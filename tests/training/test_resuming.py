@@ -350,8 +350,18 @@ def test_all_changes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_limits_may_change(tmp_path: Path) -> None:
-    last = stopped(tmp_path)
-    trainer(max_epochs=500, max_seconds=5.0, resume="runs/a").restore(*last)
+    """The new ones are in force: it ends as if begun with them."""
+    last = stopped(tmp_path, max_epochs=8)
+    assert last[1]["training"]["search"]["epoch"] < 8
+    for limits in ({"max_epochs": 15}, {"max_epochs": 15, "max_seconds": 1e6}):
+        run = trainer(**limits, resume="runs/a")
+        run.restore(*last)
+        assert_equal(outcome(run, run.fit()), whole(max_epochs=15))
+    run = trainer(max_epochs=15, max_seconds=5.0, clock=FakeClock(1.0), resume="runs/a")
+    run.restore(*last)
+    found = run.fit()
+    assert found.stopped_by == "max_seconds"
+    assert found.epochs < 15
 
 
 def test_checkpoint_of_another_network(tmp_path: Path) -> None:
