@@ -1,7 +1,7 @@
 """Latent regression at the size of a recording: seconds per epoch of `tagi train`, and memory.
 
 python benchmarks/latent.py [--rows 100000] [--inputs 500] [--outputs 500] [--latents 20]
-                            [--batch 64 256] [--epochs 3] [--out <file>]
+                            [--batch 64 256] [--epochs 3] [--save <file>]
 
 Outputs are drawn through latents of inputs, as a linear map with noise; the table is an NPZ file in
 a temporary folder, which takes about 4 bytes per value. Each run is a process of its own. Seconds
@@ -21,8 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import machine
 import numpy as np
+from machine import environment
+from results import add_save, destination, keep
 
 BLOCK = 10_000
 NOISE = 0.5
@@ -87,10 +88,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=machine.RESULTS / "latent.json")
+    add_save(parser)
     arguments = parser.parse_args()
+    kept = destination(parser, arguments, "latent", free=set())
     sizes = {name: getattr(arguments, name) for name in ("rows", "inputs", "outputs", "latents")}
-    found = []
+    found, before = [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "table.npz", **sizes)
@@ -104,9 +106,8 @@ def main() -> None:
                 f"RMSE {one['rmse']:.4f} (noise {NOISE})",
                 flush=True,
             )
-    result = {"environment": machine.environment(), **sizes, "noise": NOISE, "runs": found}
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {arguments.out}")
+    record = {"environment": environment(), "load_average": [before, os.getloadavg()[0]]}
+    keep(kept, record | sizes | {"noise": NOISE, "runs": found}, "regression")
 
 
 if __name__ == "__main__":

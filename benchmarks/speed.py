@@ -1,9 +1,9 @@
 """Time of a training step: ours and, where it is installed, pytagi's, interleaved in one run.
 
-python benchmarks/speed.py [--growth] [--show]
+python benchmarks/speed.py [--parts workloads growth] [--workloads "13-50-1, B=10" ...]
+                           [--rounds 15] [--save <file>] [--show]
 
-Without options the workloads are measured, with --growth how time grows with width, batch, rows and
-depth. Results go to results/speed.json, the tables to docs/performance.md.
+`workloads` are measured side by side; `growth` is how time grows with width, batch, rows and depth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import gc
 import json
 import os
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +20,9 @@ from typing import Any
 import numpy as np
 import peer
 import speed_tables
-from machine import environment
+from cells import duration
+from machine import RESULTS, environment
+from results import add_save, destination, keep
 from workloads import (
     WORKLOADS,
     Steps,
@@ -47,7 +48,8 @@ PAUSE = 0.2
 """Seconds before a sample, for the threads of the contestant before to fall asleep: those of a BLAS
 go on spinning for a while, and would take a core from whoever is next."""
 
-ROUNDS = (3, 15)
+FEWEST = 3
+"""Rounds of samples."""
 
 
 def contestants(workload: Workload) -> tuple[dict[str, Steps], list[str]]:
@@ -86,8 +88,8 @@ def seconds_of(steps: Steps, count: int) -> float:
     return time.perf_counter() - begin
 
 
-def interleave(made: dict[str, Steps]) -> dict[str, dict[str, Any]]:
-    """Seconds of a step of each, sampled in turns."""
+def interleave(made: dict[str, Steps], most: int) -> dict[str, dict[str, Any]]:
+    """Seconds of a step of each, sampled in turns, `most` at the most."""
     counts, rounds = {}, {}
     for name, steps in made.items():
         once = max(seconds_of(steps, 1), 1e-7)
@@ -95,7 +97,7 @@ def interleave(made: dict[str, Steps]) -> dict[str, dict[str, Any]]:
             trial = max(1, round(SAMPLE / 10 / once))
             once = seconds_of(steps, trial) / trial
         counts[name] = max(1, round(SAMPLE / once))
-        rounds[name] = int(np.clip(BUDGET / (once * counts[name]), *ROUNDS))
+        rounds[name] = int(np.clip(BUDGET / (once * counts[name]), min(FEWEST, most), most))
     samples: dict[str, list[float]] = {name: [] for name in made}
     gc.collect()
     gc.disable()
@@ -117,11 +119,11 @@ def interleave(made: dict[str, Steps]) -> dict[str, dict[str, Any]]:
     }
 
 
-def measure(workload: Workload) -> dict[str, Any]:
+def measure(workload: Workload, rounds: int) -> dict[str, Any]:
     made, missing = contestants(workload)
     for line in missing:
         print(line)
-    found = interleave(made)
+    found = interleave(made, rounds)
     theirs = [name for name in found if name.startswith("pytagi")]
     flops = step_flops(workload)
     result = {
@@ -132,7 +134,7 @@ def measure(workload: Workload) -> dict[str, Any]:
         "product": workload.product,
         "seconds": found,
     }
-    shown = ", ".join(f"{n} {speed_tables.duration(s['median'])}" for n, s in found.items())
+    shown = ", ".join(f"{n} {duration(s['median'])}" for n, s in found.items())
     print(f"{workload.name}: {shown}", flush=True)
     return result
 
@@ -159,7 +161,7 @@ def grow(
             samples.append(seconds_of(steps, count))
         seconds.append(statistics.median(samples))
         flops.append(step_flops(workload) * count)
-        print(f"{name} {x}: {speed_tables.duration(seconds[-1])}", flush=True)
+        print(f"{name} {x}: {duration(seconds[-1])}", flush=True)
     return {
         "name": name,
         "x": xs,
@@ -204,28 +206,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--growth", action="store_true", help="measure how time grows")
+    parts = ["workloads", "growth"]
+    names = [workload.name for workload in WORKLOADS]
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--workloads", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=15, help="samples of each, at the most")
+    add_save(parser)
     parser.add_argument("--show", action="store_true", help="print the saved results and stop")
     options = parser.parse_args()
-    saved = speed_tables.RESULTS
-    record = json.loads(saved.read_text()) if saved.exists() else {}
-    if not options.show:
-        if not options.growth and not peer.available():
-            print("pytagi cannot be imported here; benchmarks/README.md says what it needs.")
+    if options.show:
+        saved = json.loads((options.save or RESULTS / "speed.json").read_text())
+        for name, text in speed_tables.speed(saved).items():
+            print(f"\n{name}\n{text}")
+        return
+    kept = destination(parser, options, "speed", free={"parts"})
+    if "workloads" in options.parts and not peer.available():
+        print("pytagi cannot be imported here; benchmarks/README.md says what it needs.")
+    for part in options.parts:
         before = os.getloadavg()[0]
-        measured = growth() if options.growth else [measure(one) for one in WORKLOADS]
-        record["growth" if options.growth else "workloads"] = {
-            "environment": environment(),
-            "load_average": [before, os.getloadavg()[0]],
-            "measured": measured,
-        }
-        saved.parent.mkdir(exist_ok=True)
-        text = json.dumps(record, indent=1)
-        flat = re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: " ".join(match[0].split()), text)
-        saved.write_text(flat + "\n")
-        speed_tables.refresh()
-    for name, text in speed_tables.tables(record).items():
-        print(f"\n{name}\n{text}")
+        if part == "growth":
+            measured = growth()
+        else:
+            chosen = [one for one in WORKLOADS if one.name in options.workloads]
+            measured = [measure(one, options.rounds) for one in chosen]
+        record = {"environment": environment(), "load_average": [before, os.getloadavg()[0]]}
+        keep(kept, record | {"measured": measured}, part)
 
 
 if __name__ == "__main__":

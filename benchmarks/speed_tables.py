@@ -1,77 +1,24 @@
-"""The tables of docs/performance.md, made from results/speed.json."""
+"""Tables of the time of a training step, and of how it grows."""
 
 from __future__ import annotations
 
-import json
-import re
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results" / "speed.json"
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+from cells import duration, origin, rows
 
 
-def tables(record: dict[str, Any]) -> dict[str, str]:
-    """Markdown by the name of the place that it goes to."""
-    made = {}
-    if "workloads" in record:
-        part = record["workloads"]
-        made["workloads"] = _workloads(part["measured"])
-        made["machine"] = _machine(part)
-    if "growth" in record:
-        part = record["growth"]
-        made["growth"] = _growth(part["measured"])
-        made["growth machine"] = _machine(part)
-    return made
-
-
-def fill(page: str, made: dict[str, str]) -> str:
-    """The page with each table between its marks, `<!-- name -->` and `<!-- end -->`.
-
-    Raises:
-        ValueError: a mark is missing.
-    """
-    for name, text in made.items():
-        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page, count = pattern.subn(lambda m, t=text: m[1] + t + m[2], page)
-        if count != 1:
-            raise ValueError(f"{count} places for the table '{name}'")
-    return page
-
-
-def refresh() -> None:
-    """Bring the page up to date with the results."""
-    record = json.loads(RESULTS.read_text())
-    PAGE.write_text(fill(PAGE.read_text(), tables(record)))
-
-
-def duration(seconds: float) -> str:
-    """With three digits, in the unit that suits."""
-    unit, size = next(
-        (pair for pair in (("s", 1.0), ("ms", 1e-3)) if seconds >= pair[1]), ("us", 1e-6)
-    )
-    return f"{seconds / size:.3g} {unit}"
-
-
-def _rows(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _machine(part: dict[str, Any]) -> str:
-    where = part["environment"]
-    versions = ", ".join(f"{name} {v}" for name, v in where["versions"].items())
-    before, after = part["load_average"]
-    return (
-        f"Measured {where['started'][:10]} on {where['processor']}, {where['cores']} cores, with "
-        f"{versions}; commit `{(where['git_commit'] or 'none')[:12]}`"
-        f"{' and changes' if '+' in (where['git_commit'] or '') else ''}. The load average was "
-        f"{before:.1f} before and {after:.1f} after.\n"
-    )
+def speed(record: dict[str, Any]) -> dict[str, str]:
+    """A table of steps, and one of growth, as far as they are measured."""
+    writers = {"workloads": _workloads, "growth": _growth}
+    return {
+        name: writer(record[name]["measured"]) + origin([record[name]])
+        for name, writer in writers.items()
+        if name in record
+    }
 
 
 def _workloads(measured: list[dict[str, Any]]) -> str:
-    rows = []
+    lines = []
     for one in measured:
         times = one["seconds"]
         peer = one["best_pytagi"]
@@ -89,9 +36,9 @@ def _workloads(measured: list[dict[str, Any]]) -> str:
                 "" if peer is None else f"{times[peer][key] / times[ours][key]:.1f}"
                 for key in ("median", "minimum")
             ]
-            rows.append([f"{one['name']}, {how}", theirs, *shown, *ratios])
-    text = _rows(
-        ["a step of", "pytagi (threads)", "NumPy", "compiled", "GPU", "ratio", "of minima"], rows
+            lines.append([f"{one['name']}, {how}", theirs, *shown, *ratios])
+    text = rows(
+        ["a step of", "pytagi (threads)", "NumPy", "compiled", "GPU", "ratio", "of minima"], lines
     )
     for one in measured:
         if one["products"] is not None:
@@ -107,18 +54,12 @@ def _workloads(measured: list[dict[str, Any]]) -> str:
 
 
 def _growth(curves: list[dict[str, Any]]) -> str:
-    rows = []
+    lines = []
     for curve in curves:
         points = "; ".join(
             f"{x:,}: {duration(seconds)}"
             for x, seconds in zip(curve["x"], curve["seconds"], strict=True)
         )
-        rows.append(
-            [
-                curve["name"],
-                points,
-                f"{curve['exponent']:.2f}",
-                f"{curve['exponent_of_arithmetic']:.2f}",
-            ]
-        )
-    return _rows(["growth with", "time", "exponent", "of the arithmetic"], rows)
+        exponents = (f"{curve[key]:.2f}" for key in ("exponent", "exponent_of_arithmetic"))
+        lines.append([curve["name"], points, *exponents])
+    return rows(["growth with", "time", "exponent", "of the arithmetic"], lines)

@@ -1,10 +1,13 @@
 """Accuracy on the standard UCI splits: our defaults, and the settings of the TAGI paper.
 
-python benchmarks/uci.py --data <folder of sets> [--sets yacht energy] [--splits 20] [key=value ...]
+python benchmarks/uci.py --data <folder of sets> [--sets yacht energy] [--splits 20]
+                         [--save <file>] [--show] [key=value ...]
 
 Each set is a folder with `data.txt` (numbers, a row per line), `index_features.txt` and
 `index_target.txt`. Every split is a job of one `tagi train -m`; the figures come from the run
 folders. With pytagi installed, it is trained on the same rows. Overrides apply to both settings.
+Signs of the differences between two of these, split by split, are tested. Results of whole sets
+take their places in results/uci.json; trials with overrides or fewer splits go to --save alone.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ import argparse
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +29,14 @@ import numpy as np
 import peer
 from machine import RESULTS, environment
 from published import PUBLISHED, SIGMA_V, SOURCES
+from results import add_save, destination, keep
 from scipy.stats import binomtest
 
 from tagi_cli.training.metrics import regression_metrics
 
 FIGURES = ("rmse", "nll", "crps", "coverage_90", "coverage_95", "seconds")
+TESTED = ("nll", "rmse", "crps")
+PAIRS = (("defaults", "pytagi"), ("defaults", "paper"), ("paper", "pytagi"))
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,8 @@ def paper(table: Table) -> list[str]:
 
 def run_tagi(
     table: Table, splits: int, overrides: list[str], folder: Path
-) -> tuple[list[dict[str, float]], list[np.ndarray]]:
-    """Train on every split in one sweep; the figures and the test rows of each."""
+) -> tuple[list[dict[str, float]], list[np.ndarray], float]:
+    """Train on every split in one sweep; figures and test rows of each, and seconds of all."""
     source = folder / f"{table.name}.csv"
     with source.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -102,7 +108,9 @@ def run_tagi(
         "seed=${data.split_index}",
         *overrides,
     ]
+    begin = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
     (sweep,) = (folder / "outputs").glob("*/*/sweep.csv")
     figures, rows = [], []
     with sweep.open(newline="") as file:
@@ -112,7 +120,7 @@ def run_tagi(
         figures.append(summary["test"] | {"seconds": summary["seconds"]})
         with (run / "predictions" / "test.csv").open(newline="") as file:
             rows.append(np.array([int(line["row"]) for line in csv.DictReader(file)]))
-    return figures, rows
+    return figures, rows, seconds
 
 
 def run_peer(table: Table, tests: list[np.ndarray]) -> list[dict[str, float]]:
@@ -145,15 +153,28 @@ def average(figures: list[dict[str, float]]) -> dict[str, Any]:
     return result
 
 
-def sign_test(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """How many splits we win in log-likelihood, and the two-sided p of that by chance."""
-    pairs = zip(ours["nll"]["splits"], theirs["nll"]["splits"], strict=True)
-    wins = sum(a < b for a, b in pairs)
-    splits = len(ours["nll"]["splits"])
-    return f"better on {wins} of {splits} splits, p = {binomtest(wins, splits).pvalue:.2g}"
+def sign_tests(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """On how many splits the one is better than the other, and the two-sided p of that by chance.
+
+    Splits where both are equal do not count, as usual.
+    """
+    found = []
+    for one, other in PAIRS:
+        if one not in results or other not in results:
+            continue
+        for name in TESTED:
+            ours, theirs = (np.array(results[label][name]["splits"]) for label in (one, other))
+            wins, losses = int(np.sum(ours < theirs)), int(np.sum(ours > theirs))
+            p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+            found.append(
+                {"of": one, "against": other, "figure": name, "wins": wins, "losses": losses}
+                | {"p": p}
+            )
+    return found
 
 
-def show(name: str, results: dict[str, dict[str, Any]]) -> None:
+def show(name: str, record: dict[str, Any]) -> None:
+    results = record["results"]
     print(f"\n{name:<26}{'RMSE':>16}{'log-likelihood':>18}{'CRPS':>9}{'cov 90':>8}{'s':>7}")
     for label, result in results.items():
         rmse, nll = result["rmse"], result["nll"]
@@ -163,27 +184,40 @@ def show(name: str, results: dict[str, dict[str, Any]]) -> None:
             f"{result['coverage_90']['mean']:>8.3f}{result['seconds']['mean']:>7.2f}"
         )
     for label, published in PUBLISHED.get(name, {}).items():
-        rmse_text = "" if published.rmse is None else f"{published.rmse:.4g}"
-        print(f"  {label + ' (published)':<24}{rmse_text:>9}       {published.ll:>10.3f}")
-    if "pytagi" in results:
-        for label in ("defaults", "paper"):
-            if label in results:
-                print(f"  {label} against pytagi: {sign_test(results[label], results['pytagi'])}")
+        shown = ["" if value is None else f"{value:.4g}" for value in published]
+        print(f"  {label + ' (published)':<24}{shown[0]:>9}       {shown[1]:>10}")
+    for test in record["sign_tests"]:
+        print(
+            f"  {test['of']} against {test['against']}, {test['figure']}: better on "
+            f"{test['wins']} splits, worse on {test['losses']}, p = {test['p']:.2g}"
+        )
 
 
 def measure(
     table: Table, splits: int, settings: Iterable[str], overrides: list[str]
 ) -> dict[str, Any]:
-    results, tests = {}, []
+    """The record of a set."""
+    results: dict[str, dict[str, Any]] = {}
+    tests, before = [], os.getloadavg()[0]
     for label in settings:
+        if label == "paper" and table.name not in SIGMA_V:
+            print(f"{table.name}: left out with settings of the paper, which has no noise for it")
+            continue
         chosen = (paper(table) if label == "paper" else []) + overrides
         with tempfile.TemporaryDirectory() as scratch:
-            figures, tests = run_tagi(table, splits, chosen, Path(scratch))
-        results[label] = average(figures) | {"overrides": chosen}
+            figures, tests, seconds = run_tagi(table, splits, chosen, Path(scratch))
+        results[label] = average(figures) | {"overrides": chosen, "seconds_of_sweep": seconds}
     if peer.available() and table.name in SIGMA_V:
         results["pytagi"] = average(run_peer(table, tests))
-    show(table.name, results)
-    return results
+    rows, inputs = table.x.shape
+    return {
+        "environment": environment(),
+        "load_average": [before, os.getloadavg()[0]],
+        "rows": rows,
+        "inputs": inputs,
+        "results": results,
+        "sign_tests": sign_tests(results),
+    }
 
 
 def main() -> None:
@@ -198,13 +232,14 @@ def main() -> None:
     parser.add_argument(
         "--settings", nargs="*", default=["defaults", "paper"], choices=["defaults", "paper"]
     )
-    parser.add_argument("--save", type=Path, default=RESULTS / "uci.json")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    add_save(parser)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--show", action="store_true", help="print the saved results and stop")
     options = parser.parse_intermixed_args()
     if options.show:
-        for name, results in json.loads(options.save.read_text())["sets"].items():
-            show(name, results)
+        saved = options.save or RESULTS / "uci.json"
+        for name, record in json.loads(saved.read_text())["sets"].items():
+            show(name, record)
         return
     if options.splits < 2:
         parser.error(f"--splits {options.splits}: a standard error needs at least 2")
@@ -216,22 +251,16 @@ def main() -> None:
         parser.error(f"--data {options.data}: no set; found {[f.name for f in folders]}")
     if not peer.available():
         print("pytagi cannot be imported here, so it is left out; benchmarks/README.md says how.")
-    record: dict[str, Any] = {
-        "environment": environment(),
-        "overrides": options.overrides,
-        "sets": {},
-    }
+    kept = destination(parser, options, "uci", free={"data", "sets"})
     for folder in chosen:
         table = read(folder)
         splits = min(options.splits, table.splits)
-        record["sets"][table.name] = measure(table, splits, options.settings, options.overrides)
+        record = measure(table, splits, options.settings, options.overrides)
+        show(table.name, record)
+        keep(kept, record, "sets", table.name)
     print(
         "\nPublished: " + "; ".join(f"{name}: {source}" for name, source in SOURCES.items()) + "."
     )
-    options.save.parent.mkdir(exist_ok=True)
-    text = json.dumps(record, indent=1)
-    one_line_a_list = re.sub(r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text)
-    options.save.write_text(one_line_a_list + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -174,19 +173,6 @@ def test_the_page_of_plugins_shows_the_example_as_it_is() -> None:
         assert any(text in module for module in modules), text
     (toml,) = blocks(page, "toml")
     assert toml in (EXAMPLE / "pyproject.toml").read_text()
-
-
-def test_the_tables_of_speed_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import speed_tables
-
-    record = json.loads(speed_tables.RESULTS.read_text())
-    made = speed_tables.tables(record)
-    assert set(made) == {"workloads", "machine", "growth", "growth machine"}
-    page = speed_tables.PAGE.read_text()
-    assert speed_tables.fill(page, made) == page
-    with pytest.raises(ValueError, match="0 places for the table 'else'"):
-        speed_tables.fill(page, {"else": ""})
 
 
 def run(script: str, folder: Path) -> None:

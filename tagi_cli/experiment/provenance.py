@@ -69,17 +69,18 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def git_commit(folder: Path) -> str | None:
+def git_commit(folder: Path, *paths: str) -> str | None:
     """Commit of the repository around `folder`, with `+changes` if files differ from it.
 
-    None without git or outside a repository: a run does not need one.
+    Only files below `paths` count for that, patterns as git takes them in `folder`, where there are
+    any. None without git or outside a repository: a run does not need one.
     """
     if shutil.which("git") is None:
         return None
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     return f"{commit}+changes" if changes else commit
 
 

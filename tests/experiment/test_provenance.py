@@ -46,6 +46,8 @@ def test_commit_of_the_repository_and_whether_it_was_changed(tmp_path: Path) -> 
     assert provenance.git_commit(tmp_path) == commit
     (tmp_path / "a").write_text("2", encoding="utf-8")
     assert provenance.git_commit(tmp_path) == f"{commit}+changes"
+    assert provenance.git_commit(tmp_path, "b", "c/*.py") == commit
+    assert provenance.git_commit(tmp_path, "b", "a") == f"{commit}+changes"
 
 
 def test_no_git_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

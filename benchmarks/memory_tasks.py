@@ -1,6 +1,4 @@
-"""Long memory: recall of an earlier input, and the adding problem.
-
-python benchmarks/sequences.py [--tasks recall10 recall30 adding50] [--seeds 5] [--out <file>]
+"""Tasks of long memory: recall of an earlier input, and the adding problem.
 
 Recall: 4000 windows of independent standard normal inputs; the target is the input some steps
 before the last. Adding (Hochreiter & Schmidhuber 1997): 4000 windows of 50 numbers from 0 to 1, two
@@ -12,14 +10,11 @@ standardised, as `tagi train` does; the error is over 1000 fresh windows. As a c
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Any
 
-import machine
 import numpy as np
 
 from tagi_cli import nn
@@ -118,36 +113,13 @@ def fit(task: Task, seed: int, epochs: int, recurrent: bool) -> dict[str, float]
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=machine.RESULTS / "sequences.json")
-    arguments = parser.parse_args()
-    found = []
-    for name in arguments.tasks:
-        task = TASKS[name]
-        runs = [fit(task, seed, arguments.epochs, True) for seed in range(arguments.seeds)]
-        control = fit(task, 0, arguments.epochs, False)["rmse"]
-        errors = sorted(run["rmse"] for run in runs)
-        print(
-            f"{name}: RMSE {errors[len(errors) // 2]:.4f} ({errors[0]:.4f} to {errors[-1]:.4f}), "
-            f"chance {task.chance:.3f}, goal {task.goal}, without recurrence {control:.3f}, "
-            f"{sum(run['seconds'] for run in runs) / len(runs):.1f} s",
-            flush=True,
-        )
-        settings = {k: v for k, v in asdict(task).items() if k != "draw"}
-        found.append({**settings, "runs": runs, "control": control})
-    result = {
-        "environment": machine.environment(),
+def measure(task: Task, seeds: int, epochs: int) -> dict[str, Any]:
+    """The record of a task: its settings, a run for each seed, and the control's error."""
+    settings = {key: value for key, value in asdict(task).items() if key not in ("draw", "name")}
+    return {
         "kernels": select().describe(),
-        "epochs": arguments.epochs,
-        "tasks": found,
+        "epochs": epochs,
+        **settings,
+        "runs": [fit(task, seed, epochs, True) for seed in range(seeds)],
+        "control": fit(task, 0, epochs, False)["rmse"],
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
