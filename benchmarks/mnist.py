@@ -13,8 +13,8 @@ and is tested on the 10,000 test images:
 - autoencoder: 16 numbers per image, 10 epochs, beside as many principal components;
 - large_batch: 784-128-128 in batches of 16, 64 and 512 by several update rules, 3 epochs.
 
-What a task finds takes the place of what the file held of it; other tasks stay. Seconds per epoch
-are the median of those that the runs record; the load average says how busy the machine was.
+Seconds per epoch are the median of those that the runs record; the load average says how busy the
+machine was.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import argparse
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from typing import Any
 import numpy as np
 from machine import RESULTS, environment
 from published import MNIST
+from results import add_save, destination, keep
 
 from tagi_cli.data.images.sources import read_parts
 
@@ -118,7 +118,7 @@ def principal_components(data: Path, count: int) -> float:
     """Root mean square error of the test pixels, of 255, from so many components of the others."""
     parts = read_parts(data)
     train, test = (
-        np.asarray(parts[part].images, np.float64).reshape(len(parts[part].images), -1)
+        np.asarray(parts[part].pixels, np.float64).reshape(len(parts[part]), -1)
         for part in ("train", "test")
     )
     center = train.mean(0)
@@ -172,35 +172,26 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=groups, choices=groups, metavar="GROUP")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--save", type=Path, default=RESULTS / "mnist.json")
+    add_save(parser)
     parser.add_argument("--show", action="store_true", help="print the saved results and stop")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     options = parser.parse_intermixed_args()
-    known: dict[str, Any] = (
-        json.loads(options.save.read_text())["tasks"] if options.save.exists() else {}
-    )
     if options.show:
-        for name, record in known.items():
+        saved = options.save or RESULTS / "mnist.json"
+        for name, record in json.loads(saved.read_text())["tasks"].items():
             show(name, record)
         return
     if options.data is None:
         parser.error("--data: the folder of the four files, or set MNIST_DATA")
     data = Path(options.data).expanduser().absolute()
     words = [f"trainer.threads={options.threads}", *options.overrides]
+    kept = destination(parser, options, "mnist", free={"data", "only", "seeds", "threads"})
     for task in TASKS:
         if task.group not in options.only:
             continue
         record = measure(task, options.seeds, data, words)
         show(task.name, record)
-        # What another run has saved meanwhile stays.
-        if options.save.exists():
-            known = json.loads(options.save.read_text())["tasks"]
-        known[task.name] = record
-        ordered = {one.name: known[one.name] for one in TASKS if one.name in known}
-        options.save.parent.mkdir(exist_ok=True)
-        text = json.dumps({"tasks": ordered}, indent=1)
-        text = re.sub(r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text)
-        options.save.write_text(text + "\n")
+        keep(kept, record, "tasks", task.name)
 
 
 if __name__ == "__main__":
