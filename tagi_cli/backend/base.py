@@ -8,8 +8,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tagi_cli.errors import UserError
+
+MOST = 2**31 - 2**24
+"""Elements of an array that kernels index one by one. They count in 32 bits, and threads of a GPU
+look for work as far beyond the end as there are threads."""
+
 Array = np.ndarray[Any, Any]
 """An array of the backend's device: `numpy.ndarray`, or `cupy.ndarray` with the same interface."""
+
+
+def countable(elements: int, what: str) -> int:
+    """The number of elements of an array, which kernels can count.
+
+    Args:
+        elements: how many there are.
+        what: what they are the elements of, for the message.
+
+    Raises:
+        UserError: there are more than `MOST`.
+    """
+    if elements > MOST:
+        raise UserError(f"{what}: found {elements:,}. Allowed: at most {MOST:,}")
+    return elements
 
 
 def host_copy(array: Array) -> np.ndarray[Any, Any]:

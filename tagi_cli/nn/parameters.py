@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend, overwrite
+from tagi_cli.backend import Array, Backend, countable, overwrite
 
 Host = np.ndarray[Any, Any]
 
@@ -138,14 +138,15 @@ class Parameters:
         return sum(tensor.size for tensor in self.tensors.values())
 
     def allocate(self) -> None:
-        """Lay all tensors out in flat buffers, keeping their present values."""
+        """Lay all tensors out in flat buffers, keeping their present values.
+
+        Raises:
+            UserError: there are more than kernels can count.
+        """
         if self._allocated == len(self.tensors):
             return
         backend, tensors = self.backend, list(self.tensors.values())
-        if self.size > np.iinfo(np.int32).max:
-            raise ValueError(
-                f"{self.size} parameters: at most {np.iinfo(np.int32).max} are supported"
-            )
+        countable(self.size, "parameters of a network")
         # Tensor by tensor, and sums last: what was drawn is in double precision, and goes as it is
         # taken over, so that no more memory is needed than in training.
         self.mu = self._lay_out("mu", backend.empty((self.size,)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend, Call
+from tagi_cli.backend import Array, Backend, Call, countable
 from tagi_cli.backend.collective import COLLECTIVE
 from tagi_cli.nn.parameters import Parameter, Parameters, flat_size
 
@@ -166,7 +166,13 @@ class Plan:
         self._arena: Array | None = None
 
     def empty(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        """A buffer owned by the plan, uninitialised."""
+        """A buffer owned by the plan, uninitialised.
+
+        Raises:
+            UserError: it has more elements than kernels can count.
+        """
+        layer = f" in {self._layer}" if self._layer else ""
+        countable(flat_size(shape), f"numbers in a batch of {self.batch} rows{layer}")
         array = self.backend.empty(shape, dtype)
         self.bytes += array.nbytes
         self.bytes_of[self._layer] = self.bytes_of.get(self._layer, 0) + array.nbytes

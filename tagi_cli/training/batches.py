@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tagi_cli.backend import Array, Backend
+from tagi_cli.backend import Array, Backend, countable
 from tagi_cli.distributed.partition import Lanes
 from tagi_cli.nn import Plan, flat_size
 from tagi_cli.training.image_rows import ImageRows, Pixels
@@ -30,11 +30,16 @@ class Batches:
         order: numbers of the rows to come.
         follows: whether each goes on from the state of the same row of the batch before.
         cursor: the first of them that the next step takes.
+
+    Raises:
+        UserError: there are more rows than kernels can count.
+        ValueError: a window reaches outside its rows.
     """
 
     def __init__(
         self, backend: Backend, x: Values, y: Values, lanes: Lanes, batch_size: int, seed: int
     ) -> None:
+        countable(len(x), "rows to train on")
         self._backend = backend
         self._lanes, self._batch_size = lanes, batch_size
         self._seed = seed
@@ -120,8 +125,7 @@ class _Windows:
         rows, starts = values.rows, values.starts
         if n and not 0 <= starts.min() <= starts.max() <= len(rows) - length:
             raise ValueError(f"a window of {length} rows reaches outside the {len(rows)} rows")
-        if len(rows) > np.iinfo(np.int32).max:
-            raise ValueError(f"{len(rows)} rows: at most {np.iinfo(np.int32).max} are supported")
+        countable(len(rows), "rows of series")
         self._rows, self._starts = backend.resident(rows), backend.asarray(starts, np.int32)
         scalers = values.center, values.scale
         self._scalers = [None if part is None else backend.resident(part) for part in scalers]

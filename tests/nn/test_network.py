@@ -10,6 +10,7 @@ import pytest
 
 from tagi_cli import nn
 from tagi_cli.backend import Backend, select
+from tagi_cli.errors import UserError
 
 
 @pytest.fixture(params=["numpy", "auto"])
@@ -135,6 +136,21 @@ def test_plans_are_kept_for_a_few_batch_sizes(backend: Backend) -> None:
     assert plan() is None
     assert len(net._passes) <= 16
     np.testing.assert_array_equal(net(rows(1)).mu, first.mu)
+
+
+def test_more_numbers_than_kernels_can_count_are_refused(backend: Backend) -> None:
+    """They count in 32 bits; and no memory is asked for before."""
+    net = network(backend)
+    with pytest.raises(UserError, match=r"numbers in a batch of 1073741824 rows: found 3,221,225,472"):
+        net(np.broadcast_to(0.0, (2**30, 3)))
+    plan = nn.Plan(backend, net.parameters, 2**29, training=True, differentiable=True)
+    with plan.inside("linear_0"), pytest.raises(UserError, match="rows in linear_0: found 3,221,"):
+        plan.value((6,))
+    store = nn.Parameters(backend)
+    many = np.broadcast_to(0.0, (2**16, 2**15))
+    store.add("weight", many, many)
+    with pytest.raises(UserError, match="parameters of a network: found 2,147,483,648"):
+        store.allocate()
 
 
 def test_modes_have_their_own_plans(backend: Backend) -> None:

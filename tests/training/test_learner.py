@@ -13,8 +13,10 @@ from scipy.stats import norm
 
 from tagi_cli import arch, nn
 from tagi_cli.backend import select
+from tagi_cli.distributed.partition import lanes
 from tagi_cli.errors import UserError
 from tagi_cli.nn.rules import RULES
+from tagi_cli.training.batches import Batches
 from tagi_cli.training.interface import NumericalError
 from tagi_cli.training.learner import Learner
 from tagi_cli.training.noise import registry
@@ -195,6 +197,12 @@ def test_memory_is_free_as_soon_as_nobody_has_the_learner(noise: str, kernels: s
         assert store() is None
     finally:
         gc.enable()
+
+
+def test_more_rows_than_can_be_counted_are_refused() -> None:
+    rows = np.broadcast_to(0.0, (2**31, 3))
+    with pytest.raises(UserError, match="rows to train on: found 2,147,483,648"):
+        Batches(select(kernels="numpy"), rows, rows[:, :1], lanes(8, 0, 1), 8, seed=0)
 
 
 def test_numerical_trouble_names_the_layer() -> None:

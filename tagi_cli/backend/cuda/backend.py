@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tagi_cli.backend.base import Array, Backend, Call, Segment
+from tagi_cli.backend.base import Array, Backend, Call, Segment, countable
 from tagi_cli.backend.cuda.conv import ConvDriver
 from tagi_cli.backend.cuda.cublas import Cublas
 from tagi_cli.backend.cuda.kernels import Kernels, Launch
@@ -216,7 +216,7 @@ class CudaBackend(Backend):
     def _workspace(self, size: int) -> Array:
         """Memory that drivers use between launches; calls run one after the other and share it."""
         if self._arena is None or self._arena.size < size:
-            self._arena = self.empty((size,))
+            self._arena = self.empty((countable(size, "working memory of a layer"),))
         self._used.append(self._arena)
         return self._arena
 
