@@ -33,7 +33,7 @@ def test_every_preset_composes_checks_and_names_the_run(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    few = ["trainer.max_epochs=2", "ensemble.size=1", "viz.enabled=false", "kernels=numpy"]
+    few = ["trainer.max_epochs=2", "ensemble.size=1", "viz.enabled=false"]
     few += SMALLER.get(name, [])
     assert main(["train", f"config={name}", *few]) == 0
     (summary,) = tmp_path.glob("outputs/*/*/summary.json")
