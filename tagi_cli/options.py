@@ -10,6 +10,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tagi_cli import plugins
@@ -102,6 +103,11 @@ class Kind:
     plugin: plugins.Plugin | None = None
 
 
+def _kind(name: str, options: type[Any], build: Callable[..., Any]) -> Kind:
+    lines = (options.__doc__ or name).strip().splitlines()
+    return Kind(name, options, build, lines[0])
+
+
 class Registry(Mapping[str, Kind]):
     """Kinds of one config group, by name, in the order of their registration.
 
@@ -128,25 +134,43 @@ class Registry(Mapping[str, Kind]):
         self.group = group
         self.plugins = plugins
         self._adopt = adopt
-        self._kinds: dict[str, Kind] = {}
+        # None: of a kind that `_late` makes when it is first asked for.
+        self._kinds: dict[str, Kind | None] = {}
+        self._late: dict[str, Callable[[], tuple[type[Any], Callable[..., Any]]]] = {}
 
     @property
     def own(self) -> tuple[str, ...]:
         """Names of the kinds that no plugin brought."""
-        return tuple(name for name, kind in self._kinds.items() if kind.plugin is None)
+        return tuple(n for n, kind in self._kinds.items() if kind is None or kind.plugin is None)
 
     def register(self, name: str, options: type[Any], build: Callable[..., Any]) -> None:
         """Add a kind. Its summary is the first line of the docstring of `options`.
 
         Each kind has an options class of its own: the class of an options object tells its kind.
         """
-        if name in self._kinds:
-            raise ValueError(f"{self.group} kind '{name}' is registered twice")
-        for kind in self._kinds.values():
+        self._refuse_second(name)
+        for kind in self._made():
             if kind.options is options:
                 raise ValueError(f"{self.group} kinds '{kind.name}' and '{name}' share one class")
-        lines = (options.__doc__ or name).strip().splitlines()
-        self._kinds[name] = Kind(name, options, build, lines[0])
+        self._kinds[name] = _kind(name, options, build)
+
+    def register_late(
+        self, name: str, make: Callable[[], tuple[type[Any], Callable[..., Any]]]
+    ) -> None:
+        """Add a kind whose options and builder are made when it is first asked for.
+
+        For classes of options that take a while to make, and of which a run needs a few.
+        """
+        self._refuse_second(name)
+        self._kinds[name] = None
+        self._late[name] = make
+
+    def _refuse_second(self, name: str) -> None:
+        if name in self._kinds:
+            raise ValueError(f"{self.group} kind '{name}' is registered twice")
+
+    def _made(self) -> list[Kind]:
+        return [kind for kind in self._kinds.values() if kind is not None]
 
     def find(self, name: str, where: str) -> Kind:
         """The kind of that name; `where` is the config path named in the error.
@@ -160,7 +184,7 @@ class Registry(Mapping[str, Kind]):
                 f"{where}: unknown kind '{name}'.{nearest(name, known)} "
                 f"Allowed: {listing(known, 60)}"
             )
-        return self._kinds[name]
+        return self[name]
 
     def names(self) -> list[str]:
         """Names of all kinds, those of installed plugins among them, sorted."""
@@ -173,7 +197,7 @@ class Registry(Mapping[str, Kind]):
         if plugin is None or self._adopt is None:
             return False
         plugin.make(where, self._adopt)
-        self._kinds[name] = dataclasses.replace(self._kinds[name], plugin=plugin)
+        self._kinds[name] = dataclasses.replace(self[name], plugin=plugin)
         return True
 
     def of(self, options: object) -> Kind:
@@ -182,7 +206,7 @@ class Registry(Mapping[str, Kind]):
         Raises:
             KeyError: no kind was registered with the class of `options`.
         """
-        for kind in self._kinds.values():
+        for kind in self._made():  # options of the others cannot exist yet
             if kind.options is type(options):
                 return kind
         raise KeyError(
@@ -190,7 +214,10 @@ class Registry(Mapping[str, Kind]):
         )
 
     def __getitem__(self, name: str) -> Kind:
-        return self._kinds[name]
+        kind = self._kinds[name]
+        if kind is None:
+            kind = self._kinds[name] = _kind(name, *self._late[name]())
+        return kind
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kinds)
@@ -214,11 +241,12 @@ class Extension(Registry):
         self.base = base
         self.extra = extra
 
-    def _extend(self) -> dict[str, Kind]:
+    def _extend(self) -> None:
         for name in [name for name in self.base if name not in self._kinds]:
-            kind = self.base[name]
-            self.register(name, self._options(kind), self.base_of)
-        return self._kinds
+            self.register_late(name, partial(self._extended, name))
+
+    def _extended(self, name: str) -> tuple[type[Any], Callable[..., Any]]:
+        return self._options(self.base[name]), self.base_of
 
     def _options(self, kind: Kind) -> type[Any]:
         hints = {**typing.get_type_hints(self.extra), **typing.get_type_hints(kind.options)}
@@ -259,16 +287,14 @@ class Extension(Registry):
         self._extend()
         return super().find(name, where)
 
-    def of(self, options: object) -> Kind:
-        """See `Registry.of`."""
-        self._extend()
-        return super().of(options)
-
     def __getitem__(self, name: str) -> Kind:
-        return self._extend()[name]
+        self._extend()
+        return super().__getitem__(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._extend())
+        self._extend()
+        return super().__iter__()
 
     def __len__(self) -> int:
-        return len(self._extend())
+        self._extend()
+        return super().__len__()

@@ -72,3 +72,28 @@ def test_an_unknown_kind_is_told() -> None:
         extended.find("plan", "a.b")
     with pytest.raises(KeyError, match="not the options class of any named kind"):
         extended.of(Plain(3))
+
+
+def test_a_late_kind_is_made_when_it_is_asked_for_and_once() -> None:
+    made: list[str] = []
+
+    def make() -> tuple[type[Late], object]:
+        made.append("late")
+        return Late, lambda options: ("late", options)
+
+    base = Registry("thing")
+    base.register_late("late", make)
+    base.register("plain", Plain, lambda options: ("plain", options))
+    extended = Extension("named", base, Extra)
+    assert (list(base), base.own, len(base)) == (["late", "plain"], ("late", "plain"), 2)
+    assert list(extended) == ["late", "plain"]
+    assert base.of(Plain(3)).name == extended.of(extended["plain"].options(name="x")).name
+    with pytest.raises(KeyError, match="not the options class"):
+        base.of(Late(3))
+    assert made == []
+    assert base.find("late", "here").build(Late(3)) == ("late", Late(3))
+    assert base.of(Late(3)).summary == "A kind registered later, with a check of its own."
+    assert [f.name for f in dataclasses.fields(extended["late"].options)] == ["name", "size"]
+    assert made == ["late"]
+    with pytest.raises(ValueError, match="'late' is registered twice"):
+        base.register_late("late", make)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from pathlib import Path
 
 from tagi_cli.cli.arguments import flags
@@ -55,6 +57,10 @@ def run(arguments: list[str]) -> int:
         supervise(own, _record_failure)
     given, rest = flags(_joined(arguments), (*SWEEP, *QUIET, _SHOW))
     quiet = bool(given & set(QUIET))
+    if _SHOW in given and "numpy" not in sys.modules:
+        # Nothing is computed; threads of OpenBLAS look for work for a while when they are started,
+        # which takes 20 ms of the 300 that this may take on two cores, and more on more.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tagi_cli.cli.configuration import (
         jobs_from,
         launcher_from,

@@ -7,6 +7,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tagi_cli import plugins
@@ -46,7 +47,7 @@ def _adopt(name: str, layer: Any) -> None:
         raise TypeError(f"{layer!r} is no subclass of tagi_cli.nn.Layer")
     if layer.kind != name:
         raise ValueError(f"{layer.__name__}.kind is '{layer.kind}' and not '{name}'")
-    _register(layer)
+    registry.register(name, *_made(layer))
 
 
 registry = Registry("layer", plugins.LAYERS, _adopt)
@@ -160,17 +161,20 @@ def _faults(layer: type[Layer], names: Sequence[str]) -> Callable[[Any], list[st
 
 def build_layer(options: Any) -> Layer:
     """The layer that an options dataclass of this registry describes."""
-    for kind in registry.values():
-        if type(options) is kind.options:
-            return kind.build(options)  # type: ignore[no-any-return]
-    raise TypeError(f"{type(options).__name__} describes no layer")
+    try:
+        kind = registry.of(options)
+    except KeyError:
+        raise TypeError(f"{type(options).__name__} describes no layer") from None
+    return kind.build(options)  # type: ignore[no-any-return]
 
 
-def _register(layer: type[Layer]) -> None:
+def _made(layer: type[Layer]) -> tuple[type[Any], Callable[..., Any]]:
+    """Options and builder of a layer."""
+
     def build(options: Any) -> Layer:
         return layer(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options)})
 
-    registry.register(layer.kind, options_of(layer), build)
+    return options_of(layer), build
 
 
 for _layer in (
@@ -214,4 +218,4 @@ for _layer in (
     select.Select,
     transpose.Transpose,
 ):
-    _register(_layer)
+    registry.register_late(_layer.kind, partial(_made, _layer))

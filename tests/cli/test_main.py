@@ -70,6 +70,23 @@ def test_composing_a_config_imports_nothing_that_computes_or_draws() -> None:
     assert done.stderr == "0\n"
 
 
+def test_composing_a_config_reads_nothing_of_hydras_own_groups() -> None:
+    """Their texts are full of references, which take longer to parse than the config itself."""
+    probe = (
+        "import contextlib, io, sys; from tagi_cli.cli.main import main\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, of: event == 'open' and opened.append(str(of[0])))\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main(['train', '--cfg', 'job', 'config=quickstart'])\n"
+        "yaml = [path for path in opened if path.endswith('.yaml')]\n"
+        "sys.exit(str([path for path in yaml if '/hydra/conf/' in path] or len(yaml) > 1))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "True\n"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"tagi {__version__}\n"
