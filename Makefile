@@ -23,6 +23,7 @@ lint: ## format, lint, import contracts, generated pages up to date; changes not
 
 types: ## static types, strict
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py
 
 docs: ## write docs/configuration.md and, into site/, the site; needs the extra `docs`
 	$(BIN)/python docs/reference.py

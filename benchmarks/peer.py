@@ -81,8 +81,8 @@ def train(
     mu, var = np.empty(len(x_test)), np.empty(len(x_test))
     scaled_test = np.ascontiguousarray((x_test - center_x) / scale_x, dtype=np.float32)
     for start in range(0, len(x_test), batch):
-        rows = slice(start, start + batch)
-        size = len(scaled_test[rows])
-        mean, variance = network(scaled_test[rows].ravel())
-        mu[rows], var[rows] = mean[:size], variance[:size]
+        some = slice(start, start + batch)
+        size = len(scaled_test[some])
+        mean, variance = network(scaled_test[some].ravel())
+        mu[some], var[some] = mean[:size], variance[:size]
     return mu * scale_y + center_y, (var + sigma_v**2) * scale_y**2, seconds

@@ -1,6 +1,6 @@
 """Throughput of one rank and of several that share batches, in turns.
 
-python benchmarks/ranks.py [--ranks 2] [--rounds 7]
+python benchmarks/ranks.py [--ranks 2] [--rounds 7] [--save <file>]
 
 A network 784-128-128-11 on 60,000 rows, 256 rows per rank and step, one thread per rank. mpi4py and
 the mpiexec beside it are needed. Results go to results/ranks.json.
@@ -60,7 +60,7 @@ def sample(ranks: Communicator) -> dict[str, float]:
     y = rng.normal(size=(ROWS, SIZES[-1])).astype(np.float32)
     kind = registry["constant"]
     batch = PER_RANK * ranks.size
-    reduce = ranks.all_reduce = Timed(ranks.all_reduce)  # type: ignore[method-assign]
+    reduce = ranks.all_reduce = Timed(ranks.all_reduce)  # type: ignore[assignment,method-assign]
     backend = select()  # first, as only libraries that are loaded are limited
     with threadpool_limits(1):
         learner = Learner(
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--sample", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--save", type=Path, help="default: results/ranks.json")
     options = parser.parse_args()
     if options.sample:
         ranks = connect("auto")
@@ -107,12 +108,14 @@ def main() -> None:
             print(json.dumps(found))
         return
     from machine import RESULTS, environment
+    from results import write
 
-    rounds = []
+    rounds, ratios = [], []
     for _ in range(options.rounds):
         load = os.getloadavg()[0]
         alone, together = measured(1), measured(options.ranks)
         ratio = together["rows_per_second"] / alone["rows_per_second"]
+        ratios.append(ratio)
         rounds.append({"load": load, "alone": alone, "together": together, "ratio": ratio})
         share = together["all_reduce_ms"] / together["step_ms"]
         print(
@@ -121,10 +124,9 @@ def main() -> None:
             f"steps of {together['step_ms']:.2f} ms, all-reduce {share:.0%}",
             flush=True,
         )
-    ratios = [one["ratio"] for one in rounds]
     print(f"median ratio {statistics.median(ratios):.2f}, best {max(ratios):.2f}")
     result = {"environment": environment(), "ranks": options.ranks, "rounds": rounds}
-    (RESULTS / "ranks.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write(options.save or RESULTS / "ranks.json", result)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,7 @@ FEWEST = 3
 def contestants(workload: Workload) -> tuple[dict[str, Steps], list[str]]:
     """All that can step the workload here, and what cannot."""
     makers: dict[str, Callable[[], Steps]] = {
-        name: lambda backend=backend: epochs(workload, backend)
-        for name, backend in backends().items()
+        name: partial(epochs, workload, backend) for name, backend in backends().items()
     }
     if workload.stepped:
         import tagi_cli.pytagi.nn as stand_in
@@ -67,7 +67,7 @@ def contestants(workload: Workload) -> tuple[dict[str, Steps], list[str]]:
         import pytagi.nn
 
         for threads in cores():
-            makers[f"pytagi {threads}"] = lambda t=threads: stepped(workload, pytagi.nn, t)
+            makers[f"pytagi {threads}"] = partial(stepped, workload, pytagi.nn, threads)
     if workload.product:
         shape = workload.product
         makers["product"] = lambda: product(shape)
@@ -139,7 +139,7 @@ def measure(workload: Workload, rounds: int) -> dict[str, Any]:
     return result
 
 
-def slope(x: list[float], y: list[float]) -> float:
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Exponent of a power law through the largest three points."""
     return float(np.polyfit(np.log(x[-3:]), np.log(y[-3:]), 1)[0])
 

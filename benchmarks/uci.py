@@ -198,7 +198,8 @@ def measure(
 ) -> dict[str, Any]:
     """The record of a set."""
     results: dict[str, dict[str, Any]] = {}
-    tests, before = [], os.getloadavg()[0]
+    tests: list[np.ndarray] = []
+    before = os.getloadavg()[0]
     for label in settings:
         if label == "paper" and table.name not in SIGMA_V:
             print(f"{table.name}: left out with settings of the paper, which has no noise for it")
