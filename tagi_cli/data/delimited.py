@@ -36,6 +36,7 @@ from tagi_cli.data.table import (
 from tagi_cli.errors import UserError, listing
 
 _FIRST_CHUNK = 1 << 16
+_MOST_COLUMNS = 1_000_000
 _CHUNK = 1 << 22  # characters: large enough for numpy's parser, small beside the table
 
 
@@ -84,15 +85,24 @@ def _read(stream: IO[str], source: str, notices: list[str]) -> Table:
     while lines and not "".join(lines).strip() and (more := stream.readlines(_CHUNK)):
         lines += more
     dialect = sniff(lines)
-    first = next(dialect.records(lines), None)
+    try:
+        first = next(dialect.records(lines), None)
+    except csv.Error as error:
+        raise UserError(f"{source}, row 1: {error}; is it a table?") from None
     if first is None:
         raise UserError(f"{source}: the file is empty")
     begin, fields = first
+    if len(fields) > _MOST_COLUMNS:
+        raise UserError(
+            f"{source}, row {begin + 1}: {len(fields)} fields. Allowed: at most {_MOST_COLUMNS}; "
+            "is it a table?"
+        )
     has_header = dialect.is_header(fields)
     names = _names(fields, has_header, source, notices)
     reader = _Reader(source, dialect, names, f"row {begin + 1} has")
     next_line = begin + 1 if has_header else begin
-    chunk = lines[next_line:]
+    # A header may fill the first chunk.
+    chunk = lines[next_line:] or stream.readlines(_CHUNK)
     while chunk:
         chunk = _whole(chunk, stream)
         reader.add(chunk, next_line + 1)

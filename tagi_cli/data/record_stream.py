@@ -34,7 +34,12 @@ class CsvRecords:
 
     def __init__(self, header: str, number: int, wanted: Collection[str]) -> None:
         self._dialect: Dialect = sniff([header])
-        fields = next(self._dialect.records([header]))[1]
+        try:
+            fields = next((found for _, found in self._dialect.records([header])), [])
+        except csv.Error as error:
+            raise UserError(f"{SOURCE}, row {number}: {error}") from None
+        if not fields:
+            raise UserError(f"{SOURCE}, row {number}: no field in it. Allowed: names of columns")
         named = self._dialect.is_header(fields)
         self.names = [f.strip() for f in fields] if named else [f"c{i}" for i in range(len(fields))]
         repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
@@ -127,7 +132,7 @@ def records_of(line: str, number: int, wanted: Collection[str]) -> Records:
         wanted: the columns to read.
 
     Raises:
-        UserError: a header with a name that occurs twice.
+        UserError: a header without a name, with a name that occurs twice, or too long a field.
     """
     if line.lstrip().startswith("{"):
         return JsonRecords(wanted)

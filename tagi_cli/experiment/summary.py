@@ -11,6 +11,7 @@ import numpy as np
 from tagi_cli import nn
 from tagi_cli.backend import Backend
 from tagi_cli.data import Encoder
+from tagi_cli.errors import UserError
 from tagi_cli.experiment.members import MakeMember
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.nn.layer import Cost
@@ -84,7 +85,7 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
     """The network that `settings` describe, for data like that of `encoder`, on `backend`.
 
     Raises:
-        UserError: the layers do not fit the data.
+        UserError: the layers do not fit the data, or have nothing to learn.
     """
     learner = MakeMember(settings, encoder, backend)(0, np.random.default_rng(0))
     members, batch_size = settings.ensemble.size, settings.data.rows_per_update()
@@ -110,12 +111,21 @@ def summarise(settings: Settings, encoder: Encoder, backend: Backend) -> Summary
 
 
 def step_plan(learner: Learner | LatentLearner, batch_size: int) -> nn.Plan:
-    """The plan of one training step, traced."""
+    """The plan of one training step, traced.
+
+    Raises:
+        UserError: the output depends on no weight.
+    """
     plan = nn.Plan(
         learner.backend, learner.parameters, batch_size, training=True, differentiable=True
     )
     plan.input = plan.value(learner.input_shape, certain=True, wanted=False)
     plan.output = learner.layer.trace(plan, plan.input)
+    if plan.output.var is None:
+        raise UserError(
+            "arch: the output depends on no weight, so there is nothing to learn. Add a layer that "
+            "has weights, such as linear"
+        )
     plan.output.send()
     plan.emit_backward()
     plan.take()

@@ -248,12 +248,23 @@ def test_a_column_without_a_name_is_remarked(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,1e999\n", r"t\.csv, row 3, column 'b': '1e999' is not a finite number"),
         (b"a,b\n1,2\n3,\xff\n", r"t\.csv, row 3: not UTF-8 text.* iconv -f WINDOWS-1252 -t UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), r"t\.csv, row 1: not UTF-8 text.* iconv -f UTF-16 -t UTF-"),
+        ("x" * 200_000, r"t\.csv, row 1: field larger .* is it a table\?"),
+        ("\0" * 200_000, r"t\.csv, row 1: .* is it a table\?"),
+        ("," * 1_000_000, r"t\.csv, row 1: 1000001 fields\. Allowed: at most 1000000"),
         ('a,b\n1,2\n3,"' + "x" * 200_000, r"t\.csv, row 3: field larger .* is a quote left open\?"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read(tmp_path, text)
+
+
+def test_a_header_longer_than_what_is_read_at_first(tmp_path: Path) -> None:
+    names = [f"column_{i}" for i in range(10_000)]
+    text = "\n".join([",".join(names), ",".join("1" * 10_000), ",".join("2" * 10_000)])
+    table = read(tmp_path, text)
+    assert table.columns == tuple(names)
+    assert [*table["column_9999"]] == [1, 2]
 
 
 def test_an_open_quote_where_another_package_has_lifted_the_limit(tmp_path: Path) -> None:

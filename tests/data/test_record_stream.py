@@ -64,6 +64,8 @@ def test_objects() -> None:
         (["a,b", "1,2", "3"], "standard input, row 3: 1 fields; row 1 has 2"),
         (["a,b", "1,inf"], "standard input, row 2, column 'b': an infinite number"),
         (["a,a", "1,2"], "column names that occur twice: a"),
+        (['""', "1,2"], "standard input, row 1: no field in it. Allowed: names of columns"),
+        (["x" * 200_000, "1,2"], "standard input, row 1: field larger than field limit"),
         (['{"a": 1, "b": 2}', "1,2"], "standard input, row 2: found a list|row 2: no JSON object"),
         (['{"a": 1, "b": 2}', "[1]"], "standard input, row 2: found a list. Allowed: an object"),
         (['{"a": 1, "bb": 2}'], "row 1: no column 'b'.*write null where it is missing"),

@@ -8,6 +8,7 @@ import pytest
 
 from tagi_cli import data
 from tagi_cli.backend import select
+from tagi_cli.errors import UserError
 from tagi_cli.experiment.settings import Settings
 from tagi_cli.experiment.summary import byte_words, summarise
 
@@ -43,6 +44,13 @@ def test_each_layer_has_its_share_of_the_memory(make_settings: Make, precision: 
     # What belongs to no layer are the input, innovations of the output, and scratch.
     assert sum(found.layer_bytes) < (found.parameter_bytes + found.activation_bytes) // 2
     assert [row["memory"] for row in found.rows()] == [byte_words(n) for n in found.layer_bytes]
+
+
+def test_a_network_without_weights(make_settings: Make) -> None:
+    layers = ["relu", {"kind": "select", "indices": [0]}]
+    made = make_settings(**{"arch": {"kind": "sequential", "layers": layers}})
+    with pytest.raises(UserError, match="arch: the output depends on no weight"):
+        summarise(made, data.load(made.data).encoder, select(kernels="numpy"))
 
 
 def test_nodes_of_graphs_are_shown_with_their_inputs(make_settings: Make) -> None:
