@@ -8,10 +8,13 @@ from pathlib import Path
 
 from tagi_cli.errors import UserError
 
-_ALWAYS, _RATIO = 1 << 26, 200
+ALWAYS, RATIO = 1 << 26, 200
+"""Bytes that a file may unpack to in any case, and how many times its own."""
 
 
-def refuse_bomb(path: Path, size: int) -> None:
+def refuse_bomb(
+    path: Path, size: int, instead: str = "unpack it beforehand if it is what you want"
+) -> None:
     """Make sure that a compressed file does not unpack to far more than it is.
 
     Tables and images compress tenfold or so; 64 MiB are let pass in any case.
@@ -19,15 +22,16 @@ def refuse_bomb(path: Path, size: int) -> None:
     Args:
         path: the file.
         size: bytes that it unpacks to, as far as is known.
+        instead: what the user may do.
 
     Raises:
         UserError: `size` is more than 200 times that of the file, and more than 64 MiB.
     """
     packed = path.stat().st_size
-    if size > max(_ALWAYS, _RATIO * packed):
+    if size > max(ALWAYS, RATIO * packed):
         raise UserError(
-            f"{path}: {packed} bytes that unpack to {size} or more. Allowed: at most {_RATIO} "
-            "times the file; unpack it beforehand if it is what you want"
+            f"{path}: {packed} bytes that unpack to {size} or more. Allowed: at most {RATIO} "
+            f"times the file; {instead}"
         )
 
 

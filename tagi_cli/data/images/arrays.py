@@ -15,7 +15,11 @@ from tagi_cli.errors import UserError, listing
 IMAGES, LABELS = ("x", "images", "image", "data"), ("y", "labels", "label", "target")
 """Names of arrays, also with the part behind them: `x_train`, `y_test`."""
 
-PARTS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
+PARTS = {
+    "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""Parts by what they are called."""
 
 
 def holds_images(path: Path) -> bool:

@@ -23,6 +23,13 @@ def is_cifar(path: Path) -> bool:
     return name.endswith(".bin") and ("batch" in name or name in (_HUNDRED[0], _HUNDRED[1]))
 
 
+def is_pickled(path: Path) -> bool:
+    """Whether a folder, or a file of it, is the version for Python of one of the two."""
+    folder = path if path.is_dir() else path.parent
+    files = ("data_batch_1", "batches.meta"), ("train", "meta")
+    return any(all((folder / name).is_file() for name in pair) for pair in files)
+
+
 def read_cifar(path: Path) -> dict[str, ImageSet]:
     """The images of a folder by part, or those of one batch; of CIFAR-100 with the fine labels.
 

@@ -179,6 +179,8 @@ def as_bytes(array: NDArray[Any], place: str) -> Bytes:
         return np.ascontiguousarray(array) if not array.flags.c_contiguous else array
     if array.dtype.kind not in "iufb":
         raise UserError(f"{place}: values of type {array.dtype}. Allowed: whole numbers, 0 to 255")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"{place}: a pixel is NaN or infinite. Allowed: whole numbers, 0 to 255")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     whole = array.dtype.kind != "f" or bool((array == np.round(array)).all())
     if not (whole and 0 <= low <= high <= 255):

@@ -79,6 +79,8 @@ def _read(path: Path, size: tuple[int, int] | None, channels: int | None) -> dic
             return {part: _idx(file) for part, file in files.items()}
         if cifar.is_cifar(path):
             return cifar.read_cifar(path)
+        if cifar.is_pickled(path):
+            raise _pickled(path)
         return folders.read_folder(path, size, channels)
     if folders.is_image(path):
         return folders.read_folder(path, size, channels)
@@ -90,9 +92,18 @@ def _read(path: Path, size: tuple[int, int] | None, channels: int | None) -> dic
         return cifar.read_cifar(path)
     if idx.is_idx(path) or _says_idx(path):
         return {"train": _idx(path)}
+    if cifar.is_pickled(path):
+        raise _pickled(path)
     raise UserError(
         f"{path}: holds no images. Allowed: a folder, an image, an IDX, NPZ or NPY file, a batch "
         "of CIFAR"
+    )
+
+
+def _pickled(path: Path) -> UserError:
+    return UserError(
+        f"{path}: CIFAR in its version for Python, whose files may hold code. Allowed: the binary "
+        "version, such as cifar-10-binary.tar.gz, unpacked"
     )
 
 

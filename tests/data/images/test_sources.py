@@ -172,6 +172,15 @@ def test_damaged_cifar(tmp_path: Path) -> None:
         read_parts(tmp_path)
 
 
+@pytest.mark.parametrize("names", [("data_batch_1", "batches.meta"), ("train", "meta")])
+def test_cifar_of_the_version_for_python(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"\x80\x02}q\x01.")
+    for path in (tmp_path, tmp_path / names[0]):
+        with pytest.raises(UserError, match=r"may hold code\. Allowed: the binary version"):
+            read_parts(path)
+
+
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3), (3, 6, 5)])
 def test_npz(tmp_path: Path, shape: tuple[int, ...]) -> None:
     images, labels = drawn(12, 0, *shape)
@@ -185,6 +194,9 @@ def test_npz(tmp_path: Path, shape: tuple[int, ...]) -> None:
     assert {part: len(images) for part, images in parts.items()} == {"train": 12, "test": 3}
     assert parts["test"].labels is not None
     assert parts["test"].labels.names == ("cat", "dog", "eel")
+    named = {"training_images": images, "validation_images": images, "images_testing": images}
+    np.savez(tmp_path / "c.npz", **named)
+    assert list(read_parts(tmp_path / "c.npz")) == ["train", "valid", "test"]
 
 
 def test_npz_values(tmp_path: Path) -> None:
@@ -198,6 +210,10 @@ def test_npz_values(tmp_path: Path) -> None:
     np.savez(path, x=images.astype(np.int64) * 3, y=labels)
     with pytest.raises(UserError, match="whole numbers, 0 to 255"):
         read_parts(path)
+    for bad in (np.nan, np.inf):
+        np.savez(path, x=np.where(images == images.max(), bad, images), y=labels)
+        with pytest.raises(UserError, match=r"'x': a pixel is NaN or infinite. Allowed: whole"):
+            read_parts(path)
     np.savez(path, x=images.astype(complex), y=labels)
     with pytest.raises(UserError, match="values of type complex128"):
         read_parts(path)
@@ -290,11 +306,11 @@ def test_folders_without_a_meaning(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.png for one, have no label"):
         read_parts(tmp_path)
     (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"a\.png: not a readable image"):
+    with pytest.raises(UserError, match=r"a\.png: the image cannot be read"):
         read_parts(tmp_path / "a.png")
     data = (tmp_path / "kind" / "b.png").read_bytes()
     (tmp_path / "kind" / "b.png").write_bytes(data[:60])
-    with pytest.raises(UserError, match=r"b\.png: (the image cannot be read|not a readable image)"):
+    with pytest.raises(UserError, match=r"b\.png: the image cannot be read"):
         read_parts(tmp_path / "kind")
 
 
