@@ -59,7 +59,7 @@ class DataParallel:
         self._rows.fill(network.current.plan.batch)
         self._sums.reduce()
         rows = round(float(network.backend.to_host(self._rows)[0]))
-        cap = default_cap(rows) if network.cap is None else network.cap
+        cap = default_cap(network.rule, rows) if network.cap is None else network.cap
         self._step(network.rule, cap).once()
 
     def _step(self, rule: str, cap: float) -> Segment:

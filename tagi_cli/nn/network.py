@@ -206,7 +206,7 @@ class Network:
         plan.clear_unused()
         backward = collective.bind(backend, plan.take())
         rows = backend.asarray([batch])
-        cap = default_cap(batch) if self.cap is None else self.cap
+        cap = default_cap(self.rule, batch) if self.cap is None else self.cap
         emit_step(plan, self.parameters, self.rule, cap, rows)
         segments = (forward, backward, collective.bind(backend, plan.take()))
         return Passes(plan, source, below, trailing, segments, flag)

@@ -10,9 +10,17 @@ from tagi_cli.nn.plan import Plan
 RULES = ("sum", "capped", "information", "information_capped", "site")
 
 
-def default_cap(batch_size: int) -> float:
-    """Divisor of the standard deviation limiting a step: 0.1 for one row, 2 below 256, else 3."""
-    return 0.1 if batch_size == 1 else 2.0 if batch_size < 256 else 3.0
+def default_cap(rule: str, batch_size: int) -> float:
+    """Divisor of the standard deviation limiting a step, 0.1 for one row.
+
+    Of `capped`, as in pytagi: 2 below 256 rows, else 3. Of `information_capped`: 2 up to 64 rows,
+    and from there a quarter of the root of their number, as many rows tell the same thing.
+    """
+    if batch_size == 1:
+        return 0.1
+    if rule == "information_capped":
+        return max(2.0, batch_size**0.5 / 4)
+    return 2.0 if batch_size < 256 else 3.0
 
 
 def checked(rule: str) -> str:

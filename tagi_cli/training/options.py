@@ -53,13 +53,21 @@ class TrainerOptions:
     cap: float | None = option(
         None,
         "The capped rules limit a step to the standard deviation divided by this. null: 0.1 for "
-        "batches of one row, 2 below 256 rows, 3 from there.",
+        "batches of one row; else 2 below 256 rows and 3 from there (capped), or 2 up to 64 rows "
+        "and a quarter of the root of their number from there (information_capped).",
         above=0,
     )
     refit: bool = option(
         True,
         "After the best epoch is found, train fresh networks on training and validation rows for "
         "that many epochs.",
+    )
+    calibrate: bool | None = option(
+        None,
+        "Multiply the predictive variances of each target by a factor under which the validation "
+        "rows are likeliest, and choose the epoch by the validation NLL with it. The factors are "
+        "kept with the networks, in the refit, too. null: where rows of a plain table have real "
+        "targets.",
     )
     resume: str | None = option(
         None,

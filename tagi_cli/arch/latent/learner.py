@@ -72,7 +72,7 @@ class Learner:
         self._rule = rule
         self._damping = damping
         self._min_var = min_var
-        self._cap = default_cap(batch_size) if cap is None else cap
+        self._cap = default_cap(rule, batch_size) if cap is None else cap
         self._backend = backend
         self._x, self._y = backend.resident(x), backend.resident(y)
         self._order = backend.zeros((self.rows,), np.int32)
