@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tagi_cli.data.compression import refuse_bomb
+from tagi_cli.compression import refuse_bomb
 from tagi_cli.errors import UserError
 
 DAMAGE = (

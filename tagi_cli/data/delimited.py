@@ -21,7 +21,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from tagi_cli.data.compression import open_gzip
+from tagi_cli.compression import open_gzip
 from tagi_cli.data.dialect import Dialect, sniff
 from tagi_cli.data.table import (
     Column,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tagi_cli import plugins
+from tagi_cli.compression import refuse_bomb
 from tagi_cli.data.archive import read_archive
-from tagi_cli.data.compression import refuse_bomb
 from tagi_cli.data.delimited import read_delimited
 from tagi_cli.data.table import Table
 from tagi_cli.errors import UserError, listing, nearest

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tagi_cli import nn
+from tagi_cli.compression import open_gzip
+from tagi_cli.errors import UserError
 from tagi_cli.pytagi.nn.hrc_softmax import HRCSoftmax
 
 Host = np.ndarray[Any, Any]
@@ -215,8 +218,22 @@ def _tree(given: HRCSoftmax, classes: int) -> nn.HRCSoftmax:
 
 
 def _read(path: str) -> bytes:
-    data = Path(path).read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    """The bytes of a file, unpacked.
+
+    Raises:
+        ValueError: damaged, or one that unpacks to far more than it is.
+    """
+    with Path(path).open("rb") as stream:
+        if stream.read(2) != b"\x1f\x8b":
+            stream.seek(0)
+            return stream.read()
+    try:
+        with open_gzip(Path(path)) as unpacked:
+            return unpacked.read()
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a readable gzip file ({error})") from None
 
 
 def _idx(path: str, magic: int, words: int) -> Host:

@@ -85,6 +85,20 @@ def test_images_of_idx_files(tmp_path: Path) -> None:
         load(str(images), str(labels), 1)
 
 
+def test_gzip_files_that_are_damaged_or_bombs(tmp_path: Path) -> None:
+    path, load = tmp_path / "a.gz", Utils()
+    whole = gzip.compress(struct.pack(">iiii", 2051, 3, 2, 2) + bytes(12))
+    for data in (whole[:-9], whole[:11] + b"\xff" * 9, b"\x1f\x8bno gzip"):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"a\.gz: not a readable gzip file"):
+            load.load_mnist_images(str(path), str(path), 0)
+    path.write_bytes(gzip.compress(struct.pack(">iiii", 2051, 70, 1024, 1024) + bytes(70 << 20)))
+    for read in (lambda: load.load_mnist_images(str(path), str(path), 0),
+                 lambda: load.load_cifar_images(str(path), 0)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"a\.gz: .* Allowed: at most 200 times the file"):
+            read()
+
+
 def test_images_of_cifar_files(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).integers(0, 256, (2, 3073), dtype=np.uint8)
     path = tmp_path / "batch.bin"

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tagi_cli.compression import ALWAYS, RATIO, refuse_bomb
 from tagi_cli.data.archive import first_line
-from tagi_cli.data.compression import ALWAYS, RATIO, refuse_bomb
 from tagi_cli.data.images.image_set import Bytes, as_bytes, size_words
 from tagi_cli.errors import UserError
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tagi_cli.data.compression import refuse_bomb
+from tagi_cli.compression import refuse_bomb
 from tagi_cli.errors import UserError
 
 # Code of the element type in the third byte; all numbers are big-endian.
