@@ -62,13 +62,6 @@ class TrainerOptions:
         "After the best epoch is found, train fresh networks on training and validation rows for "
         "that many epochs.",
     )
-    calibrate: bool | None = option(
-        None,
-        "Multiply the predictive variances of each target by a factor under which the validation "
-        "rows are likeliest, and choose the epoch by the validation NLL with it. The factors are "
-        "kept with the networks, in the refit, too. null: where rows of a plain table have real "
-        "targets.",
-    )
     resume: str | None = option(
         None,
         "Run folder of an interrupted run to continue, with that run's own config. Only "
