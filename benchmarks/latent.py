@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     add_save(parser)
     arguments = parser.parse_args()
-    kept = destination(parser, arguments, "latent", free=set())
+    target = destination(parser, arguments, "latent", free=set())
     sizes = {name: getattr(arguments, name) for name in ("rows", "inputs", "outputs", "latents")}
     found, before = [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
@@ -107,7 +107,7 @@ def main() -> None:
                 flush=True,
             )
     record = {"environment": environment(), "load_average": [before, os.getloadavg()[0]]}
-    keep(kept, record | sizes | {"noise": NOISE, "runs": found}, "regression")
+    keep(target, record | sizes | {"noise": NOISE, "runs": found}, "regression")
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import RESULTS, environment
+from machine import environment
 from published import MNIST
-from results import add_save, destination, keep
+from results import add_save, destination, keep, kept
 
 from tagi_cli.data.images.sources import read_parts
 
@@ -177,21 +177,20 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     options = parser.parse_intermixed_args()
     if options.show:
-        saved = options.save or RESULTS / "mnist.json"
-        for name, record in json.loads(saved.read_text())["tasks"].items():
+        for name, record in kept(options, "mnist")["tasks"].items():
             show(name, record)
         return
     if options.data is None:
         parser.error("--data: the folder of the four files, or set MNIST_DATA")
     data = Path(options.data).expanduser().absolute()
     words = [f"trainer.threads={options.threads}", *options.overrides]
-    kept = destination(parser, options, "mnist", free={"data", "only", "seeds", "threads"})
+    target = destination(parser, options, "mnist", free={"data", "only", "seeds", "threads"})
     for task in TASKS:
         if task.group not in options.only:
             continue
         record = measure(task, options.seeds, data, words)
         show(task.name, record)
-        keep(kept, record, "tasks", task.name)
+        keep(target, record, "tasks", task.name)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ def destination(
     return RESULTS / f"{name}.json"
 
 
+def kept(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """What a file holds: that of `--save` if given, else the tracked one."""
+    found: dict[str, Any] = json.loads((options.save or RESULTS / f"{name}.json").read_text())
+    return found
+
+
 def keep(path: Path | None, record: dict[str, Any], *keys: str) -> None:
     """Put a record at its place in the file, what else is there stays; None keeps nothing.
 
@@ -50,19 +56,19 @@ def keep(path: Path | None, record: dict[str, Any], *keys: str) -> None:
     """
     if path is None:
         return
-    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    place = kept
+    whole: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    place = whole
     for key in keys[:-1]:
         place = place.setdefault(key, {})
     place[keys[-1]] = record
-    write(path, kept)
+    write(path, whole)
     if path.parent == RESULTS:
         tables.refresh()
 
 
-def write(path: Path, kept: dict[str, Any]) -> None:
+def write(path: Path, whole: dict[str, Any]) -> None:
     """Write JSON with a line for each innermost list or mapping."""
-    text = json.dumps(kept, indent=1)
+    text = json.dumps(whole, indent=1)
     flat = re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(flat + "\n")

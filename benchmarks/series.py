@@ -85,7 +85,7 @@ def main() -> None:
     add_save(parser)
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     options = parser.parse_intermixed_args()
-    kept = destination(parser, options, "series", free={"data", "only"})
+    target = destination(parser, options, "series", free={"data", "only"})
     for name in options.only:
         place, measure = PARTS[name]
         if name in forecast_sets.SETS:
@@ -96,7 +96,7 @@ def main() -> None:
         before = os.getloadavg()[0]
         record = measure(name, options)
         found = {"environment": environment(), "load_average": [before, os.getloadavg()[0]]}
-        keep(kept, found | record, place, name)
+        keep(target, found | record, place, name)
 
 
 if __name__ == "__main__":

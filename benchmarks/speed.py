@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import statistics
 import time
@@ -22,8 +21,8 @@ import numpy as np
 import peer
 import speed_tables
 from cells import duration
-from machine import RESULTS, environment
-from results import add_save, destination, keep
+from machine import environment
+from results import add_save, destination, keep, kept
 from workloads import (
     WORKLOADS,
     Steps,
@@ -215,11 +214,10 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the saved results and stop")
     options = parser.parse_args()
     if options.show:
-        saved = json.loads((options.save or RESULTS / "speed.json").read_text())
-        for name, text in speed_tables.speed(saved).items():
+        for name, text in speed_tables.speed(kept(options, "speed")).items():
             print(f"\n{name}\n{text}")
         return
-    kept = destination(parser, options, "speed", free={"parts"})
+    target = destination(parser, options, "speed", free={"parts"})
     if "workloads" in options.parts and not peer.available():
         print("pytagi cannot be imported here; benchmarks/README.md says what it needs.")
     for part in options.parts:
@@ -230,7 +228,7 @@ def main() -> None:
             chosen = [one for one in WORKLOADS if one.name in options.workloads]
             measured = [measure(one, options.rounds) for one in chosen]
         record = {"environment": environment(), "load_average": [before, os.getloadavg()[0]]}
-        keep(kept, record | {"measured": measured}, part)
+        keep(target, record | {"measured": measured}, part)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 import peer
-from machine import RESULTS, environment
+from machine import environment
 from published import PUBLISHED, SIGMA_V, SOURCES
-from results import add_save, destination, keep
+from results import add_save, destination, keep, kept
 from scipy.stats import binomtest
 
 from tagi_cli.training.metrics import regression_metrics
@@ -238,8 +238,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the saved results and stop")
     options = parser.parse_intermixed_args()
     if options.show:
-        saved = options.save or RESULTS / "uci.json"
-        for name, record in json.loads(saved.read_text())["sets"].items():
+        for name, record in kept(options, "uci")["sets"].items():
             show(name, record)
         return
     if options.splits < 2:
@@ -252,13 +251,13 @@ def main() -> None:
         parser.error(f"--data {options.data}: no set; found {[f.name for f in folders]}")
     if not peer.available():
         print("pytagi cannot be imported here, so it is left out; benchmarks/README.md says how.")
-    kept = destination(parser, options, "uci", free={"data", "sets"})
+    target = destination(parser, options, "uci", free={"data", "sets"})
     for folder in chosen:
         table = read(folder)
         splits = min(options.splits, table.splits)
         record = measure(table, splits, options.settings, options.overrides)
         show(table.name, record)
-        keep(kept, record, "sets", table.name)
+        keep(target, record, "sets", table.name)
     print(
         "\nPublished: " + "; ".join(f"{name}: {source}" for name, source in SOURCES.items()) + "."
     )
