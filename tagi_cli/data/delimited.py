@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from tagi_cli.compression import open_gzip
 from tagi_cli.data.dialect import Dialect, sniff
 from tagi_cli.data.table import (
+    MOST_COLUMNS,
     Column,
     NumberColumn,
     Table,
@@ -36,7 +37,6 @@ from tagi_cli.data.table import (
 from tagi_cli.errors import UserError, listing
 
 _FIRST_CHUNK = 1 << 16
-_MOST_COLUMNS = 1_000_000
 _CHUNK = 1 << 22  # characters: large enough for numpy's parser, small beside the table
 
 
@@ -92,9 +92,9 @@ def _read(stream: IO[str], source: str, notices: list[str]) -> Table:
     if first is None:
         raise UserError(f"{source}: the file is empty")
     begin, fields = first
-    if len(fields) > _MOST_COLUMNS:
+    if len(fields) > MOST_COLUMNS:
         raise UserError(
-            f"{source}, row {begin + 1}: {len(fields)} fields. Allowed: at most {_MOST_COLUMNS}; "
+            f"{source}, row {begin + 1}: {len(fields)} fields. Allowed: at most {MOST_COLUMNS}; "
             "is it a table?"
         )
     has_header = dialect.is_header(fields)

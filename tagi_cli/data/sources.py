@@ -12,7 +12,7 @@ from tagi_cli import plugins
 from tagi_cli.compression import refuse_bomb
 from tagi_cli.data.archive import read_archive
 from tagi_cli.data.delimited import read_delimited
-from tagi_cli.data.table import Table
+from tagi_cli.data.table import MOST_COLUMNS, Table
 from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.paths import user_path
 
@@ -123,6 +123,11 @@ def _read_npz(path: Path) -> Table:
             raise UserError(
                 f"{path.name}, array '{key}': shape {array.shape}; allowed: (rows,) or "
                 "(rows, columns)"
+            )
+        if array.ndim == 2 and array.shape[1] > MOST_COLUMNS:
+            raise UserError(
+                f"{path.name}, array '{key}': {array.shape[1]} columns; allowed: at most "
+                f"{MOST_COLUMNS}"
             )
         for name, values in _npz_columns(key, array):
             if name in columns:

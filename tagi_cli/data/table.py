@@ -15,6 +15,9 @@ from tagi_cli.errors import UserError, listing, nearest
 MISSING_TOKENS = frozenset({"", "nan", "na", "null"})
 """Texts (any case) that stand for a missing value."""
 
+MOST_COLUMNS = 1_000_000
+"""Of a table. What names more is no table, and a file of a few bytes may claim any number."""
+
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?\s*$", re.ASCII)
 
 

@@ -118,6 +118,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ({"x": np.ones(2), "y": np.ones(3)}, r"different lengths: x \(2\), y \(3\)"),
         ({"x": np.ones((2, 2)), "x0": np.ones(2)}, r"two columns are called 'x0'"),
         ({"x": np.array([{}, {}])}, r"d\.npz: not a readable NPZ file \(Object arrays"),
+        ({"x": np.empty((0, 10**9))}, r"array 'x': 1000000000 columns; allowed: at most 1000000"),
         ({}, r"d\.npz: the file is empty"),
     ],
 )
