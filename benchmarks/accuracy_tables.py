@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cells import duration, figure, origin, rows
+from cells import as_promised, covered, duration, figure, origin, rows
 from published import PUBLISHED, SOURCES, best
-
-PROMISE = (0.87, 0.93)
-"""Least and largest coverage of 90 % intervals that is as promised."""
 
 NAMES = {
     "defaults": "tagi, defaults",
@@ -39,20 +36,15 @@ def uci(record: dict[str, Any]) -> dict[str, str]:
 
 
 def _reached(result: dict[str, Any]) -> list[str]:
-    rmse, nll, covered = (result[key] for key in ("rmse", "nll", "coverage_90"))
+    rmse, nll = result["rmse"], result["nll"]
     return [
         f"{figure(rmse['mean'])} ± {figure(rmse['se'], 2)}",
         f"{-nll['mean']:.3f} ± {nll['se']:.3f}",
         figure(result["crps"]["mean"]),
-        f"{100 * covered['mean']:.1f} %" + ("" if kept(covered["mean"]) else " (!)"),
+        covered(result["coverage_90"]["mean"]),
         figure(result["seconds"]["mean"], 2),
         f"{result['seconds_of_sweep']:.0f}" if "seconds_of_sweep" in result else "",
     ]
-
-
-def kept(coverage: float) -> bool:
-    """Whether coverage of 90 % intervals is as promised."""
-    return PROMISE[0] <= coverage <= PROMISE[1]
 
 
 def _best(name: str) -> list[str]:
@@ -64,13 +56,13 @@ def _best(name: str) -> list[str]:
 
 
 def _promise(sets: dict[str, Any]) -> str:
-    covered = {
+    coverage = {
         name: found["results"]["defaults"]["coverage_90"]["mean"]
         for name, found in sets.items()
         if "defaults" in found["results"]
     }
-    broken = [f"{name} ({100 * c:.1f} %)" for name, c in covered.items() if not kept(c)]
-    held = f"The defaults keep it on {len(covered) - len(broken)} of {len(covered)} sets"
+    broken = [f"{name} ({100 * c:.1f} %)" for name, c in coverage.items() if not as_promised(c)]
+    held = f"The defaults keep it on {len(coverage) - len(broken)} of {len(coverage)} sets"
     return f"{held}{'; not on ' + ', '.join(broken) if broken else ''}.\n"
 
 
@@ -117,7 +109,7 @@ def latent(record: dict[str, Any]) -> dict[str, str]:
             duration(run["seconds_of_command"]),
             f"{run['peak_memory_bytes'] / 2**30:.1f} GiB",
             figure(run["rmse"]),
-            f"{100 * run['coverage_90']:.1f} %",
+            covered(run["coverage_90"]),
         ]
         for run in found["runs"]
     ]

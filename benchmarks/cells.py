@@ -9,6 +9,10 @@ SHOWN = ("python", "numpy", "cupy", "mpi4py", "pytagi")
 """Packages whose versions a page tells; the results have all."""
 
 
+PROMISE = (0.87, 0.93)
+"""Least and largest coverage of 90 % intervals that is as promised."""
+
+
 def rows(header: list[str], lines: Iterable[list[str]]) -> str:
     """A table."""
     every = [header, ["---"] * len(header), *lines]
@@ -27,6 +31,16 @@ def figure(value: float, digits: int = 3) -> str:
     """With so many significant digits, zeros at the end included; all of a larger whole part."""
     whole = abs(value) >= 10**digits
     return f"{value:,.0f}" if whole else f"{value:#.{digits}g}".rstrip(".")
+
+
+def as_promised(coverage: float) -> bool:
+    """Whether this coverage of 90 % intervals is."""
+    return PROMISE[0] <= coverage <= PROMISE[1]
+
+
+def covered(coverage: float) -> str:
+    """Coverage of 90 % intervals, with a mark where it is not as promised."""
+    return f"{100 * coverage:.1f} %{'' if as_promised(coverage) else ' (!)'}"
 
 
 def origin(parts: list[dict[str, Any]]) -> str:

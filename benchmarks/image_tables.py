@@ -18,6 +18,9 @@ TITLES = {
     "small_cnn_1": "16c4-32c5-100, 1 epoch",
 }
 
+NOTES = {name: number for number, name in enumerate(MNIST, 1)}
+"""Numbers of the notes that tell where figures of pytagi come from."""
+
 
 def mnist(record: dict[str, Any]) -> dict[str, str]:
     """Test errors by network, and by batch size."""
@@ -28,6 +31,8 @@ def mnist(record: dict[str, Any]) -> dict[str, str]:
         ["network", "test error", "each seed", "NLL", "ECE", "s an epoch", "pytagi"],
         [[TITLES[name], *_reached(task), _peer(name)] for name, task in classes.items()],
     )
+    sources = {name: one.source for name in classes for one in MNIST.get(name, {}).values()}
+    text += "".join(f"\n({NOTES[name]}) {source}.\n" for name, source in sources.items())
     if "autoencoder_10" in tasks:
         task = tasks["autoencoder_10"]
         linear = task["rmse_of_16_principal_components"]
@@ -57,6 +62,7 @@ def _reached(task: dict[str, Any]) -> list[str]:
 
 
 def _peer(name: str) -> str:
+    """Figures of pytagi on a task, and the number of the note that says where from."""
     words = []
     for found in MNIST.get(name, {}).values():
         if found.error_rate is not None:
@@ -65,8 +71,8 @@ def _peer(name: str) -> str:
             words.append(f"NLL {found.nll:g}")
         if found.seconds_per_epoch is not None:
             words.append(f"{found.seconds_per_epoch:g} s an epoch")
-        words.append(f"({found.source})")
-    return ", ".join(words).replace(", (", " (")
+        words[-1] += f" ({NOTES[name]})"
+    return ", ".join(words)
 
 
 def _batches(tasks: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from cells import figure, origin, rows
+from cells import covered, figure, origin, rows
 from published import M4_HOURLY, SINE
 
 TITLES = {
@@ -39,11 +39,11 @@ def _forecasts(sets: dict[str, Any]) -> str:
             continue
         runs = sets[name]["runs"]
         measures = [_spread(run[key] for run in runs) for key in MEASURES]
-        covered = 100 * statistics.mean(run["coverage_90"] for run in runs)
+        coverage = covered(statistics.mean(run["coverage_90"] for run in runs))
         naive = figure(statistics.mean(run["naive"]["mase"] for run in runs))
         seconds = [run["seconds"] for run in runs]
         span = f"{min(seconds):.0f} to {max(seconds):.0f}"
-        lines.append([title, *measures, f"{covered:.0f} %", naive, span])
+        lines.append([title, *measures, coverage, naive, span])
         if name == "m4_hourly":
             for method, found in M4_HOURLY.items():
                 published = [figure(found[key]) for key in MEASURES]
@@ -75,10 +75,12 @@ def _memory(tasks: dict[str, Any]) -> str:
                 figure(statistics.median(errors)),
                 f"{figure(min(errors))} to {figure(max(errors))}",
                 f"{sum(error <= task['goal'] for error in errors)} of {len(errors)} seeds",
+                covered(statistics.mean(run["coverage_90"] for run in task["runs"])),
                 figure(task["control"]),
                 figure(task["chance"]),
                 figure(statistics.mean(run["seconds"] for run in task["runs"]), 2),
             ]
         )
-    header = ["task", "median RMSE", "of all seeds", "solved", "without recurrence", "chance", "s"]
+    header = ["task", "median RMSE", "of all seeds", "solved", "in 90 %"]
+    header += ["without recurrence", "chance", "s"]
     return rows(header, lines) + origin(list(tasks.values()))
