@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import itertools
 import os
@@ -37,6 +38,7 @@ from fake_cuda_memory import (
     submit,
 )
 
+from tagi_cli.backend.cuda import backend
 from tagi_cli.backend.sources import kernel_names, without_host
 
 _HEADER = Path(__file__).parent / "cuda_host.hpp"
@@ -44,16 +46,22 @@ _LETTERS = {"float32": "f", "float64": "d", "int32": "i", "uint8": "b"}
 _state: dict[str, Any] = {}
 
 
+@functools.cache
+def library(code: str, folder: Path) -> Library:
+    """One source, compiled for the CPU; the same for all tests."""
+    return Library(code, folder)
+
+
 class Library:
     """One source, compiled for the CPU; the folder keeps what is compiled."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, folder: Path) -> None:
         names = kernel_names(without_host(code))
         barriers = int("__syncthreads" in code)
         launchers = "\n".join(f"LAUNCHER({name}, {barriers})" for name in names)
         text = f"{_HEADER.read_text()}\n{code}\n{launchers}\n"
         key = hashlib.sha256(text.encode()).hexdigest()[:24]
-        path = _state["folder"] / f"{key}.so"
+        path = folder / f"{key}.so"
         if not path.exists():
             # Several processes may compile the same at once.
             scratch = path.with_name(f"{key}.{os.getpid()}")
@@ -162,7 +170,7 @@ class RawModule:
     def __init__(self, *, code: str, options: tuple[str, ...]) -> None:
         assert isinstance(options, tuple)
         assert "#include" not in code
-        self._library = Library(code)
+        self._library = library(code, _state["folder"])
 
     def get_function(self, name: str) -> RawKernel:
         return RawKernel(self._library, name)
@@ -305,6 +313,9 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path, devices: int = 1) -> 
     """Make `import cupy` give this for the length of a test; compiled kernels go to `folder`."""
     for memory in (LIVE, _state, PENDING, CAPTURED):
         memory.clear()
+    # What backends share for the life of a process would keep every stand-in there ever was.
+    for shared in (backend._kernels, backend._cublas, backend._products):
+        shared.cache_clear()
     _state.update(folder=folder, devices=devices, streams=[], stream=None)
     Stream().__enter__()
     cupy = types.ModuleType("cupy")
