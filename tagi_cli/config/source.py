@@ -22,6 +22,7 @@ _REFUSED = (
     "is not taken from a config file. Allowed: hydra.mode, hydra.sweeper.params, and plain numbers "
     "in hydra.launcher"
 )
+_MOST_VALUES = 100_000
 _CODE = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_", "()")
 
 
@@ -104,6 +105,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
+        _refuse_bomb(path)
         # OmegaConf's loader reads 1e-3 as a number, which plain YAML 1.1 does not.
         loaded = OmegaConf.load(path)
     except (OSError, UnicodeDecodeError) as error:
@@ -121,6 +123,38 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not tree:
         raise UserError(f"{path}: is empty. Allowed: a mapping of options")
     return {str(key): value for key, value in tree.items()}
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Make sure that aliases, of which each may stand for many more, end.
+
+    Raises:
+        UserError: a value holds itself, or they stand for more values than any config has.
+        OSError, UnicodeDecodeError, yaml.YAMLError: as reading it does.
+    """
+    import yaml
+
+    text = path.read_text(encoding="utf-8")
+    if "*" not in text or "&" not in text:
+        return
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node | None) -> int:
+        """How many values it stands for, itself among them."""
+        if not isinstance(node, yaml.CollectionNode):
+            return 1
+        if id(node) not in sizes:
+            sizes[id(node)] = _MOST_VALUES  # stays where it is met inside itself
+            pairs = isinstance(node, yaml.MappingNode)
+            items = [item for pair in node.value for item in pair] if pairs else node.value
+            sizes[id(node)] = 1 + sum(map(size, items))
+        return sizes[id(node)]
+
+    if size(yaml.compose(text, yaml.SafeLoader)) > _MOST_VALUES:
+        raise UserError(
+            f"{path}: its aliases (*) stand for more than {_MOST_VALUES} values, or for what they "
+            "are in"
+        )
 
 
 def _take(catalogue: Catalogue, source: Source, key: str, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,12 @@ def test_of_hydras_keys_only_the_sweep_is_taken(
         (b"\xff\xfe\x00", "cannot be read ('utf-8' codec can't decode byte 0xff in position 0"),
         ("seed: [1\n", "line 2, column 1: not valid YAML: expected ',' or ']'"),
         ("seed: 1\nseed: 2\n", "line 2, column 1: not valid YAML: found duplicate key seed"),
+        (
+            "a: &a [1, 1]\n"
+            + "".join(f"{n}: &{n} [*{m}, *{m}]\n" for m, n in pairwise("abcdefghijklmnopqrst")),
+            "its aliases (*) stand for more than 100000 values",
+        ),
+        ("data: &a {of: [1, *a]}", "its aliases (*) stand for more than 100000 values, or for"),
         ("seed: !!python/name:os.system x", "not valid YAML: could not determine a constructor"),
         (
             "seed: 1\nunknown: 2",
@@ -131,3 +138,9 @@ def test_a_file_that_only_describes_a_sweep_composes(configs: Path, here: Path) 
         "tune: {trials: 3}"
     )
     assert settings(configs, "config=my.yaml").seed == 0
+
+
+def test_aliases_stand_for_what_they_name(configs: Path, here: Path) -> None:
+    Path("my.yaml").write_text("trainer: {epochs: &n 7}\nseed: *n\nname: 'a & b * c'\n")
+    found = settings(configs, "config=my.yaml")
+    assert (found.trainer.epochs, found.seed, found.name) == (7, 7, "a & b * c")
