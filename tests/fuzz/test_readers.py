@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import polars
 import pytest
+from hypothesis import strategies as st
 
 from tagi_cli.data import read_table
 from tagi_cli.data.images.sources import read_parts
@@ -47,6 +50,13 @@ def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
 
 
+def picture(kind: str, array: np.ndarray) -> bytes:
+    """An image file."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(array).save(file, kind)
+    return file.getvalue()
+
+
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (3, 4, 5), dtype=np.uint8)
 CSV = b'a,kind,y\n1,red,2.5\n-3e2,green,\n0.5,"r,""d",1\n'
@@ -76,6 +86,26 @@ IMAGES = {
     "data_batch_1.bin": [RECORD * 3],
     "train.bin": [b"\2" + RECORD],
 }
+DEEP = (PIXELS[0].astype(np.uint16) << 8) + PIXELS[1]
+PICTURES = {
+    "a.png": [picture("PNG", PIXELS[0]), picture("PNG", DEEP), picture("PNG", PIXELS[0] > 100)],
+    "a.jpg": [picture("JPEG", PIXELS[0]), picture("JPEG", PIXELS.transpose(1, 2, 0))],
+    "a.gif": [picture("GIF", PIXELS[0])],
+    "a.bmp": [picture("BMP", PIXELS.transpose(1, 2, 0))],
+    "a.webp": [picture("WEBP", PIXELS.transpose(1, 2, 0))],
+    "a.pgm": [
+        picture("PPM", PIXELS[0]),
+        b"P2 5 4 9\n" + b"1 " * 20,
+        b"P5 5 4 999\n" + b"\1\2" * 20,
+    ],
+    "a.tif": [picture("TIFF", PIXELS[0]), picture("TIFF", DEEP), picture("TIFF", DEEP / 255)],
+}
+
+FOLDERS = [
+    "cat/1.png", "dog/2.png", "train/cat/1.png", "test/dog/1.png", "Valid/a.png", "val/cat/1.PNG",
+    "3.png", ".a/1.png", "cat/._1.png", "cat/deep/er/4.png", "notes.txt", "test.png/1.png",
+    "t.csv", "data_batch_1.bin", "batches.meta", "train-images-idx3-ubyte", "\u00e9 b/1.png",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -106,3 +136,39 @@ def test_images(tmp_path: Path, name: str, deep: bool) -> None:
 
     path = tmp_path / name
     explore(check, 25, 250, deep, data=damaged(*IMAGES[name]))
+
+
+@pytest.mark.parametrize("deep", DEPTHS)
+@pytest.mark.parametrize("name", PICTURES)
+def test_image_files(tmp_path: Path, name: str, deep: bool) -> None:
+    def check(data: bytes, resized: bool) -> None:
+        path.write_bytes(data)
+        with modest(len(data)):
+            found = read_parts(tmp_path / "images", size=(2, 3) if resized else None)["train"]
+            assert found.pixels.shape[0] == 2
+            assert found.labels is not None
+            assert found.labels.names == ("cat", "dog")
+
+    path = tmp_path / "images" / "cat" / name
+    path.parent.mkdir(parents=True)
+    (tmp_path / "images" / "dog").mkdir()
+    (tmp_path / "images" / "dog" / name).write_bytes(PICTURES[name][0])
+    explore(check, 15, 250, deep, data=damaged(*PICTURES[name]), resized=st.booleans())
+
+
+@pytest.mark.parametrize("deep", DEPTHS)
+def test_image_folders(tmp_path: Path, deep: bool) -> None:
+    def check(names: set[str], bad: str) -> None:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(b"no image" if name == bad else PICTURES["a.png"][0])
+        with modest(len(names) << 8):
+            parts = read_parts(folder)
+            assert next(iter(parts)) == "train"
+            for images in parts.values():
+                assert images.files is not None
+                assert len(images) == len(images.files) == len(images.pixels)
+
+    explore(check, 25, 250, deep, names=st.sets(st.sampled_from(FOLDERS), max_size=6),
+            bad=st.sampled_from([*FOLDERS, ""]))  # fmt: skip
