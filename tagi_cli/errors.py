@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_UNIT = re.compile(r"\s*[(\[].*[)\]]$")
 
 
 class UserError(Exception):
@@ -25,8 +28,13 @@ class UserErrors(UserError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`" Did you mean 'x'?"` for the closest allowed name, in any case, or an empty string."""
-    by_lower = {one.lower(): one for one in allowed}
+    """`" Did you mean 'x'?"` for the closest allowed name, in any case, or an empty string.
+
+    A name may lack the unit in brackets that an allowed one ends in: `price` for `Price (EUR)`.
+    """
+    names = list(allowed)
+    by_lower = {_UNIT.sub("", one.lower()): one for one in reversed(names)}
+    by_lower |= {one.lower(): one for one in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 

@@ -19,7 +19,8 @@ def faults(device: str, kernels: str, precision: str) -> list[str]:
     found = []
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         allowed = "auto, cpu, cuda, or cuda:<number> for one of several GPUs"
-        found.append(f"device: found '{device}'. Allowed: {allowed}.{nearest(device, DEVICES)}")
+        hint = " Did you mean 'cuda'?" if device.startswith("gpu") else nearest(device, DEVICES)
+        found.append(f"device: found '{device}'. Allowed: {allowed}.{hint}")
     for key, value, allowed_values in (
         ("kernels", kernels, KERNELS),
         ("precision", precision, PRECISIONS),

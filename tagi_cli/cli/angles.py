@@ -7,7 +7,7 @@ import json
 from tagi_cli.cli.arguments import words
 
 HELP = """
-Compare the subspaces of two latent regressions by principal angles.
+Compare the subspaces of two latent regressions.
 
 usage: tagi angles <run folder> <run folder>
 

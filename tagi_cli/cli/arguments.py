@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
 from tagi_cli.paths import user_path
+
+_READ = ("input", "data.path")
+"""What verbs call the file of rows that they read."""
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 
 
 def keyed(
@@ -20,31 +25,54 @@ def keyed(
     found: dict[str, str] = {}
     faults = []
     plain = [argument for argument in arguments if "=" not in argument]
+    meant = guessed(arguments, known)
     if plain:
-        run = next((word for word in plain if "run" in known and user_path(word).is_dir()), None)
-        hint = f" Did you mean run={run}?" if run else ""
-        faults.append(f"{' '.join(plain)}: not understood.{hint} Allowed: {_forms(known)}")
+        faults.append(
+            f"{' '.join(plain)}: not understood.{did_you_mean(meant)} Allowed: {_forms(known)}"
+        )
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
             continue
         if key not in known:
-            faults.append(f"{key}: unknown.{nearest(key, known)} Allowed: {_forms(known)}")
+            hint = nearest(key, known) or _other_word(key, known)
+            faults.append(f"{key}: unknown.{hint} Allowed: {_forms(known)}")
         elif key in found:
             faults.append(f"{key}: given twice, {found[key]} and {value}")
         elif not value:
             faults.append(f"{key}: found nothing after =")
         else:
             found[key] = value
-    absent = [
-        key for key in required if not any(argument.startswith(f"{key}=") for argument in arguments)
-    ]
+    told = {*meant, *(argument.partition("=")[0] for argument in arguments if "=" in argument)}
+    absent = [key for key in required if key not in told]
     if absent:
         forms = " ".join(f"{key}=..." for key in absent)
         faults.append(f"{', '.join(absent)}: must be given, as {forms}")
     if faults:
         raise UserErrors(faults)
     return found
+
+
+def guessed(arguments: Sequence[str], known: Collection[str]) -> dict[str, str]:
+    """What the plain words among the arguments would be, by key: a run folder, and files."""
+    free = [key for key in known if not any(word.startswith(f"{key}=") for word in arguments)]
+    files = [key for key in (*_READ, "output") if key in free]
+    meant: dict[str, str] = {}
+    for word in arguments:
+        if "=" in word:
+            continue
+        path = user_path(word)
+        if path.is_dir() and "run" in free and "run" not in meant:
+            meant["run"] = word
+        elif (path.is_file() or path.suffix.lower() in _TABLES) and files:
+            meant[files.pop(0)] = word
+    return meant
+
+
+def did_you_mean(meant: Mapping[str, str]) -> str:
+    """`" Did you mean run=a input=b.csv?"`, or an empty string."""
+    forms = " ".join(shlex.quote(f"{key}={word}") for key, word in meant.items())
+    return f" Did you mean {forms}?" if forms else ""
 
 
 def words(arguments: Sequence[str], names: Sequence[str], least: int | None = None) -> list[str]:
@@ -85,6 +113,12 @@ def flags(arguments: Sequence[str], known: Collection[str]) -> tuple[set[str], l
                 f"{argument}: unknown option.{hint} Allowed: {listing([*known, '--help'])}"
             )
     return found, rest
+
+
+def _other_word(key: str, known: Collection[str]) -> str:
+    """The hint for what another verb calls otherwise: the file that is read."""
+    read = next((one for one in _READ if one in known), None)
+    return f" Did you mean '{read}'?" if read and key in (*_READ, "data", "path", "file") else ""
 
 
 def _forms(keys: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tagi_cli.experiment.sweeps.compare import Comparison
 
 HELP = """
-Compare runs: one sorted table with the options in which they differ, and a figure.
+Compare runs: a sorted table of where they differ, and a figure.
 
 usage: tagi compare <folder>... [sort=<column>] [output=<file.csv|file.html>] [figure=<file.png>]
                     [--select best [to=<folder>]]

@@ -6,7 +6,7 @@ from tagi_cli.cli.arguments import keyed, words
 from tagi_cli.errors import UserError
 
 HELP = """
-Convert a checkpoint: to CSV files and back without loss, or to pytagi's files and back.
+Convert a checkpoint to CSV files or pytagi's, and back.
 
 usage: tagi convert <source> <target>
        tagi convert <source> <target> format=pytagi|pytagi_csv [run=<run folder>] [member=<number>]

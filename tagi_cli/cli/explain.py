@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tagi_cli.experiment.explain.search import Found
 
 HELP = """
-Tell what the outputs of a model depend on, and how surely; or find an input for a wanted output.
+Tell what outputs depend on; or find an input for a wanted output.
 
 usage: tagi explain run=<run folder> [split=train|valid|test | input=<file>] [rows=200]
                     [method=auto|derivative|covariance] [checkpoint=best|last|<file or CSV folder>]

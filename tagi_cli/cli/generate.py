@@ -8,7 +8,7 @@ from tagi_cli.cli.arguments import keyed
 from tagi_cli.errors import UserError
 
 HELP = """
-Draw outputs of a latent regression step by step, fed back where inputs are missing.
+Draw outputs of a latent regression step by step.
 
 usage: tagi generate run=<run folder> input=<file> output=<file.csv>
                      [r_map=<output group>:<input group>,...] [samples=<n>] [seed=<n>]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -44,6 +45,20 @@ VERBS = (
 WRITERS = ("tune", "predict", "smooth", "generate", "project", "report", "convert", "cp")
 """Verbs that write files and know nothing of other ranks, which would write the same ones."""
 
+_OTHER_WORDS = {
+    "fit": "train",
+    "run": "train",
+    "test": "eval",
+    "evaluate": "eval",
+    "score": "eval",
+    "forecast": "predict",
+    "infer": "predict",
+    "plot": "report",
+    "list": "ls",
+    "info": "doctor",
+}
+"""What other tools call these verbs."""
+
 DONE, BUG, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
@@ -81,8 +96,7 @@ def _run(words: Sequence[str], name: str) -> int:
             return DONE
         if name not in VERBS:
             return _complain(
-                "tagi",
-                f"unknown verb '{name}'.{nearest(name, VERBS)} Allowed: {', '.join(VERBS)}",
+                "tagi", f"unknown verb '{name}'.{_meant(words)} Allowed: {', '.join(VERBS)}"
             )
         verb = load_verb(name)
         if any(word in ("-h", "--help") for word in words[1:]):
@@ -141,7 +155,7 @@ def _help(words: Sequence[str]) -> int:
             print(load_verb(word).HELP.strip())
             return DONE
     lines = [
-        "tagi: Bayesian neural networks by closed-form Gaussian inference, from config files",
+        "tagi: Bayesian neural networks by closed-form Gaussian inference",
         "",
         "usage: tagi <verb> [key=value ...]",
         "",
@@ -157,6 +171,21 @@ def _help(words: Sequence[str]) -> int:
     ]
     print("\n".join(lines))
     return DONE
+
+
+def _meant(words: Sequence[str]) -> str:
+    """A hint at the verb: one spelt alike, or what runs where none was given."""
+    name = words[0]
+    if name.lstrip("-") == "version":
+        return " Did you mean --version?"
+    other = _OTHER_WORDS.get(name.lower())
+    if other:
+        return f" Did you mean '{other}'?"
+    key = "config=" if name.lower().endswith((".yaml", ".yml")) else "data.path="
+    if "=" in name or name.lower().endswith((".csv", ".yaml", ".yml")):
+        said = shlex.join([name if "=" in name else key + name, *words[1:]])
+        return f" Did you mean tagi train {said}?"
+    return nearest(name, VERBS)
 
 
 def _refuse(name: str, own: Place) -> int:

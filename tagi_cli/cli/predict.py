@@ -9,7 +9,7 @@ from tagi_cli.cli.arguments import keyed
 from tagi_cli.errors import UserError
 
 HELP = """
-Predict new rows, or what comes after the end of series: means, standard deviations and intervals.
+Predict new rows, or what comes after series, with intervals.
 
 usage: tagi predict run=<run folder> input=<file> output=<file.csv>
        tagi predict run=<run folder> horizon=<steps> [input=<file>] [output=<file.csv>]

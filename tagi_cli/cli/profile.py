@@ -5,7 +5,7 @@ from __future__ import annotations
 from tagi_cli.cli.table import show_table
 
 HELP = """
-Measure a training step: time per layer and pass, and how near the machine's limit.
+Measure a training step: time per layer, and the machine's limit.
 
 usage: tagi profile config=<preset|file.yaml> [key=value ...]
 
@@ -24,9 +24,9 @@ examples:
 def run(arguments: list[str]) -> int:
     """Print the table of layers, the totals and the ceilings."""
     from tagi_cli.cli.configuration import settings_from
-    from tagi_cli.experiment.tasks import load_data
+    from tagi_cli.experiment.tasks import load_data, noise_in_force
 
-    settings = settings_from(arguments)
+    settings = noise_in_force(settings_from(arguments))
     dataset = load_data(settings)
     from tagi_cli.experiment.profile import PASSES, profile
     from tagi_cli.experiment.summary import byte_words

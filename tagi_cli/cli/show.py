@@ -6,7 +6,7 @@ from tagi_cli.cli.arguments import keyed
 from tagi_cli.cli.table import show_table
 
 HELP = """
-Show a network: layers, shapes, parameters, memory, arithmetic per step.
+Show a network: layers, shapes, parameters, memory, arithmetic.
 
 usage: tagi show config=<preset|file.yaml> [key=value ...]
        tagi show run=<run folder>
@@ -34,9 +34,9 @@ def run(arguments: list[str]) -> int:
         backend = backend_to_open(settings)
     else:
         from tagi_cli.cli.configuration import settings_from
-        from tagi_cli.experiment.tasks import load_data
+        from tagi_cli.experiment.tasks import load_data, noise_in_force
 
-        settings = settings_from(arguments)
+        settings = noise_in_force(settings_from(arguments))
         encoder, backend = load_data(settings).encoder, make_backend(settings)
     summary = summarise(settings, encoder, backend)
     rows = summary.rows()

@@ -10,7 +10,7 @@ from tagi_cli.cli.arguments import keyed
 from tagi_cli.errors import UserError
 
 HELP = """
-Fill in series: outputs and states given all observations, before and after each row.
+Fill in series: outputs and states given all rows.
 
 usage: tagi smooth run=<run folder> [checkpoint=best|last|<file or CSV folder>]
                    [input=<file>] [output=<folder>] [overwrite=true]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 
-from tagi_cli.cli.arguments import flags
+from tagi_cli.cli.arguments import did_you_mean, flags, guessed
 from tagi_cli.cli.train import QUIET
 from tagi_cli.errors import UserError
 
 HELP = """
-Go on learning with new rows, from what a run knows; the result is a run folder of its own.
+Go on learning with new rows, in a run folder of its own.
 
 usage: tagi update run=<run folder> data.path=<file> [key=value ...] [-q]
 
@@ -34,6 +34,14 @@ examples:
 def run(arguments: list[str]) -> int:
     """Learn the rows; 130 where the user interrupted."""
     shown, rest = flags(arguments, QUIET)
+    meant = guessed(rest, ("run", "data.path"))
+    plain = [word for word in rest if "=" not in word]
+    if meant:
+        raise UserError(
+            f"{' '.join(plain)}: not understood.{did_you_mean(meant)} Allowed: key=value"
+        )
+    if any(word.startswith("input=") for word in rest):
+        raise UserError("input: unknown. Did you mean 'data.path'? Allowed: run=..., data.path=...")
     runs = [word.partition("=")[2] for word in rest if word.startswith("run=")]
     if len(runs) != 1 or not runs[0]:
         raise UserError("run: must be given once, as run=<run folder>")

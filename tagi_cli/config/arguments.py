@@ -51,9 +51,9 @@ def parse(text: str) -> Argument:
 
     key, equals, raw = text.partition("=")
     if not equals and not text.startswith("~"):
-        suffix = Path(text.removesuffix(".gz")).suffix.lower()
-        key = "config" if suffix in (".yaml", ".yml") else "data.path" if suffix in _TABLES else ""
+        key = meant_key(text)
         hint = f" Did you mean {shlex.quote(f'{key}={text}')}?" if key else ""
+        hint = " Did you mean --help?" if text == "help" else hint
         raise UserError(f"{text}: not understood.{hint} Allowed: key=value")
     if not key:
         raise UserError(f"{text}: no name before the =. Allowed: key=value, without spaces")
@@ -80,6 +80,12 @@ def parse(text: str) -> Argument:
     if override.is_interval_sweep():
         raise UserError(f"{name}: interval() has no end. Allowed: a,b,c, range() and choice()")
     return Argument(name, override.value(), False, _texts(override), text)
+
+
+def meant_key(text: str) -> str:
+    """The option whose value a plain word is, to judge by its ending; empty if none."""
+    suffix = Path(text.removesuffix(".gz")).suffix.lower()
+    return "config" if suffix in (".yaml", ".yml") else "data.path" if suffix in _TABLES else ""
 
 
 def _texts(override: Any) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagi_cli.config.arguments import meant_key
 from tagi_cli.config.schema import Registries
 from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.paths import resource_dir, user_path
@@ -92,7 +94,11 @@ class Catalogue:
             hint = f" Did you mean {inside}?" if inside.is_file() else ""
             raise UserError(f"config: {name} is a folder.{hint} Allowed: a preset, or a .yaml file")
         if path.is_file() and not is_yaml:
-            raise UserError(f"config: {name} is no .yaml file. Allowed: a preset, or a .yaml file")
+            table = meant_key(name)
+            hint = f" Did you mean {shlex.quote(f'{table}={name}')}?" if table else ""
+            raise UserError(
+                f"config: {name} is no .yaml file.{hint} Allowed: a preset, or a .yaml file"
+            )
         if path.is_file():
             return path
         if is_yaml or name.startswith((".", "/", "~")):

@@ -83,7 +83,10 @@ class _Checker:
         """An object of the options class `cls`, or _BAD."""
         if not isinstance(found, Mapping):
             names = [option.name for option in options_of(cls)]
-            hint = f" Did you mean '{where}.{names[0]}'?" if len(names) == 1 else ""
+            meant = names[0] if len(names) == 1 else ""
+            if isinstance(found, bool) and "enabled" in names:
+                meant = f"enabled={str(found).lower()}"
+            hint = f" Did you mean '{where}.{meant}'?" if meant else ""
             self.faults.append(
                 f"{where}: found {shown(found)}.{hint} Allowed: a mapping of options, "
                 f"{listing(names)}"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagi_cli.config.arguments import Argument, parse
+from tagi_cli.config.arguments import Argument
 from tagi_cli.config.catalogue import PRESETS, Catalogue
 from tagi_cli.config.convert import shown
 from tagi_cli.config.interpolation import resolve
 from tagi_cli.config.schema import Registries
 from tagi_cli.config.source import Source, read_sources
+from tagi_cli.config.words import read
 from tagi_cli.errors import UserError, nearest
 
 ROOT = "train"
@@ -59,21 +60,15 @@ def compose(
         directory: where the configs lie; those shipped with the program by default.
     """
     catalogue = Catalogue(registries, directory) if directory else Catalogue.shipped(registries)
-    faults: list[str] = []
-    read = []
-    for argument in arguments:
-        try:
-            read.append(parse(argument))
-        except UserError as error:
-            faults.append(str(error))
-    names = _preset_names(read, faults)
+    given, faults = read(arguments, catalogue.files(PRESETS))
+    names = _preset_names(given, faults)
     sources: list[Source] = []
     for name in names:
         try:
             sources += read_sources(catalogue, name)
         except UserError as error:
             faults.append(str(error))
-    line, edits = _command_line(catalogue, read)
+    line, edits = _command_line(catalogue, given)
     tree = _layer(catalogue, [*sources, line], faults)
     for edit in edits:
         try:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tagi_cli.config.arguments import MOST_JOBS, Argument, parse
-from tagi_cli.config.catalogue import Catalogue
+from tagi_cli.config.catalogue import PRESETS, Catalogue
 from tagi_cli.config.check import check
 from tagi_cli.config.compose import assign, merge, preset_arguments
 from tagi_cli.config.convert import shown
 from tagi_cli.config.schema import Registries
 from tagi_cli.config.source import Source, Sweep, read_sources, read_yaml
+from tagi_cli.config.words import read
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
 from tagi_cli.options import Registry
 
@@ -58,7 +59,7 @@ def jobs(
     catalogue = Catalogue(registries, directory) if directory else Catalogue.shipped(registries)
     kept = [text for text in arguments if text != "hydra.mode=MULTIRUN"]
     multirun = multirun or len(kept) < len(arguments)
-    parsed, faults = _parse_all(kept)
+    parsed, faults = read(kept, catalogue.files(PRESETS))
     launching = [argument for argument in parsed if _is_launching(argument.key)]
     parsed = [argument for argument in parsed if argument not in launching]
     plan = _from_files(catalogue, parsed)
@@ -107,7 +108,7 @@ def launcher(
         UserErrors: there is no such launcher, or it does not take an option.
     """
     catalogue = Catalogue(registries, directory) if directory else Catalogue.shipped(registries)
-    parsed, faults = _parse_all(arguments)
+    parsed, faults = read(arguments)
     faults += [
         f"{argument.key}: takes one value for the whole sweep"
         for argument in parsed
@@ -171,15 +172,3 @@ def _from_files(catalogue: Catalogue, arguments: Sequence[Argument]) -> Sweep:
 
 def _is_launching(key: str) -> bool:
     return key == LAUNCHER or key.startswith(f"{_OPTIONS}.")
-
-
-def _parse_all(arguments: Sequence[str]) -> tuple[list[Argument], list[str]]:
-    """The arguments that can be read, and the faults of the others."""
-    parsed: list[Argument] = []
-    faults: list[str] = []
-    for text in arguments:
-        try:
-            parsed.append(parse(text))
-        except UserError as error:
-            faults.append(str(error))
-    return parsed, faults

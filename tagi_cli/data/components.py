@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -202,7 +203,7 @@ def _default_inputs(
             if different > min(_MOST_CATEGORIES, max(2, len(table) // 2)):
                 use = "name it in data.categorical to use it"
                 if _is_time(column.labels[0]):
-                    use = f"data.time={name} would split by time"
+                    use = f"{shlex.quote(f'data.time={name}')} would split by time"
                 notices.append(
                     f"column '{name}' has {different} different texts, such as "
                     f"'{column.labels[0]}', in {len(table)} rows; left out of the inputs ({use})"

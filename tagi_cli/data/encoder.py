@@ -16,7 +16,7 @@ from tagi_cli.data.series_scaling import SeriesScaler
 from tagi_cli.data.table import Table
 from tagi_cli.data.times import dates
 from tagi_cli.data.windowing import Windowing
-from tagi_cli.errors import UserError, listing
+from tagi_cli.errors import UserError, listing, nearest
 
 if TYPE_CHECKING:
     from tagi_cli.data.parts import Part
@@ -162,9 +162,11 @@ class Encoder:
     def _check_inputs(self, table: Table) -> None:
         absent = [name for name in self.inputs if name not in table.columns]
         if absent:
+            free = [name for name in table.columns if name not in self.inputs]
+            hint = nearest(absent[0], free) if len(absent) == 1 else ""
             raise UserError(
                 f"{table.source}: no column for the input{'s' * (len(absent) > 1)} "
-                f"{listing(absent, 30)}{_columns_of(table)}"
+                f"{listing(absent, 30)}{'.' * bool(hint)}{hint}{_columns_of(table, bool(hint))}"
             )
 
     def encode_array(self, array: ArrayLike) -> Floats:
@@ -288,7 +290,7 @@ class Encoder:
         )
 
 
-def _columns_of(table: Table) -> str:
-    """The end of a message on a column that is not there."""
+def _columns_of(table: Table, ended: bool = False) -> str:
+    """The end of a message on a column that is not there; `ended`: after a sentence's full stop."""
     hint = "" if table.has_header else " (the file has no header)"
-    return f"{hint}. Columns: {listing(table.columns, 30)}"
+    return f"{hint}{'' if ended and not hint else '.'} Columns: {listing(table.columns, 30)}"

@@ -156,7 +156,7 @@ def predict_ahead(
     notices = [] if notices is None else notices
     folder = RunFolder.open(run)
     given = folder.predictions / "forecast.csv" if output is None else output
-    path = new_file(given, overwrite=overwrite)
+    path = new_file(given, overwrite=overwrite, source=input)
     beside = {end: path.with_suffix(end) for end in (".json", ".svg", ".png")}
     for other in beside.values():
         if other.exists() and not overwrite:

@@ -179,7 +179,7 @@ def predict(
     Raises:
         UserError: a file is missing or does not fit, or `output` is there already.
     """
-    path = new_file(output, overwrite=overwrite)
+    path = new_file(output, overwrite=overwrite, source=input)
     model = Model.load(run, checkpoint)
     law = _predict_inputs(model, input, "input", notices)
     # Through a link, so that it stays one.

@@ -50,6 +50,11 @@ class RunFolder:
             UserError: no such folder, not a run folder, or one of another version.
         """
         folder = cls(user_path(path).resolve())
+        if folder.path.is_file():
+            above = (cls(parent) for parent in folder.path.parents)
+            inside = next((run.path for run in above if run.config.is_file()), None)
+            whose = f"of the run folder {from_here(inside)}; name that" if inside else "and no run"
+            raise UserError(f"run: '{path}' is a file {whose}")
         if not folder.path.is_dir():
             raise UserError(f"run folder '{path}' does not exist{_latest_hint(folder.path)}")
         if not folder.config.is_file() or not folder.environment.is_file():
@@ -60,7 +65,8 @@ class RunFolder:
                     f"name one, e.g. the newest, {from_here(runs[-1].path)}"
                 )
             missing = folder.environment if folder.config.is_file() else folder.config
-            raise UserError(f"'{path}' is not a run folder: it has no {missing.name}")
+            hint = "" if folder.config.is_file() else _latest_hint(folder.path / "run")
+            raise UserError(f"'{path}' is not a run folder: it has no {missing.name}{hint}")
         found = folder.read_environment().get("format")
         if found != FORMAT:
             raise UserError(
@@ -276,6 +282,7 @@ def _latest_hint(path: Path) -> str:
     for parent in path.parents:
         if parent.is_dir():
             found = [*parent.glob("*/config.yaml")] or [*parent.glob("*/*/config.yaml")]
+            found = found or [*parent.glob("outputs/*/*/config.yaml")]
             if not found:
                 return ""
             newest = max((path.parent for path in found), key=lambda run: run.name)

@@ -118,6 +118,7 @@ def test_a_broken_cuda_is_told_and_auto_goes_on_without(
     ("arguments", "message"),
     [
         (("gpu",), "device: found 'gpu'. Allowed: auto, cpu, cuda, or cuda:<number>"),
+        (("gpu:1",), "one of several GPUs. Did you mean 'cuda'?"),
         (("cuda:",), "device: found 'cuda:'. Allowed: "),
         (("cdua",), "Did you mean 'cuda'?"),
         (("cpu", "nunpy"), "kernels: found 'nunpy'. Allowed: auto, numpy, host. Did you mean"),

@@ -202,3 +202,29 @@ def test_what_writes_is_not_done_by_several_ranks(
     assert told[0].startswith(f"tagi {verb}: a launcher has started 3 processes")
     assert told[1:] == ["", ""]
     assert main([verb, "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("fit", "'train'"),
+        ("list", "'ls'"),
+        ("version", "--version"),
+        ("a,b.csv", "tagi train data.path=a,b.csv"),
+        ("my.yaml seed=1", "tagi train config=my.yaml seed=1"),
+        ("data.path=my.csv", "tagi train data.path=my.csv"),
+    ],
+)
+def test_a_verb_that_is_missing_or_called_otherwise(
+    capsys: pytest.CaptureFixture[str], line: str, meant: str
+) -> None:
+    assert main(line.split()) == 2
+    name = line.split()[0]
+    assert capsys.readouterr().err == (
+        f"tagi: unknown verb '{name}'. Did you mean {meant}? Allowed: {', '.join(VERBS)}\n"
+    )
+
+
+def test_the_overview_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

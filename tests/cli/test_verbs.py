@@ -38,6 +38,17 @@ def test_predict_writes_a_table_and_never_over_another(tagi: Tagi, finished: Pat
     assert tagi(*words, "overwrite=true").code == 0
 
 
+def test_predict_never_writes_over_what_it_reads(tagi: Tagi, finished: Path) -> None:
+    rows = Path("my.csv").read_bytes()
+    Path("link.csv").symlink_to("my.csv")
+    for output in ("my.csv", "link.csv"):
+        words = (f"run={finished}", "input=my.csv", f"output={output}", "overwrite=true")
+        answer = tagi("predict", *words)
+        assert answer.code == 2
+        assert answer.err == f"tagi predict: output: {output} is the input; name another file\n"
+    assert Path("my.csv").read_bytes() == rows
+
+
 def test_show_adds_up(tagi: Tagi, finished: Path) -> None:
     # 2 inputs, two hidden layers of 3, 1 output, with biases: 9 + 12 + 4.
     for words in (
@@ -239,7 +250,19 @@ def test_doctor_prints_findings_and_tells_illness_by_its_code(
             "split: contradicts data.path, which is scored as a whole; give one of them",
         ),
         ("eval run=nowhere", "run folder 'nowhere' does not exist"),
-        ("eval .", "2 faults:\n- .: not understood. Did you mean run=.? Allowed: run=..., "),
+        ("eval .", ".: not understood. Did you mean run=.? Allowed: run=..., "),
+        ("eval run=a input=b.csv", "input: unknown. Did you mean 'data.path'? Allowed: run=..., "),
+        (
+            "predict . b.csv",
+            "2 faults:\n- . b.csv: not understood. Did you mean run=. input=b.csv? Allowed: run="
+            "..., input=..., output=..., checkpoint=..., overwrite=...\n- output: must be gi",
+        ),
+        (
+            "predict run=a data.path=b.csv c.csv d",
+            "3 faults:\n- c.csv d: not understood. Did you mean input=c.csv? Allowed: run=..., "
+            "input=..., output=..., checkpoint=..., overwrite=...\n- data.path: unknown. Did you "
+            "mean 'input'? Allowed: run=..., ",
+        ),
         ("predict run=a", "input, output: must be given, as input=... output=..."),
         (
             "predict a b",

@@ -131,6 +131,11 @@ def test_kinds_become_objects_of_their_options_class() -> None:
             "trainer.stop: found 5. Allowed: a mapping of options, enabled, patience",
         ),
         (
+            {"trainer": {"stop": False}},
+            "trainer.stop: found false. Did you mean 'trainer.stop.enabled=false'? Allowed: a "
+            "mapping of options, enabled, patience",
+        ),
+        (
             {"trainer": None},
             "trainer: found null. Allowed: a mapping of options, epochs, seconds, rule, stop, "
             "resume",

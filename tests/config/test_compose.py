@@ -217,7 +217,11 @@ def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here:
             "write config=[a,b]",
         ),
         (["config=run"], "config: run is a folder. Allowed: a preset, or a .yaml file"),
-        (["config=x.csv"], "config: x.csv is no .yaml file. Allowed: a preset, or a .yaml file"),
+        (
+            ["config=x.csv"],
+            "config: x.csv is no .yaml file. Did you mean data.path=x.csv? Allowed: a preset, or a "
+            ".yaml file",
+        ),
         (["seed"], "seed: not understood. Allowed: key=value"),
         (["my.yaml"], "my.yaml: not understood. Did you mean config=my.yaml? Allowed: key=value"),
         (

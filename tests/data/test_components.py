@@ -220,3 +220,11 @@ def test_parts_of_the_date_may_be_the_only_inputs() -> None:
     table = Table("t.csv", {name: TABLE.data[name] for name in ("y", "when")})
     found = chosen(table=table, time="when", time_covariates=("month",))
     assert found.inputs == ()
+
+
+def test_a_hint_can_be_typed_in_a_shell() -> None:
+    days = [f"2020-01-{day:02}" for day in range(1, 9)]
+    table = Table.from_columns({"sold on": days, "a": range(8), "y": range(8)}, "t.csv")
+    notices: list[str] = []
+    chosen(notices, table)
+    assert notices[0].endswith("left out of the inputs ('data.time=sold on' would split by time)")

@@ -79,8 +79,19 @@ def test_the_newest_run_is_that_of_the_latest_time_and_told_from_here(
         (folder / "config.yaml").touch()
     monkeypatch.chdir(tmp_path)
     newest = "outputs/a/2026-01-02_00-00-00-0000"
-    with pytest.raises(UserError, match=f"'outputs/c' does not exist. The newest .*: {newest}$"):
-        RunFolder.open("outputs/c")
+    for wrong in ("outputs/c", "c"):
+        with pytest.raises(UserError, match=f"'{wrong}' does not exist. The newest .*: {newest}$"):
+            RunFolder.open(wrong)
+    with pytest.raises(UserError, match=f"'outputs' is not a .*yaml. The newest .*: {newest}$"):
+        RunFolder.open("outputs")
+    report = Path(newest, "report.html")
+    report.touch()
+    told = f"run: '{report}' is a file of the run folder {newest}; name that"
+    with pytest.raises(UserError, match=f"^{re.escape(told)}$"):
+        RunFolder.open(report)
+    (tmp_path / "my.csv").touch()
+    with pytest.raises(UserError, match=r"^run: 'my\.csv' is a file and no run$"):
+        RunFolder.open("my.csv")
 
 
 def test_checkpoints_by_word_file_and_mistake(tmp_path: Path) -> None:

@@ -295,6 +295,10 @@ def test_mistakes_in_a_prediction(trained: Path, tmp_path: Path) -> None:
     short.write_text("a\n1.0\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"input: .*no column for the input kind"):
         evaluation.predict(trained, short, tmp_path / "out.csv")
+    short.write_text("a,Kind\n1.0,red\n", encoding="utf-8")
+    near = r"no column for the input kind\. Did you mean 'Kind'\? Columns: a, Kind$"
+    with pytest.raises(UserError, match=near):
+        evaluation.predict(trained, short, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     for output, message in {
         "out.parquet": r"output: .*out\.parquet ends in \.parquet, but what is written is CSV",

@@ -12,6 +12,7 @@ import numpy as np
 
 from tagi_cli.data import bundled
 from tagi_cli.data.images.encoder import ImageScaler, fit_classes, image_encoder
+from tagi_cli.data.images.folders import is_image
 from tagi_cli.data.images.image_set import ImageSet, check_alike, size_words
 from tagi_cli.data.images.images import Images, Variation
 from tagi_cli.data.images.options import ImageOptions
@@ -68,6 +69,11 @@ def load_images(
             f"data.{key}: '{shown}' holds no images, which is what task=reconstruction learns"
         )
     if not (classify or reconstruct):
+        tables = _tables_in(path)
+        if tables:
+            raise UserError(
+                f"data.{key}: '{shown}' is a folder. Name a file in it, such as {tables[0]}"
+            )
         raise UserError(
             f"data.{key}: '{shown}' holds images. Set task=classification to learn their labels, "
             "or task=reconstruction to learn the images themselves"
@@ -160,6 +166,14 @@ def _test_images(asked: ImageOptions, found: Mapping[str, ImageSet]) -> ImageSet
     except UserError as error:
         raise UserError(f"data.image.test: {error}") from None
     return images
+
+
+def _tables_in(path: Path) -> list[Path]:
+    """The files of text in a folder that look like tables, where it has no images beside them."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if any(is_image(file) for file in files):
+        return []
+    return [file for file in files if file.suffix.lower() in (".csv", ".tsv", ".parquet")]
 
 
 def _divide(

@@ -111,7 +111,7 @@ def explain_run(
     networks_of(model)
     part = _rows(model, folder, source, notices)
     found = explain(model, part, model.statistics, method=method, notices=notices)
-    path.mkdir(exist_ok=True)
+    _make(path)
     of = Path(source.input).name if source.input else f"the {source.split} part"
     numbers = tables.numbers_of(found, of)
     written = tables.write(path, found)
@@ -150,10 +150,10 @@ def find_input(
         UserError: as `explain_run` and `search.search`.
     """
     folder = RunFolder.open(run)
-    path = place.folder(folder, TARGET)
     model = Model.load(run, checkpoint)
     networks_of(model)
     wanted = _wanted(model, target, component)
+    path = place.folder(folder, TARGET)
     first: Floats | None = None
     if start != "mean":
         part = _rows(model, folder, Source(source.split, source.input, 0), notices)
@@ -161,9 +161,21 @@ def find_input(
             raise UserError(f"start: found '{start}'. Allowed: mean, or 0 to {len(part) - 1}")
         first = np.asarray(part.x[int(start) : int(start) + 1], np.float64)[0]
     found = search(model, model.statistics, wanted, first)
-    path.mkdir(exist_ok=True)
+    _make(path)
     atomic.write_text(path / TARGET, target_csv(found))
     return found, path / TARGET
+
+
+def _make(path: Path) -> None:
+    """The folder, if it is not there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise atomic.cannot_write(path, error) from error
 
 
 def target_csv(found: Found) -> str:

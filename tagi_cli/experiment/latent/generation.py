@@ -69,7 +69,7 @@ def generate(
     """
     if mode not in MODES:
         raise UserError(f"mode: found '{mode}'. Allowed: {', '.join(MODES)}")
-    path = new_file(output, overwrite=overwrite)
+    path = new_file(output, overwrite=overwrite, source=input)
     model = latent_model(run, checkpoint)
     encoder, options = model.encoder, model.settings.arch
     if model.settings.data.instance is not None and not has_subjects(options):

@@ -69,7 +69,7 @@ def project(
     Raises:
         UserError: a file is missing or does not fit, or `output` is there already.
     """
-    path = new_file(output, overwrite=overwrite)
+    path = new_file(output, overwrite=overwrite, source=input)
     model = latent_model(run, checkpoint)
     collected = [] if notices is None else notices
     encoder = model.encoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -379,3 +380,13 @@ def test_changing_an_option_changes_the_data(mnist: Path, name: str) -> None:
 def test_every_option_of_images_has_its_test() -> None:
     assert {field.name for field in fields(ImageOptions)} == {*CHANGED, *ELSEWHERE}
     assert replace(ImageOptions(), flip=True) != ImageOptions()
+
+
+def test_a_folder_of_tables_is_told_from_one_of_images(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text("a,y\n1,2\n")
+    message = f"data.path: '{tmp_path}' is a folder. Name a file in it, such as {tmp_path}/my.csv"
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        load(DataOptions(path=str(tmp_path)))
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"holds images\. Set task=classification to learn"):
+        load(DataOptions(path=str(tmp_path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 from collections.abc import Sequence
@@ -302,6 +303,21 @@ def test_the_report_shows_it(curved: Path) -> None:
     with pytest.raises(UserError, match=r"sensitivities\.csv is there already.*overwrite=true"):
         of_run.explain_run(curved, Source(), Place(), notices=[])
     of_run.explain_run(curved, Source(), Place(overwrite=True), notices=[])
+
+
+def test_a_folder_that_cannot_be_made_is_told(
+    curved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, **options: bool) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    place = Place(str(curved.parent / "elsewhere"))
+    told = r"elsewhere: cannot be written \(Permission denied\)\. Start from a folder"
+    with pytest.raises(UserError, match=told):
+        of_run.explain_run(curved, Source(), place, notices=[])
+    with pytest.raises(UserError, match=told):
+        of_run.find_input(curved, "0", place, source=Source(), notices=[])
 
 
 def test_fewer_rows_are_explained_of_many_outputs(
