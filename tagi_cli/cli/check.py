@@ -77,7 +77,6 @@ class _Check:
             UserError: a fault, or all of them.
         """
         from tagi_cli.cli.configuration import settings_from, take_checkpoint
-        from tagi_cli.experiment.tasks import noise_in_force
 
         arguments, checkpoint = take_checkpoint(arguments)
         try:
@@ -88,8 +87,7 @@ class _Check:
             from tagi_cli.experiment import resume
 
             resume.check(settings, settings.trainer.resume, checkpoint)
-            return self._whole(settings)
-        return self._whole(noise_in_force(settings))
+        return self._whole(settings)
 
     def _whole(self, settings: Settings) -> list[str]:
         from tagi_cli.experiment.inputs import check_inputs
