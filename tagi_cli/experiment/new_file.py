@@ -11,9 +11,7 @@ _CSV = (".csv", ".txt", "")
 """Endings of the files that `predict` writes."""
 
 
-def new_file(
-    output: str | Path, *, overwrite: bool, source: str | Path | None = None
-) -> Path:
+def new_file(output: str | Path, *, overwrite: bool, source: str | Path | None = None) -> Path:
     """The path of a CSV file that can be written.
 
     Args:
