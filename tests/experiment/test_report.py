@@ -17,7 +17,7 @@ from tagi_cli.errors import UserError
 from tagi_cli.experiment.folder import FORMAT, RunFolder
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
-from tagi_cli.experiment.report import figures
+from tagi_cli.experiment.report import figures, output_figures, regression
 from tagi_cli.experiment.report.diagnostics import diagnose
 from tagi_cli.experiment.report.page import write_report
 
@@ -60,9 +60,7 @@ def metrics(names: tuple[str, ...], coverage: float) -> dict[str, Any]:
     return {**one, "components": {name: dict(one) for name in names}}
 
 
-def make_run(
-    parent: Path, names: tuple[str, ...] = ("price",), n: int = 300, coverage: float = 0.9
-) -> RunFolder:
+def make_run(parent: Path, names: tuple[str, ...] = ("price",), n: int = 300) -> RunFolder:
     rng = np.random.default_rng(1)
     shape = (1, n, len(names))
     mu = rng.normal(size=shape)
@@ -93,7 +91,7 @@ def make_run(
     environment |= {"device": "cpu", "started": "2026-01-01T00:00:00", "seed": 0, "data": data}
     environment |= {"versions": {"python": "3"}}
     summary = {"status": "completed", "epochs": 2, "seconds": 1.0}
-    summary |= {part: metrics(names, coverage) for part in ("valid", "test")}
+    summary |= {part: metrics(names, 0.9) for part in ("valid", "test")}
     numbers = {"format": FORMAT, "kept": 1, "splits": {"test": diagnose(law)}}
     numbers |= {"network": [{"layer": "Linear(1, 1)", "output": "1"}]}
     numbers |= {"health": [{"tensor": "0.weight", "floored": 2, "shrunk": 0.25}]}
@@ -109,8 +107,19 @@ def make_run(
     return folder
 
 
-def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
-    text = write_report(make_run(tmp_path)).read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a run, drawn once."""
+    return write_report(make_run(tmp_path_factory.mktemp("run"))).read_text(encoding="utf-8")
+
+
+def edit_numbers(folder: RunFolder, **changes: Any) -> None:
+    """Change what the figures are drawn from."""
+    at = folder.figures / "data.json"
+    at.write_text(json.dumps(json.loads(at.read_text()) | changes), encoding="utf-8")
+
+
+def test_the_page_needs_nothing_from_outside(text: str) -> None:
     page = Page(text)
     assert not page.open
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
@@ -146,16 +155,14 @@ def test_every_figure_is_there_as_png_and_svg_and_inline(tmp_path: Path) -> None
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.figures.glob("*.png"))
 
 
-def test_ids_inside_the_page_are_unique_where_they_are_referred_to(tmp_path: Path) -> None:
-    text = write_report(make_run(tmp_path)).read_text(encoding="utf-8")
+def test_ids_inside_the_page_are_unique_where_they_are_referred_to(text: str) -> None:
     ids = re.findall(r' id="([^"]+)"', text)
     used = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', text))
     assert used <= set(ids)
     assert len(ids) == len(set(ids))
 
 
-def test_colours_follow_the_theme(tmp_path: Path) -> None:
-    text = write_report(make_run(tmp_path)).read_text(encoding="utf-8")
+def test_colours_follow_the_theme(text: str) -> None:
     body = text[text.index("<body>") :]
     assert not [colour for colour in figures.COLOURS if colour in body]
     used = set(re.findall(r"var\(--(\w+)\)", text))
@@ -167,24 +174,23 @@ def test_colours_follow_the_theme(tmp_path: Path) -> None:
     ("coverage", "words"),
     [(0.9, "as promised"), (0.6, "too narrow"), (1.0, "too wide")],
 )
-def test_the_verdict_says_what_the_coverage_means(
-    tmp_path: Path, coverage: float, words: str
-) -> None:
-    text = write_report(make_run(tmp_path, coverage=coverage)).read_text(encoding="utf-8")
-    assert words in text
-    assert ("verdict alarm" in text) == (coverage != 0.9)
+def test_the_verdict_says_what_the_coverage_means(coverage: float, words: str) -> None:
+    drawn = [{"name": "price", "observed": 300}]
+    verdict = regression.ACCOUNT.verdict("test", metrics(("price",), coverage), drawn)
+    assert words in verdict
+    assert ("verdict alarm" in verdict) == (coverage != 0.9)
 
 
-def test_a_sample_says_so_and_the_page_stays_small(tmp_path: Path) -> None:
-    report = write_report(make_run(tmp_path, n=50_000))
-    assert report.stat().st_size < 3e6
-    assert "600 of 50,000 values are drawn" in report.read_text(encoding="utf-8")
+def test_the_page_has_the_verdict(text: str) -> None:
+    assert "as promised" in text
 
 
 def test_only_some_of_many_outputs_are_drawn_and_the_page_says_so(tmp_path: Path) -> None:
-    names = tuple(f"y{k}" for k in range(7))
-    text = write_report(make_run(tmp_path, names=names)).read_text(encoding="utf-8")
+    folder = make_run(tmp_path, names=tuple(f"y{k}" for k in range(7)))
+    text = write_report(folder).read_text(encoding="utf-8")
     assert "3 of 7 outputs are drawn" in text
+    drawn = {path.name.split("_")[1] for path in folder.figures.glob("test_*.svg")}
+    assert len(drawn) == 3
 
 
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
@@ -195,6 +201,7 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
 
 def test_the_refit_is_no_part_of_the_learning_curves(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
+    edit_numbers(folder, splits={})
     page = write_report(folder).read_bytes()
     lines = folder.metrics_csv.read_text(encoding="utf-8").splitlines(keepends=True)
     folder.metrics_csv.write_text("".join(lines[:-1]), encoding="utf-8")
@@ -238,8 +245,9 @@ def test_importing_the_module_does_not_import_matplotlib() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("title", ["A title", "W" * 24 + ": standardised residuals"])
 @pytest.mark.parametrize("limits", [(0, 1), (0, 59_000), (-99_999, -90_000), (0, 9e9), (-0.03, 0)])
-def test_labels_of_any_length_are_on_the_canvas(limits: tuple[float, float]) -> None:
+def test_labels_of_any_length_are_on_the_canvas(limits: tuple[float, float], title: str) -> None:
     painted = []
 
     def paint(axes: Any) -> None:
@@ -249,12 +257,29 @@ def test_labels_of_any_length_are_on_the_canvas(limits: tuple[float, float]) -> 
         axes.set_ylabel("root mean squared error")
         painted.append(axes)
 
-    figures.draw("name", "A title", "", paint)
+    figures.draw("name", title, "", paint)
     drawn, canvas = painted[0].get_tightbbox(), painted[0].figure.bbox
+    assert painted[0].get_position().width > 0.5
     assert drawn.x0 >= 0
     assert drawn.y0 >= 0
     assert drawn.x1 <= canvas.width
     assert drawn.y1 <= canvas.height
+
+
+@pytest.mark.parametrize(("half", "shown"), [(1.0, 4.0), (50.0, 6.0)])
+def test_a_scatter_shows_whole_intervals_but_is_not_flattened_by_huge_ones(
+    half: float, shown: float
+) -> None:
+    """Means and observations of -3 to 3: up to half as much again is left for intervals."""
+    from matplotlib.figure import Figure
+
+    values = np.linspace(-3, 3, 7)
+    scatter = {"y": values, "mu": values, "lo_90": values - half, "hi_90": values + half}
+    axes = Figure().add_subplot()
+    output_figures._paint_scatter({"scatter": scatter}, axes)
+    low, high = axes.get_ylim()
+    margin = 0.05 * 6
+    assert (low, high) == pytest.approx((-shown - margin, shown + margin))
 
 
 def test_the_page_of_fifty_thousand_rows_is_small_and_says_what_is_drawn(tmp_path: Path) -> None:
@@ -268,11 +293,8 @@ def test_the_page_of_fifty_thousand_rows_is_small_and_says_what_is_drawn(tmp_pat
 
 def test_health_of_tensors_is_told(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
-    at = folder.figures / "data.json"
-    numbers = json.loads(at.read_text(encoding="utf-8"))
     health = {"tensor": "w", "floored": 3, "shrunk": 0.5, "signal": 1.25}
-    numbers["health"] = [health, {**health, "tensor": "b", "signal": None}]
-    at.write_text(json.dumps(numbers), encoding="utf-8")
+    edit_numbers(folder, splits={}, health=[health, {**health, "tensor": "b", "signal": None}])
     text = write_report(folder).read_text(encoding="utf-8")
     row = '<tr><td class="text">{}</td><td>50 %</td><td>3</td><td>{}</td></tr>'
     assert row.format("w", "1.25") in text
