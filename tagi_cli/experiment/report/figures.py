@@ -16,6 +16,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 INK, MUTED, GRID, PAPER = "#1b2127", "#5c6670", "#e4e8eb", "#ffffff"
 # Blue and vermilion of the Okabe-Ito palette stay apart under every form of colour blindness.
@@ -58,9 +59,9 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Axes], None]) -> 
     with _style(name):
         canvas = Canvas(figsize=_SIZE)
         axes = canvas.add_axes(_PLACE)
-        axes.set_title(title, loc="left", pad=11)
+        heading = axes.set_title(title, loc="left", pad=11)
         paint(axes)
-        _make_room(axes)
+        _make_room(axes, heading)
         svg, png = _rendered(canvas)
     return Figure(name, title, caption, svg, png)
 
@@ -89,10 +90,11 @@ def _rendered(canvas: Any) -> tuple[str, bytes]:
     return svg.getvalue(), png.getvalue()
 
 
-def _make_room(axes: Axes) -> None:
-    """Shrink the axes until long tick labels and what stands above them are on the canvas."""
+def _make_room(axes: Axes, heading: Text) -> None:
+    """Shrink the axes, and the title, until all that is written is on the canvas."""
     canvas = axes.get_figure(root=True)
     assert canvas is not None
+    _fit(heading, canvas.bbox.width * (1 - _EDGE - _PLACE[0]))
     drawn = axes.get_tightbbox()
     assert drawn is not None
     width, height = canvas.bbox.width, canvas.bbox.height
@@ -101,6 +103,14 @@ def _make_room(axes: Axes) -> None:
     top = max(0.0, drawn.y1 / height - 1 + _EDGE)
     x, y, w, h = _PLACE
     axes.set_position((x + left, y, w - left - right, h - top))
+    _fit(heading, width * (1 - _EDGE - x - left))
+
+
+def _fit(heading: Text, room: float) -> None:
+    """Set a heading smaller where it is wider than so many pixels."""
+    # Widths of glyphs are rounded, so that they are not in proportion to the size.
+    while heading.get_window_extent().width > room and heading.get_fontsize() > 1:
+        heading.set_fontsize(heading.get_fontsize() - 0.25)
 
 
 @contextmanager
@@ -192,7 +202,8 @@ def learning(curves: Curves, kept: int | None) -> list[Figure]:
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
             axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, steps=[1, 2, 5, 10]))
-            axes.legend(loc="upper right")
+            # Where it hides neither the curves nor the mark.
+            axes.legend(loc="best")
 
         caption = f"{words} Training values are taken before each batch is learnt"
         mark = f"; the dashed line marks epoch {kept}, which was kept." if kept is not None else "."

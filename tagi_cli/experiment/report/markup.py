@@ -37,6 +37,11 @@ def safe(name: object) -> str:
     return escape("".join(mark if mark.isprintable() else " " for mark in str(name)))
 
 
+def prose(text: object) -> str:
+    """A sentence, safe inside the page, whose per cent signs stay with their numbers."""
+    return safe(text).replace(" %", "\u00a0%")
+
+
 def code(name: object) -> str:
     """The user's text as code."""
     return f"<code>{safe(name)}</code>"
@@ -58,7 +63,7 @@ def number(value: Any) -> str:
 def gallery(drawn: Iterable[figures.Figure]) -> str:
     """Figures side by side, each with its caption."""
     items = [
-        f'<figure class="card">{_inline(figure)}<figcaption>{safe(figure.caption)}</figcaption>'
+        f'<figure class="card">{_inline(figure)}<figcaption>{prose(figure.caption)}</figcaption>'
         "</figure>"
         for figure in drawn
     ]
@@ -84,7 +89,10 @@ def _inline(figure: figures.Figure) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
-    """A table whose first `text` columns hold words; cells are HTML already."""
+    """A table whose first `text` columns hold words; cells are HTML already.
+
+    Without headings it is one of facts, whose words may run over several lines.
+    """
     mark = [' class="text"' if i < text else "" for i in range(len(header))]
     head = "".join(f"<th{m}>{escape(cell)}</th>" for m, cell in zip(mark, header, strict=True))
     head = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
@@ -92,7 +100,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -
         "<tr>" + "".join(f"<td{m}>{c}</td>" for m, c in zip(mark, row, strict=True)) + "</tr>"
         for row in rows
     )
-    return f'<div class="card scroll"><table>{head}<tbody>{"".join(lines)}</tbody></table></div>'
+    kind = "" if head else ' class="facts"'
+    return (
+        f'<div class="card scroll"><table{kind}>{head}<tbody>{"".join(lines)}</tbody></table></div>'
+    )
 
 
 def verdict(lines: Iterable[str], *, alarm: bool) -> str:

@@ -133,7 +133,11 @@ def _paint_scatter(numbers: Mapping[str, Any], axes: Axes) -> None:
     axes.plot(data["mu"][inside], data["y"][inside], "o", ms=2.6, color=MODEL, mew=0)
     axes.plot(data["mu"][~inside], data["y"][~inside], "D", ms=3.2, color=ALARM, mew=0)
     axes.set_xlim(low - margin, high + margin)
-    axes.set_ylim(low - margin, high + margin)
+    # Whole intervals, unless a few very wide ones would flatten all the rest.
+    room = 0.5 * (high - low) or 1.0
+    bottom = max(min(low, data["lo_90"].min()), low - room)
+    top = min(max(high, data["hi_90"].max()), high + room)
+    axes.set_ylim(bottom - margin, top + margin)
     axes.set_xlabel("predicted mean")
     axes.set_ylabel("observed")
 

@@ -20,7 +20,16 @@ from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import regression as report_regression
 from tagi_cli.experiment.report.account import Account
 from tagi_cli.experiment.report.diagnostics import OUTPUTS_DRAWN
-from tagi_cli.experiment.report.markup import code, document, escape, gallery, number, safe, table
+from tagi_cli.experiment.report.markup import (
+    code,
+    document,
+    escape,
+    gallery,
+    number,
+    prose,
+    safe,
+    table,
+)
 from tagi_cli.experiment.smoothing import figures as smoothing_figures
 from tagi_cli.training.history import REFIT
 from tagi_cli.version import __version__
@@ -180,7 +189,7 @@ def _lead(
 def _tiles(account: Account, split: str, metrics: Mapping[str, Any]) -> str:
     tiles = [
         f'<div class="card tile"><b>{account.shown(key, metrics[key])}</b>'
-        f"<span>{escape(split)} {escape(label)}</span></div>"
+        f"<span>{prose(f'{split} {label}')}</span></div>"
         for key, label in account.tiles.items()
         if key in metrics
     ]
