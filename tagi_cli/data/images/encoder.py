@@ -175,14 +175,10 @@ class ImageEncoder(Encoder):
         Raises:
             UserError: as `sources.read_parts` and `part`.
         """
-        found = list(
-            read_parts(path, size=self.image.resize, channels=self.image.whole[0]).values()
-        )
-        images = found[0]
-        for other in found[1:]:
+        found = read_parts(path, size=self.image.resize, channels=self.image.whole[0])
+        images, *others = (one if labels else one.labelled(None) for one in found.values())
+        for other in others:
             images = images.followed_by(other)
-        if not labels:
-            images = images.labelled(None)
         return self.part(images, np.arange(len(images)))
 
     def examples(self, array: ArrayLike) -> Part:

@@ -74,6 +74,7 @@ class ImageSet:
         interleaved: whether the channels of a pixel lie side by side.
         labels: None where there are none.
         files: `(n,)` names of the files, where each image is one.
+        pieces: of sets that were joined, for messages: the first image of each, and where it was.
     """
 
     source: str
@@ -81,6 +82,7 @@ class ImageSet:
     interleaved: bool
     labels: Labels | None = None
     files: tuple[str, ...] | None = None
+    pieces: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -114,6 +116,12 @@ class ImageSet:
             UserError: the sizes differ, or only one of them has labels.
         """
         check_alike(self, other)
+        if (self.labels is None) != (other.labels is None):
+            bare, known = (self, other) if self.labels is None else (other, self)
+            raise UserError(
+                f"{bare.source}: {len(bare)} images have no labels, and the "
+                f"{len(known)} of another part have some"
+            )
         labels = None
         if self.labels is not None and other.labels is not None:
             labels = self.labels.followed_by(other.labels)
@@ -121,13 +129,22 @@ class ImageSet:
         if self.files is not None and other.files is not None:
             files = self.files + other.files
         pixels = np.concatenate([self.pixels, _laid_as(other, self.interleaved)])
-        return ImageSet(self.source, pixels, self.interleaved, labels, files)
+        more = tuple((len(self) + begin, source) for begin, source in other._pieces())
+        pieces = (*self._pieces(), *more)
+        return ImageSet(self.source, pixels, self.interleaved, labels, files, pieces)
 
     def where(self, row: int) -> str:
-        """An image in words, for messages."""
+        """The label of an image in words, for messages."""
+        begin, source = [piece for piece in self._pieces() if piece[0] <= row][-1]
         if self.files is not None:
-            return f"{self.source}, {self.files[row]}"
-        return f"{self.source}, image {row} (from 0)"
+            return f"{source}, {self.files[row]}"
+        return f"{source}, image {row - begin} (from 0)"
+
+    def _pieces(self) -> tuple[tuple[int, str], ...]:
+        if self.pieces:
+            return self.pieces
+        known = self.labels if self.files is None else None
+        return ((0, self.source if known is None else known.source),)
 
 
 def check_alike(one: ImageSet, two: ImageSet) -> None:

@@ -86,6 +86,11 @@ def load_images(
         raise UserError(f"data.path: {error}") from None
     if asked.test is not None:
         found["test"] = _test_images(asked, found)
+    if asked.size is not None and all(images.files is None for images in found.values()):
+        raise UserError(
+            f"data.image.size: the images of {path} are an array, and only image files are resized "
+            "as they are read. Allowed: null"
+        )
     store, rows, method = _divide(found, options)
     train = store["train"]
     if options.rows_per_update(len(rows["train"])) > len(rows["train"]):

@@ -168,12 +168,37 @@ def test_a_label_that_training_lacks(tmp_path: Path) -> None:
         UserError, match=r"image 3 \(from 0\): label '4' is that of no training image \(4 more"
     ):
         opened(tmp_path / "a.npz")
+    parts = {"x_train": images, "y_train": known, "x_val": images[1:], "y_val": known[1:] + 1}
+    np.savez(tmp_path / "b.npz", **parts)
+    with pytest.raises(UserError, match=r"b\.npz, array 'y_val', image 2 \(from 0\): label '4'"):
+        opened(tmp_path / "b.npz")
     for k in range(6):
         part = "train" if k < 4 else "test"
         kind = f"kind{k % 2}" if k < 5 else "kindle"
         write_png(tmp_path / "f" / part / kind / f"{k}.png", images[k])
-    with pytest.raises(UserError, match=r"kindle/5\.png: label 'kindle' .* mean 'kind"):
-        opened(tmp_path / "f", batch_size=1)
+    for part in ("test", "valid"):
+        if part == "valid":
+            (tmp_path / "f" / "test").rename(tmp_path / "f" / "valid")
+        with pytest.raises(
+            UserError, match=rf"f/{part}, kindle/5\.png: label 'kindle' .* mean 'kind"
+        ):
+            opened(tmp_path / "f", batch_size=1)
+
+
+def test_parts_with_labels_and_without(tmp_path: Path) -> None:
+    images, known = drawn(20)
+    path = tmp_path / "a.npz"
+    np.savez(path, x_train=images, y_train=known, x_val=images[:5])
+    with pytest.raises(UserError, match="5 images have no labels, and the 20 of another part have"):
+        opened(path)
+    np.savez(path, x_train=images, y_train=known, x_test=images[:5])
+    dataset = opened(path)
+    assert np.isnan(dataset.test.target).all()
+    encoder = dataset.encoder
+    assert isinstance(encoder, ImageEncoder)
+    assert len(encoder.read(path, labels=False)) == 25
+    with pytest.raises(UserError, match="5 images have no labels"):
+        encoder.read(path)
 
 
 def test_the_number_of_classes(tmp_path: Path) -> None:
@@ -283,6 +308,9 @@ def test_resized_images_are_resized_when_they_are_predicted(tmp_path: Path) -> N
     assert part.take(np.array([1])).files == (part.files[1],)
     assert len(part.files) == 12
     np.testing.assert_array_equal(np.asarray(part.x)[dataset.train.rows], dataset.train.x)
+    np.savez(tmp_path / "a.npz", x=images, y=known)
+    with pytest.raises(UserError, match=r"data\.image\.size: the images of .*a\.npz are an array"):
+        opened(tmp_path / "a.npz", {"size": (5, 4)})
 
 
 def test_options_without_meaning_for_images(mnist: Path) -> None:
