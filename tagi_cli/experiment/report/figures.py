@@ -109,8 +109,10 @@ def _make_room(axes: Axes, heading: Text) -> None:
 def _fit(heading: Text, room: float) -> None:
     """Set a heading smaller where it is wider than so many pixels."""
     # Widths of glyphs are rounded, so that they are not in proportion to the size.
-    while heading.get_window_extent().width > room and heading.get_fontsize() > 1:
-        heading.set_fontsize(heading.get_fontsize() - 0.25)
+    size = float(heading.get_fontsize())
+    while heading.get_window_extent().width > room and size > 1:
+        size -= 0.25
+        heading.set_fontsize(size)
 
 
 @contextmanager
