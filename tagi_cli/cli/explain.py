@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagi_cli.cli.arguments import keyed
@@ -86,11 +88,29 @@ def run(arguments: list[str]) -> int:
             given["run"], source, place, checkpoint=checkpoint,
             method=given.get("method", "auto"), notices=notices,
         )  # fmt: skip
+        for line in _shares(paths[0].parent):
+            print(line, file=sys.stderr)
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
     for path in paths:
         print(path)
     return 0
+
+
+def _shares(folder: Path) -> list[str]:
+    """What moves the outputs, in words: the columns with the largest shares."""
+    from tagi_cli.experiment.explain.figures import NUMBERS
+
+    numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+    lines = []
+    for output in numbers["outputs"][:_LISTED]:
+        # By step and column; null where the output depends on nothing.
+        columns = zip(*output["share"], strict=True)
+        shares = [100 * sum(value or 0.0 for value in steps) for steps in columns]
+        ranked = sorted(zip(shares, numbers["columns"], strict=True), key=lambda one: -one[0])
+        told = ", ".join(f"{name} {share:.0f} %" for share, name in ranked[:_LISTED])
+        lines.append(f"what moves {output['name']}: {told}")
+    return lines
 
 
 def _lines(found: Found) -> list[str]:
@@ -106,6 +126,13 @@ def _lines(found: Found) -> list[str]:
         lines.append(
             f"{features.label(feature)}{lag}: {start[i]:.6g} -> {mean[i]:.6g} (sd {sd:.3g}{end})"
         )
+    kept = [
+        features.label(i)
+        for i, category in enumerate(features.categories)
+        if category and features.lags is None and start[i] == 1
+    ]
+    if kept:
+        lines.append(f"kept: {', '.join(kept[:_LISTED])}")
     sd_all = (found.sd_epistemic**2 + found.sd_noise**2) ** 0.5
     predicted = [f"{v:.6g} (sd {sd:.3g})" for v, sd in zip(found.prediction, sd_all, strict=True)]
     lines.append(f"predicted there: {', '.join(predicted)}")

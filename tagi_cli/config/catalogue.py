@@ -71,9 +71,10 @@ class Catalogue:
             return registry.find(name, group).name
         word = "kind" if group in self.registries else "option"
         names = sorted({*names, *brought})
-        raise UserError(
-            f"{group}: unknown {word} '{name}'.{nearest(name, names)} Allowed: {listing(names, 60)}"
-        )
+        hint = nearest(name, names)
+        if meant_key(name).startswith(f"{group}."):
+            hint = f" Did you mean {shlex.quote(f'{meant_key(name)}={name}')}?"
+        raise UserError(f"{group}: unknown {word} '{name}'.{hint} Allowed: {listing(names, 60)}")
 
     def preset(self, name: str) -> Path:
         """The file that `config=<name>` means: a preset, or a YAML file of the user's.

@@ -14,6 +14,11 @@ def test_the_folder_holds_tables_and_figures(tagi: Tagi, here: Path, finished: P
     answer = tagi("explain", f"run={finished}", "split=train", "rows=7", f"output={here / 'why'}")
     assert answer.code == 0
     assert "note: 7 of 48 rows are explained, spread evenly" in answer.err
+    told = next(line for line in answer.err.splitlines() if line.startswith("what moves y: "))
+    with (here / "why" / "contributions.csv").open() as file:
+        shares = {row["column"]: 100 * float(row["share"]) for row in csv.DictReader(file)}
+    first, second = sorted(shares, key=lambda name: -shares[name])
+    assert told == (f"what moves y: {first} {shares[first]:.0f} %, {second} {shares[second]:.0f} %")
     shown = [Path(line).name for line in answer.out.splitlines()]
     assert shown[:3] == ["sensitivities.csv", "contributions.csv", "rows.csv"]
     assert all(Path(line).is_file() for line in answer.out.splitlines())
@@ -52,3 +57,14 @@ def test_mistakes(tagi: Tagi, finished: Path, words: tuple[str, ...], message: s
     answer = tagi("explain", f"run={finished}", *words)
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_categories_that_are_kept_are_told(tagi: Tagi, here: Path) -> None:
+    lines = [f"{i % 7},{'red' if i % 2 else 'blue'},{i % 7 + i % 2}\n" for i in range(40)]
+    (here / "c.csv").write_text("a,kind,y\n" + "".join(lines))
+    words = ("data.path=c.csv", "data.out_components=y", "trainer.max_epochs=1", "arch.width=3")
+    assert tagi("train", *words, "kernels=numpy", "ensemble.size=1").code == 0
+    (run,) = (here / "outputs" / "c").iterdir()
+    found = tagi("explain", f"run={run}", "target=3", "start=1", "input=c.csv")
+    assert found.code == 0
+    assert "\nkept: kind=red\n" in found.err

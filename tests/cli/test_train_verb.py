@@ -117,6 +117,14 @@ def test_an_interrupted_run_ends_with_130(tagi: Callable[..., Any], calls: list[
         ([], "data.path: no data given. Set data.path to a file (and data.out_components to the "),
         (["my.csv"], "my.csv: not understood. Did you mean data.path=my.csv? Allowed: key=value"),
         (
+            ["data=my.csv"],
+            "data: unknown option 'my.csv'. Did you mean data.path=my.csv? Allowed: ",
+        ),
+        (
+            ["data.target=y"],
+            "data.target: has no meaning here. Name the column to predict in `data.",
+        ),
+        (
             ["trainer.resume=x", "config=quickstart"],
             "trainer.resume: takes the config of the run that it continues; leave out config=",
         ),
