@@ -153,24 +153,26 @@ def average(figures: list[dict[str, float]]) -> dict[str, Any]:
     return result
 
 
-def sign_tests(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def sign_test(one: dict[str, Any], other: dict[str, Any], figure: str) -> dict[str, float]:
     """On how many splits the one is better than the other, and the two-sided p of that by chance.
 
     Splits where both are equal do not count, as usual.
     """
-    found = []
-    for one, other in PAIRS:
-        if one not in results or other not in results:
-            continue
-        for name in TESTED:
-            ours, theirs = (np.array(results[label][name]["splits"]) for label in (one, other))
-            wins, losses = int(np.sum(ours < theirs)), int(np.sum(ours > theirs))
-            p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
-            found.append(
-                {"of": one, "against": other, "figure": name, "wins": wins, "losses": losses}
-                | {"p": p}
-            )
-    return found
+    ours, theirs = (np.array(result[figure]["splits"]) for result in (one, other))
+    wins, losses = int(np.sum(ours < theirs)), int(np.sum(ours > theirs))
+    p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    return {"wins": wins, "losses": losses, "p": p}
+
+
+def sign_tests(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """All pairs that there are results of, in all figures that are tested."""
+    return [
+        {"of": one, "against": other, "figure": figure}
+        | sign_test(results[one], results[other], figure)
+        for one, other in PAIRS
+        if one in results and other in results
+        for figure in TESTED
+    ]
 
 
 def show(name: str, record: dict[str, Any]) -> None:
