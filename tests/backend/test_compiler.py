@@ -346,6 +346,7 @@ def test_denormals_are_flushed_inside_and_kept_outside(fresh_cache: Path) -> Non
 
 @needs_compiler
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_kernels_stay_inside_their_arrays(tmp_path: Path) -> None:
     """The kernel tests again, with the address sanitizer compiled in."""
     found = subprocess.run(

@@ -92,7 +92,7 @@ def sweep(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess
     process.wait()
 
 
-def until(found: object, seconds: float = 60) -> None:
+def until(found: object, seconds: float = 200) -> None:
     """Wait until `found()` is true."""
     end = time.monotonic() + seconds
     while not found():  # type: ignore[operator]
