@@ -33,10 +33,10 @@ KERNEL class_score(double *__restrict__ scores, const real *__restrict__ mu,
 }
 
 // A row of probabilities in units of its sum: p, with the sum of the others l, which keeps its digits
-// where 1 - p would not.
+// where 1 - p would not. error: variance of what p itself is off by.
 KERNEL categorical_update(real *__restrict__ d_mu, real *__restrict__ d_var,
                           const real *__restrict__ mu, const real *__restrict__ var,
-                          const real *__restrict__ y, int B, int K) {
+                          const real *__restrict__ y, real error, int B, int K) {
     EACH_ROW(b, B) {
         long long first = (long long)b * K;
         const real *a = mu + first, *label = y + first;
@@ -47,11 +47,11 @@ KERNEL categorical_update(real *__restrict__ d_mu, real *__restrict__ d_var,
         EACH_COLUMN(k, K) {
             real p = a[k] * unit, left = OTHERS(a, k, largest, top, rest) * unit;
             real total = p * left, own = var ? var[first + k] * unit * unit : REAL(0.0);
-            total = own > total ? own : total;
+            total = (own > total ? own : total) + error;
             bool known = label[k] == label[k] && total > REAL(0.0) && is_finite(total);
             real gain = known ? unit / total : REAL(0.0);
-            real error = label[k] > REAL(0.5) ? left : -p;
-            d_mu[first + k] = known ? gain * error : REAL(0.0);
+            real residual = label[k] > REAL(0.5) ? left : -p;
+            d_mu[first + k] = known ? gain * residual : REAL(0.0);
             d_var[first + k] = known ? -gain * unit : REAL(0.0);
         }
     }
@@ -68,9 +68,11 @@ KERNEL softmax_update(real *__restrict__ d_mu, real *__restrict__ d_var,
         real top, rest;
         int largest;
         without_largest(a, K, &largest, &top, &rest);
+        real unit = REAL(1.0) / (top + rest);
         EACH_COLUMN(k, K) {
-            real left = OTHERS(a, k, largest, top, rest), jac = a[k] * left;
-            real own = var ? var[first + k] : REAL(0.0), error = label[k] > REAL(0.5) ? left : -a[k];
+            real p = a[k] * unit, left = OTHERS(a, k, largest, top, rest) * unit, jac = p * left;
+            real own = var ? var[first + k] * unit * unit : REAL(0.0);
+            real error = label[k] > REAL(0.5) ? left : -p;
             bool known = is_finite(error) && label[k] == label[k] && is_finite(own) && is_finite(jac);
             real gain = !known ? REAL(0.0) : own > jac ? jac / own : REAL(1.0);
             d_mu[first + k] = known ? gain * error : REAL(0.0);

@@ -120,6 +120,7 @@ class OutputUpdater:
                 y.shape,
                 None,
                 (),
+                0.0,
                 y.size // K,
                 K,
             )
@@ -165,7 +166,7 @@ class OutputUpdater:
         y_shape: tuple[int, ...],
         var_shape: tuple[int, ...] | None,
         index_shape: tuple[int, ...],
-        *sizes: int,
+        *sizes: float,
     ) -> _Update:
         """Bind an update, and the trailing activation's backward, to the passes' plan."""
         plan, backend = passes.plan, self.network.backend

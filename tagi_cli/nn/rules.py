@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tagi_cli.backend import Array
 from tagi_cli.errors import nearest
 from tagi_cli.nn.parameters import Parameters
@@ -19,7 +21,7 @@ def default_cap(rule: str, batch_size: int) -> float:
     if batch_size == 1:
         return 0.1
     if rule == "information_capped":
-        return max(2.0, batch_size**0.5 / 4)
+        return max(2.0, math.sqrt(batch_size) / 4)
     return 2.0 if batch_size < 256 else 3.0
 
 

@@ -17,6 +17,9 @@ from tagi_cli.training.noise import registry as noises
 SHARES = ("softmax", "remax", "closed_form_softmax")
 """Heads that make probabilities of as many logits."""
 
+REMAX_ERROR = 0.01
+"""Variance of what the probabilities of `remax` are off by."""
+
 TREE = "hrc"
 """The head whose units are the decisions of a binary tree of classes."""
 
@@ -157,14 +160,23 @@ class ShareNoise(ClassNoise):
             self._inner.emit(plan, y, self._unused)
             self.weigh(plan, output, y)
             return
-        # Past a softmax, whose Jacobian vanishes where a row is as good as decided.
-        logits = output.source if self._head.name == "softmax" else None
-        kernel, reached = (
-            ("categorical_update", output) if logits is None else ("softmax_update", logits)
-        )
-        d_mu, d_var, _ = reached.send()
-        plan.call(kernel, d_mu, d_var, output.mu, output.var, y, *y.shape)
-        self.weigh(plan, reached, y)
+        if self._head.name == "remax":
+            d_mu, d_var, _ = output.send()
+            plan.call(
+                "categorical_update",
+                *(d_mu, d_var, output.mu, output.var, y, REMAX_ERROR, *y.shape),
+            )
+            self.weigh(plan, output, y)
+            return
+        # Past a softmax, whose Jacobian vanishes where a row is as good as decided; and past one of
+        # log-normals, whose variance is no longer one of probabilities where that of logits is not
+        # small, and would leave nothing of what a label says.
+        logits = output.source
+        assert logits is not None
+        var = output.var if self._head.name == "softmax" else None
+        d_mu, d_var, _ = logits.send()
+        plan.call("softmax_update", d_mu, d_var, output.mu, var, y, *y.shape)
+        self.weigh(plan, logits, y)
 
     def split(self, mu: Host, var: Host) -> tuple[Host, Host, Host]:
         """Probabilities, their variance, and that of an observed indicator less that variance."""

@@ -41,8 +41,9 @@ def test_scores(B: int, K: int, precision: str) -> None:
 @needs_compiler
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("certain", [True, False])
+@pytest.mark.parametrize("error", [0.0, 0.1])
 @pytest.mark.parametrize(("B", "K"), SIZES)
-def test_update(B: int, K: int, certain: bool, precision: str) -> None:
+def test_update(B: int, K: int, error: float, certain: bool, precision: str) -> None:
     rng = np.random.default_rng(K)
     p, var = probabilities(rng, B, K)
     out = np.zeros((B, K))
@@ -52,8 +53,8 @@ def test_update(B: int, K: int, certain: bool, precision: str) -> None:
         one = slice(row, row + 1)
         v = None if given is None else given[one]
         assert_agrees(
-            "categorical_update", out[one], out[one], p[one], v, y[one], 1, K, precision=precision,
-            rtol=1e-4 if precision == "float32" else 1e-9,
+            "categorical_update", out[one], out[one], p[one], v, y[one], error, 1, K,
+            precision=precision, rtol=1e-4 if precision == "float32" else 1e-9,
         )  # fmt: skip
 
 
@@ -99,10 +100,22 @@ def test_the_update_of_logits_is_that_of_their_probabilities() -> None:
     p, var = probabilities(rng, 9, 4)
     y, jac = labels(rng, 9, 4), p * (1 - p)
     a_mu, a_var, z_mu, z_var = np.zeros((4, 9, 4))
-    KERNELS["categorical_update"](a_mu, a_var, p, 2 * var, y, 9, 4)
+    KERNELS["categorical_update"](a_mu, a_var, p, 2 * var, y, 0.0, 9, 4)
     KERNELS["softmax_update"](z_mu, z_var, p, 2 * var, y, 9, 4)
     np.testing.assert_allclose(z_mu, jac * a_mu, atol=1e-12)
     np.testing.assert_allclose(z_var, jac**2 * a_var, atol=1e-12)
+    scaled = np.zeros((2, 9, 4))
+    KERNELS["softmax_update"](*scaled, 3 * p, 9 * 2 * var, y, 9, 4)
+    np.testing.assert_allclose(scaled, [z_mu, z_var], rtol=1e-12)
+
+
+def test_a_label_that_was_excluded_moves_probabilities_as_far_as_these_may_be_off() -> None:
+    p, y = np.array([[1e-9, 0.4, 0.6 - 1e-9]]), np.array([[1.0, 0.0, 0.0]])
+    d_mu, d_var = np.zeros((2, 1, 3))
+    KERNELS["categorical_update"](d_mu, d_var, p, None, y, 0.01, 1, 3)
+    np.testing.assert_allclose(d_mu, (y - p) / (p * (1 - p) + 0.01), rtol=1e-9)
+    np.testing.assert_allclose(d_var, -1 / (p * (1 - p) + 0.01), rtol=1e-9)
+    assert d_mu[0, 0] == pytest.approx(100, rel=1e-6)
 
 
 @needs_compiler
@@ -157,8 +170,10 @@ def test_a_weight_divides_the_error_variance_of_what_is_observed() -> None:
 @pytest.mark.parametrize("p", [[0, 1, 0], [0, 0, 0], [1, 1e-30, 1e-12], [np.nan, 1, 0], [2, 2, 4]])
 def test_update_at_extremes(p: list[float]) -> None:
     out, y = np.zeros((1, 3)), np.array([[0.0, 1, 0]])
-    for kernel in ("categorical_update", "softmax_update"):
-        assert_agrees(kernel, out, out, np.array([p], float), None, y, 1, 3, rtol=1e-4)
+    a = np.array([p], float)
+    assert_agrees("softmax_update", out, out, a, None, y, 1, 3, rtol=1e-4)
+    for error in (0.0, 0.01):
+        assert_agrees("categorical_update", out, out, a, None, y, error, 1, 3, rtol=1e-4)
 
 
 @needs_compiler
@@ -206,7 +221,7 @@ def test_the_update_is_that_of_logistic_regression() -> None:
     jac = np.zeros_like(p)
     KERNELS["softmax_forward"](p, None, jac, z, None, 7, 4)
     d_mu, d_var = np.zeros((2, 7, 4))
-    KERNELS["categorical_update"](d_mu, d_var, p, None, y, 7, 4)
+    KERNELS["categorical_update"](d_mu, d_var, p, None, y, 0.0, 7, 4)
     np.testing.assert_allclose(jac * d_mu, y - p, atol=1e-12)
     np.testing.assert_allclose(jac**2 * d_var, -p * (1 - p), atol=1e-12)
 
@@ -216,7 +231,7 @@ def test_an_update_leaves_probabilities_between_zero_and_one_certain_where_they_
     p = np.array([[0.2, 0.3, 0.5]])
     var, y = p * (1 - p), np.array([[0.0, 1.0, 0.0]])
     d_mu, d_var = np.zeros((2, 1, 3))
-    KERNELS["categorical_update"](d_mu, d_var, p, var, y, 1, 3)
+    KERNELS["categorical_update"](d_mu, d_var, p, var, y, 0.0, 1, 3)
     np.testing.assert_allclose(p + var * d_mu, y, atol=1e-12)
     np.testing.assert_allclose(var + var**2 * d_var, 0, atol=1e-12)
 

@@ -30,17 +30,18 @@ def class_score(scores: Array, mu: Array, y: Array, B: int, K: int) -> None:
 
 
 def categorical_update(
-    d_mu: Array, d_var: Array, mu: Array, var: Array | None, y: Array, B: int, K: int
+    d_mu: Array, d_var: Array, mu: Array, var: Array | None, y: Array, error: float, B: int, K: int
 ) -> None:
     """Condition class probabilities `(B, K)` on labels.
 
     What is seen of a class is 1 with its probability `p`, else 0, so its variance is `p (1 - p)`:
     that is the predictive variance `S` of the observation, of which `var` is the part that is not
-    noise. `d_mu = (y - p) / S`, `d_var = -1 / S`; `S` is at least `var`. Of probabilities that are
-    a softmax linearised at certain logits, the innovations of the logits are `y - p` and
-    `-p (1 - p)`: the first two derivatives of the log-likelihood. Probabilities that do not sum to
-    one count in units of their sum, and `1 - p` is the sum of the others, so that a row that is as
-    good as decided still learns from its mistake.
+    noise. `d_mu = (y - p) / S`, `d_var = -1 / S`; `S` is at least `var`, and `error` more, which
+    is the variance of what `p` is off by where its formula is an approximation. Of probabilities
+    that are a softmax linearised at certain logits, and without `error`, the innovations of the
+    logits are `y - p` and `-p (1 - p)`: the first two derivatives of the log-likelihood.
+    Probabilities that do not sum to one count in units of their sum, and `1 - p` is the sum of the
+    others, so that a row that is as good as decided still learns from its mistake.
     """
     a = mu.reshape(B, K).astype(np.float64)
     total = a.sum(axis=1, keepdims=True)
@@ -50,28 +51,30 @@ def categorical_update(
     spread = p * left
     if var is not None:
         spread = np.maximum(spread, var.reshape(B, K) * unit**2)
+    spread = spread + error
     labels = y.reshape(B, K)
     known = ~np.isnan(labels) & (spread > 0) & np.isfinite(spread) & (total > 0)
     gain = np.where(known, unit / np.where(known, spread, 1), 0)
-    error = np.where(labels > 0.5, left, -p)
-    np.copyto(d_mu.reshape(B, K), np.where(known, gain * error, 0), casting="same_kind")
+    residual = np.where(labels > 0.5, left, -p)
+    np.copyto(d_mu.reshape(B, K), np.where(known, gain * residual, 0), casting="same_kind")
     np.copyto(d_var.reshape(B, K), -gain * unit, casting="same_kind")
 
 
 def softmax_update(
     d_mu: Array, d_var: Array, mu: Array, var: Array | None, y: Array, B: int, K: int
 ) -> None:
-    """The same for the logits of a linearised softmax `mu, var (B, K)`: innovations of the logits.
+    """Innovations of logits, given their softmax `mu, var (B, K)`, in units of the row's sum.
 
     With `J = p (1 - p)` the innovations of the probabilities times `J` and `J^2` are `g (y - p)`
     and `-g J` with `g = J / S`, which is 1, or `J / var` where that is less. This holds where `J`
     is too small for a number, so that a row that was taken for another class with certainty still
     learns.
     """
-    p = mu.reshape(B, K).astype(np.float64)
-    left = p @ (1 - np.eye(K))
+    a = mu.reshape(B, K).astype(np.float64)
+    unit = 1 / a.sum(axis=1, keepdims=True)
+    p, left = a * unit, (a @ (1 - np.eye(K))) * unit
     jac = p * left
-    own = np.zeros_like(p) if var is None else var.reshape(B, K).astype(np.float64)
+    own = np.zeros_like(p) if var is None else var.reshape(B, K) * unit**2
     labels = y.reshape(B, K)
     known = np.isfinite(p) & np.isfinite(left) & np.isfinite(own) & ~np.isnan(labels)
     gain = np.where(own > jac, jac / np.where(own > jac, own, 1), 1)
