@@ -11,9 +11,8 @@ TITLES = {
     "fnn_3": "784-128-128, 3 epochs",
     "fnn_10": "784-128-128, 10 epochs",
     "head_hrc": "hierarchical softmax, 3 epochs",
-    "head_remax": "Remax as in its preset, 3 epochs",
-    "head_remax_plain": "Remax, 3 epochs",
-    "head_closed_form_plain": "closed-form softmax, 3 epochs",
+    "head_remax": "Remax, 3 epochs",
+    "head_closed_form": "closed-form softmax, 3 epochs",
     "cnn_5": "32c4-64c5-256 with normalisation, 5 epochs",
     "small_cnn_1": "16c4-32c5-100, 1 epoch",
 }
