@@ -49,7 +49,7 @@ class WandbSink:
             group=run.group,
             tags=[config.reveal(tag) for tag in options.tags],
             config=dict(run.config),
-            # Its own records of command line, machine, code and output stay out.
+            # Its own records of command line, machine, packages, code and output stay out.
             settings=wandb.Settings(
                 console="off",
                 silent=True,
@@ -58,6 +58,8 @@ class WandbSink:
                 x_disable_meta=True,
                 x_disable_stats=True,
                 x_disable_machine_info=True,
+                x_save_requirements=False,
+                host="",
             ),
         )
         told = 0 if run.record is None else int(run.record["told"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
-from collections.abc import Callable
+import json
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fake_wandb
 import pytest
@@ -33,6 +37,7 @@ def test_a_run_is_offline_in_the_run_folder(
     assert (begun["entity"], begun["tags"]) == ("team", ["a"])
     assert begun["config"]["arch"]["width"] == 8
     assert (begun["settings"].console, begun["settings"].x_disable_meta) == ("off", True)
+    assert (begun["settings"].host, begun["settings"].x_save_requirements) == ("", False)
     assert ("*", "epoch") in kept.metrics
     epochs = [values["epoch"] for _, values in kept.history]
     assert epochs == list(range(1, len(epochs) + 1))
@@ -65,13 +70,55 @@ def test_online_needs_a_key(
         run.train(settings, "tagi train", tmp_path)
 
 
+def records(path: Path) -> Iterator[Any]:
+    """What Weights & Biases wrote: a log of LevelDB's form behind 7 bytes, of its own messages."""
+    from wandb.proto import wandb_internal_pb2
+
+    raw, at, whole = path.read_bytes(), 7, b""
+    while at + 7 <= len(raw):
+        if (left := BLOCK - at % BLOCK) < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", raw, at)
+        whole += raw[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (FULL, LAST):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
+
+
+BLOCK, FULL, LAST = 1 << 15, 1, 4
+
+
 @real
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_wandb_writes_it(make_settings: MakeSettings, tmp_path: Path) -> None:
-    made = run.train(make_settings(tracker="wandb"), "tagi train", tmp_path)
-    (kept,) = made.glob("wandb/offline-run-*/run-*.wandb")
-    content = kept.read_bytes()
-    assert content.startswith(b":W&B")
-    for text in (b"valid/nll", b"final/test/rmse", b'"small"'):
-        assert text in content
+def test_wandb_writes_it_and_goes_on(make_settings: MakeSettings, tmp_path: Path) -> None:
+    made = run.train(make_settings(tracker="wandb", **{"trainer.refit": False}), "cmd", tmp_path)
+    changes = {"trainer.refit": False, "trainer.resume": str(made), "trainer.max_epochs": 8}
+    run.train(make_settings(tracker="wandb", **changes), "cmd")
+    parts = sorted(made.glob("wandb/offline-run-*/run-*.wandb"))
+    assert len(parts) == 2
+    assert len({part.name for part in parts}) == 1
+    found: list[tuple[int, dict[str, float]]] = []
+    for part in parts:
+        content = part.read_bytes()
+        assert b"final/test/rmse" in content
+        assert not (part.parent / "files" / "requirements.txt").exists()
+        for record in records(part):
+            if record.HasField("run"):
+                assert (record.run.project, record.run.host) == ("small", "")
+            if record.HasField("history"):
+                items = record.history.item
+                values = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
+                found.append((values["_step"], values))
+    assert [step for step, _ in found] == list(range(len(found)))
+    with (made / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert [values["epoch"] for _, values in found] == [int(row["epoch"]) for row in rows]
+    for row, (_, values) in zip(rows, found, strict=True):
+        for part, metric in (("train", "nll"), ("valid", "nll"), ("valid", "rmse")):
+            assert values[f"{part}/{metric}"] == pytest.approx(float(row[f"{part}_{metric}"]))
