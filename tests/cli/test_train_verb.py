@@ -19,7 +19,7 @@ from tagi_cli.errors import UserError
 from tagi_cli.experiment import run as experiment
 
 SMALL = ("kernels=numpy", "ensemble.size=1", "trainer.max_epochs=2", "trainer.refit=false")
-MY = ("data.path=my.csv", "data.out_components=y", "arch.width=3", *SMALL)
+MY = ("data.path=my.csv", "data.out_components=y", "arch.width=3", "viz.enabled=false", *SMALL)
 
 
 class Call(NamedTuple):
@@ -86,7 +86,7 @@ def test_a_run_of_ones_own_table_needs_no_config(tagi: Callable[..., Any]) -> No
 
 
 def test_the_config_of_a_run_reproduces_it(tagi: Callable[..., Any], finished: Path) -> None:
-    assert tagi("train", f"config={finished / 'config.yaml'}").code == 0
+    assert tagi("train", f"config={finished / 'config.yaml'}", "viz.enabled=false").code == 0
     (run,) = Path("outputs/my").iterdir()
     before, after = (json.loads((f / "summary.json").read_text()) for f in (finished, run))
     assert before["valid"] == after["valid"]

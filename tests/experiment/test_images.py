@@ -177,7 +177,7 @@ def test_predict_of_what_does_not_fit(classified: Path, tmp_path: Path) -> None:
         Model.load(classified).predict({"a": np.zeros(3)})
 
 
-def test_a_config_reproduces_its_run(classified: Path, tmp_path: Path) -> None:
+def test_a_config_reproduces_its_run(classified: Path, tmp_path: Path, no_drawing: None) -> None:
     again = config.load(Settings, registries(), classified / "config.yaml")
     found = summary(run.train(again, "tagi train", tmp_path))
     before = summary(classified)

@@ -26,7 +26,7 @@ ARCH = {
 def test_there_and_back_loses_nothing(
     make_settings: Callable[..., Settings], tmp_path: Path, form: str
 ) -> None:
-    changes = {"arch": ARCH, "trainer.max_epochs": 1, "ensemble.size": 1}
+    changes = {"arch": ARCH, "trainer.max_epochs": 1, "ensemble.size": 1, "viz.enabled": False}
     folder = run.train(make_settings(**changes), "tagi train", tmp_path / "runs")
     (first, *_) = exchange(folder, tmp_path / "net", form)
     if form == "pytagi":
