@@ -11,6 +11,8 @@ from tagi_cli.options import option
 
 ACTIVATIONS = ("mixture_relu", "relu", "leaky_relu", "tanh", "sigmoid")
 
+DEFAULT_ACTIVATION = "mixture_relu"
+
 
 @dataclass(frozen=True)
 class _Hidden:
@@ -18,7 +20,12 @@ class _Hidden:
 
     width: int = option(100, "Units of each hidden layer.", minimum=1)
     depth: int = option(2, "Number of hidden layers; 0 is Bayesian linear regression.", minimum=0)
-    activation: str = option("mixture_relu", "Activation of the hidden units.", choices=ACTIVATIONS)
+    activation: str | None = option(
+        None,
+        "Activation of the hidden units. null: relu for real targets of a plain table, else "
+        "mixture_relu.",
+        choices=ACTIVATIONS,
+    )
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class MLPOptions(OutputOptions, _Hidden):
 
 def build(options: MLPOptions, input_shape: tuple[int, ...], outputs: int) -> nn.Layer:
     """The network for `outputs` output units; sizes of the input are inferred."""
-    activation = nn.registry[options.activation]
+    activation = nn.registry[options.activation or DEFAULT_ACTIVATION]
     layers: list[nn.Layer] = []
     for _ in range(options.depth):
         layers += [

@@ -77,6 +77,7 @@ class _Check:
             UserError: a fault, or all of them.
         """
         from tagi_cli.cli.configuration import settings_from, take_checkpoint
+        from tagi_cli.experiment.tasks import network_in_force
 
         arguments, checkpoint = take_checkpoint(arguments)
         try:
@@ -87,7 +88,8 @@ class _Check:
             from tagi_cli.experiment import resume
 
             resume.check(settings, settings.trainer.resume, checkpoint)
-        return self._whole(settings)
+            return self._whole(settings)
+        return self._whole(network_in_force(settings))
 
     def _whole(self, settings: Settings) -> list[str]:
         from tagi_cli.experiment.inputs import check_inputs

@@ -24,9 +24,9 @@ examples:
 def run(arguments: list[str]) -> int:
     """Print the table of layers, the totals and the ceilings."""
     from tagi_cli.cli.configuration import settings_from
-    from tagi_cli.experiment.tasks import load_data
+    from tagi_cli.experiment.tasks import load_data, network_in_force
 
-    settings = settings_from(arguments)
+    settings = network_in_force(settings_from(arguments))
     dataset = load_data(settings)
     from tagi_cli.experiment.profile import PASSES, profile
     from tagi_cli.experiment.summary import byte_words

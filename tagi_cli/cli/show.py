@@ -34,9 +34,9 @@ def run(arguments: list[str]) -> int:
         backend = backend_to_open(settings)
     else:
         from tagi_cli.cli.configuration import settings_from
-        from tagi_cli.experiment.tasks import load_data
+        from tagi_cli.experiment.tasks import load_data, network_in_force
 
-        settings = settings_from(arguments)
+        settings = network_in_force(settings_from(arguments))
         encoder, backend = load_data(settings).encoder, make_backend(settings)
     summary = summarise(settings, encoder, backend)
     rows = summary.rows()

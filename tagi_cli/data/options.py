@@ -10,6 +10,9 @@ from tagi_cli.data.option_checks import contradictions
 from tagi_cli.options import option
 
 _BATCH_SIZE = 16
+# Portions of training rows for validation. The fewer rows a part has, the more it takes to choose
+# the epoch and to calibrate; rows of validation are learnt in the refit.
+_VALID_OF_TABLES, _VALID = 0.2, 0.1
 
 COVARIATES = ("hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month")
 """What `time_covariates` may name."""
@@ -144,11 +147,12 @@ class DataOptions:
         0, "Draws a generated set that differs by seed (`latent_synthetic`).", minimum=0
     )
     split_seed: int = option(0, "Fixes every random choice of rows.", minimum=0)
-    valid_portion: float = option(
-        0.1,
+    valid_portion: float | None = option(
+        None,
         "Portion of the training rows drawn for validation where the split itself has none (`gal`, "
         "or a split column without `valid`); of series the last ones. In forecasting the most of "
-        "each series; one horizon where there are many. 0 leaves the validation part empty.",
+        "each series; one horizon where there are many. 0 leaves the validation part empty. null: "
+        "0.2 of a plain table, 0.1 of series and images.",
         minimum=0,
         below=1,
     )
@@ -207,6 +211,12 @@ class DataOptions:
         """Whether rows are seen through windows, given the forecast's horizon and the task."""
         asked = self.in_chunk is not None or self.out_chunk is not None
         return asked or horizon is not None or variable_length
+
+    def valid_share(self, *, plain_table: bool = False) -> float:
+        """The `valid_portion` in force."""
+        if self.valid_portion is None:
+            return _VALID_OF_TABLES if plain_table else _VALID
+        return self.valid_portion
 
     def rows_per_update(self, rows: int | None = None) -> int:
         """The batch size in force, for this number of training rows if it is known."""

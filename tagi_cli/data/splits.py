@@ -40,7 +40,7 @@ def split(table: Table, rows: Rows, options: DataOptions) -> Split:
     if options.split_method == "gal":
         # Of the whole table, as the split is defined; then without the rows that were dropped.
         train, test = (part[np.isin(part, rows)] for part in gal(len(table), options.split_index))
-        train, valid = draw_valid(train, options.valid_portion, options.split_seed)
+        train, valid = draw_valid(train, options.valid_share(plain_table=True), options.split_seed)
         return Split(train, valid, np.sort(test), f"gal {options.split_index}")
     method = options.split_method
     if method == "auto":
@@ -164,5 +164,5 @@ def _by_column(table: Table, rows: Rows, options: DataOptions) -> Split:
     part = marks(table, rows, name)
     train, valid, test = (rows[part == i] for i in range(3))
     if not len(valid):
-        train, valid = draw_valid(train, options.valid_portion, options.split_seed)
+        train, valid = draw_valid(train, options.valid_share(plain_table=True), options.split_seed)
     return Split(train, valid, test, f"column {name}")

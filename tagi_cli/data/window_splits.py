@@ -76,7 +76,7 @@ def split_windows(
         shares = (1.0, 0.0, 0.0)
     elif forecast:
         method, parts = f"last {forecast} rows of each series", division.by_end(forecast)
-        shares = (1.0, options.valid_portion, 1.0)
+        shares = (1.0, options.valid_share(), 1.0)
     else:
         method = "chronological" if options.split_method == "auto" else options.split_method
         level, _, order = method.rpartition("-")
@@ -161,10 +161,10 @@ class _Division:
         `valid_portion` of a series.
         """
         lengths = np.diff(self.series.starts)
-        if self.options.valid_portion == 0:
+        if self.options.valid_share() == 0:
             return np.zeros(len(lengths), dtype=np.int64)
         each = math.ceil(_VALID_WINDOWS / max(1, int(self._chosen_series.sum())))
-        most = (self.options.valid_portion * (lengths - horizon)).astype(np.int64)
+        most = (self.options.valid_share() * (lengths - horizon)).astype(np.int64)
         wanted = np.minimum(each + self.chunks.target_length - 1, most)
         return np.maximum(horizon, wanted)
 
@@ -251,10 +251,10 @@ class _Division:
             by_row = np.argsort(series.rows[self.points], kind="stable")
             alike[by_row[self.options.limit :]] = False
         train, valid, test = (alike & (part[first] == number) for number in range(3))
-        if valid.any() or self.options.valid_portion == 0:
+        if valid.any() or self.options.valid_share() == 0:
             return train, valid, test
         at = np.flatnonzero(train)
-        share = self.options.valid_portion
+        share = self.options.valid_share()
         order = at[np.argsort(self.ticks[at], kind="stable")]
         held = portions(order, (1 - share, share, 0), self.table.source, "prediction points")[1]
         begin = self.ticks[held[0]]

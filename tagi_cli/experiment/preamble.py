@@ -65,6 +65,8 @@ def closing(
     for split in ("prequential", "valid", "test"):
         if summary.get(split):
             lines |= _metrics(split, summary[split])
+    if summary.get("remarks"):
+        lines["note"] = "; ".join(summary["remarks"])
     if summary["status"] == COMPLETED:
         if folder.report.exists():
             lines["report"] = from_here(folder.report)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tagi_cli import config
 from tagi_cli.errors import UserErrors
+from tagi_cli.experiment import tasks
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint
@@ -36,6 +37,8 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
         UserErrors: `settings` differ from those of the run in any other option.
     """
     own = config.load(Settings, registries(), folder.config)
+    if (settings.arch, settings.noise) != (own.arch, own.noise):
+        settings = tasks.network_in_force(settings)
     before, now = flattened(own), flattened(settings)
     faults = [
         f"{path}: cannot change while a run is continued (found {now.get(path)}, the run has "

@@ -21,6 +21,7 @@ from tagi_cli.experiment import (
     laws,
     online,
     preamble,
+    promise,
     provenance,
     resume,
     tasks,
@@ -47,13 +48,11 @@ from tagi_cli.launcher import results_go_to
 from tagi_cli.training import checkpoint as checkpoint_file
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.class_noise import WEIGHTS
-from tagi_cli.training.classification import ClassificationTask
 from tagi_cli.training.events import COMPLETED, Observer
 from tagi_cli.training.interface import MakeLearner, NumericalError, Prediction
 from tagi_cli.training.progress import progress_observer
 from tagi_cli.training.sampling import Sampler
 from tagi_cli.training.seeds import Seeds
-from tagi_cli.training.task import RegressionTask
 from tagi_cli.training.trainer import FitResult, Trainer
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def train(
                     announce(folder.path)
                 run = _Run(resume.continued(settings, folder), command, console, ranks)
                 return run.into(folder, folder.checkpoint(checkpoint))
-        run = _Run(settings, command, console, ranks)
+        run = _Run(tasks.network_in_force(settings), command, console, ranks)
         ranks.barrier()  # no folder where some rank cannot even begin
         if not ranks.leads:
             return run.take_part(None)
@@ -235,7 +234,7 @@ class _Run:
         return Trainer(
             make,
             self.dataset,
-            ClassificationTask(weights) if tasks.classifies(settings.task) else RegressionTask(),
+            tasks.scoring(settings, weights),
             settings.trainer,
             Seeds(settings.seed),
             members=settings.ensemble.size,
@@ -298,6 +297,8 @@ class _Run:
             "seconds": round(result.seconds, 3),
             **scored,
         }
+        if "test" in found and (said := promise.remarks(found["test"], scored["test"])):
+            summary["remarks"] = said
         if self.settings.trainer.online:
             summary["prequential"] = online.prequential(result.history, len(self.dataset.train))
         atomic.write_json(folder.summary, summary)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tagi_cli.data.options import DataOptions
     from tagi_cli.experiment.settings import Settings
     from tagi_cli.training.interface import Floats
+    from tagi_cli.training.task import Task
 
 tasks = Registry("task")
 """What is predicted: decides the likelihood and the metrics."""
@@ -163,6 +164,47 @@ def data_in_force(settings: Settings) -> DataOptions:
     return dataclasses.replace(options, batch_sampling_mode="sliding-window")
 
 
+def network_in_force(settings: Settings) -> Settings:
+    """The settings with what is left to the task: the activation of an `mlp`, and `noise: auto`.
+
+    A run's config tells them, so that its networks can be made again.
+    """
+    from tagi_cli.arch.mlp import DEFAULT_ACTIVATION, MLPOptions
+    from tagi_cli.training.noise import AutoOptions, HeteroscedasticOptions
+
+    if not isinstance(settings.arch, MLPOptions):
+        return settings
+    plain = _of_plain_table(settings) and not settings.trainer.online
+    activation = settings.arch.activation or ("relu" if plain else DEFAULT_ACTIVATION)
+    unbounded = settings.arch.output_activation is None
+    settings = dataclasses.replace(
+        settings, arch=dataclasses.replace(settings.arch, activation=activation)
+    )
+    if plain and unbounded and settings.noise == AutoOptions():
+        return dataclasses.replace(settings, noise=HeteroscedasticOptions())
+    return settings
+
+
+def _of_plain_table(settings: Settings) -> bool:
+    """Whether the targets are real and those of rows by themselves."""
+    return isinstance(settings.task, RegressionOptions) and not settings.data.windowed(None, False)
+
+
+def scoring(settings: Settings, weights: Floats | None) -> Task:
+    """How the networks are scored while they learn; `weights (K,)` are those of classes."""
+    from tagi_cli.arch.latent.options import LatentRegressionOptions
+    from tagi_cli.training.classification import ClassificationTask
+    from tagi_cli.training.task import RegressionTask
+
+    if classifies(settings.task):
+        return ClassificationTask(weights)
+    calibrate = settings.trainer.calibrate
+    if calibrate is None:
+        latent = isinstance(settings.arch, LatentRegressionOptions)
+        calibrate = _of_plain_table(settings) and not latent
+    return RegressionTask(calibrate=calibrate)
+
+
 def load(
     options: DataOptions,
     task: object,
@@ -217,6 +259,21 @@ def check_feedback(encoder: Encoder, horizon: int) -> None:
         )
 
 
+def _not_calibrated(settings: Settings) -> list[str]:
+    """Why there are no variances to calibrate."""
+    from tagi_cli.arch.latent.options import LatentRegressionOptions
+
+    if classifies(settings.task):
+        what = "classes, whose probabilities have no variance of their own"
+    elif isinstance(settings.arch, LatentRegressionOptions):
+        what = "arch latent_regression, which learns error variances by itself"
+    elif settings.trainer.online:
+        what = "trainer.online=true, which leaves no validation rows"
+    else:
+        return []
+    return [f"trainer.calibrate: found true beside {what}. Allowed: null, false"]
+
+
 def _labels_taken_for_numbers(dataset: Dataset) -> list[str]:
     """Remarks on targets that are a few whole numbers, each of them often."""
     raw = dataset.train.raw
@@ -250,6 +307,8 @@ def faults(settings: Settings) -> list[str]:
 
         found += latent.faults(settings)
     found += online.faults(settings)
+    if settings.trainer.calibrate:
+        found += _not_calibrated(settings)
     known = settings.data.faults()
     found += [fault for fault in data_in_force(settings).faults() if fault not in known]
     if forecasts(settings.task):

@@ -17,7 +17,7 @@ from tagi_cli.nn.layers.batch_norm import local_averages
 from tagi_cli.nn.rules import default_cap, emit_step
 from tagi_cli.nn.shard import Shard, Sums
 from tagi_cli.options import Kind
-from tagi_cli.training import sampling, tracking
+from tagi_cli.training import calibration, sampling, tracking
 from tagi_cli.training.batches import Batches
 from tagi_cli.training.health import LayerHealth, measure
 from tagi_cli.training.interface import Indices, NumericalError, Prediction, Scores, Values
@@ -90,6 +90,7 @@ class Learner:
         self._rule = update_rule
         self._cap = default_cap(update_rule, batch_size) if cap is None else cap
         self._scores = backend.zeros((outputs, 3), np.float64)
+        self._factors: Host | None = None
         self._steps: dict[int, Segment] = {}
         self._predictors: dict[tuple[int, bool], tuple[nn.Plan, Segment]] = {}
         self._batches: Batches | None = None
@@ -287,7 +288,7 @@ class Learner:
             assert plan.output.var is not None
             mu[rows] = self.backend.to_host(plan.output.mu)
             var[rows] = self.backend.to_host(plan.output.var)
-        return Prediction(*self.noise.split(mu, var))
+        return self._moments(mu, var)
 
     def predict_along(
         self,
@@ -323,7 +324,11 @@ class Learner:
             x, places, self._predictor, pause,
             continues=continues, earliest=earliest, var_x=var_x,
         )  # fmt: skip
-        return None if found is None else Prediction(*self.noise.split(*found))
+        return None if found is None else self._moments(*found)
+
+    def _moments(self, mu: Host, var: Host) -> Prediction:
+        """The prediction, calibrated, that moments `(n, units K)` of the output stand for."""
+        return calibration.scaled(Prediction(*self.noise.split(mu, var)), self._factors)
 
     def _predictor(self, batch: int, certain: bool = True) -> tuple[nn.Plan, Segment]:
         """The bound forward pass for a number of rows; the few sizes used last are kept."""
@@ -342,12 +347,13 @@ class Learner:
         return self._predictors[key]
 
     def state_dict(self) -> dict[str, Host]:
-        """Host copies of parameters, states, noise and the counts of floored variances."""
+        """Host copies of parameters, states, noise, factors and counts of floored variances."""
         floored = self.backend.to_host(self.parameters.floored)
         return {
             **self._carried.gather(self.parameters.state_dict()),
             **self.noise.state_dict(),
             **({} if self.tracking is None else self.tracking.state_dict()),
+            **({} if self._factors is None else {calibration.FACTORS: self._factors}),
             "health.floored": floored,
         }
 
@@ -357,10 +363,11 @@ class Learner:
         Raises:
             KeyError, ValueError: a name is missing or unknown, or a shape differs.
         """
-        others = ("noise.", "health.", tracking.PREFIX)
+        others = ("noise.", "health.", tracking.PREFIX, calibration.FACTORS)
         own = {k: v for k, v in values.items() if not k.startswith(others)}
         self.parameters.load_state_dict(self._carried.take(own))
         self.noise.load_state_dict(values)
+        self._factors = calibration.factors_of(values)
         if self.tracking is not None:
             self.tracking.load_state_dict(values)
         self.backend.write(self.parameters.floored, values["health.floored"])

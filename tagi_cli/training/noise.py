@@ -149,7 +149,11 @@ class LearnedOptions:
 
 @dataclass(frozen=True)
 class AutoOptions(LearnedOptions):
-    """The noise treatment that the benchmarks favour: `learned`."""
+    """`heteroscedastic` where an `mlp` learns real targets of a plain table, else `learned`.
+
+    It is `learned` there, too, if an option of it is set, `arch.output_activation` is, or
+    `trainer.online` is true.
+    """
 
 
 class LearnedNoise(Noise):

@@ -21,7 +21,7 @@ class EarlyStoppingOptions:
         "Stop once the validation NLL has not improved for `patience` epochs. Without it all "
         "`max_epochs` are trained; the best epoch is chosen by the validation NLL either way.",
     )
-    patience: int = option(20, "Epochs without improvement after which training stops.", minimum=1)
+    patience: int = option(40, "Epochs without improvement after which training stops.", minimum=1)
     min_delta: float = option(
         0.0,
         "Decrease of the validation NLL (per value, scaled units) below which an epoch does not "
@@ -61,6 +61,13 @@ class TrainerOptions:
         True,
         "After the best epoch is found, train fresh networks on training and validation rows for "
         "that many epochs.",
+    )
+    calibrate: bool | None = option(
+        None,
+        "Multiply the predictive variances of each target by a factor under which the validation "
+        "rows are likeliest, and choose the epoch by the validation NLL with it. The factors are "
+        "kept with the networks, in the refit, too. null: where rows of a plain table have real "
+        "targets.",
     )
     resume: str | None = option(
         None,
@@ -119,7 +126,7 @@ class TrainerOptions:
 class EnsembleOptions:
     """Networks that differ by seed and predict as one mixture."""
 
-    size: int = option(5, "Number of networks.", minimum=1)
+    size: int = option(8, "Number of networks.", minimum=1)
 
 
 @dataclass(frozen=True)

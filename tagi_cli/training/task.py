@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.errors import UserError
-from tagi_cli.training import mixture
+from tagi_cli.training import calibration, mixture
 from tagi_cli.training.interface import (
     Floats,
     NumericalError,
@@ -27,11 +27,13 @@ _ROWS = 8192
 class Validation(NamedTuple):
     """The outcome of scoring the validation rows.
 
-    `score` chooses the epoch (smaller is better); `metrics` are for people, in original units.
+    `score` chooses the epoch (smaller is better); `metrics` are for people, in original units;
+    `factors (K,)` calibrate the networks, if they are to be (`tagi_cli.training.calibration`).
     """
 
     score: float
     metrics: dict[str, float]
+    factors: Floats | None = None
 
 
 class Task(Protocol):
@@ -53,9 +55,13 @@ class RegressionTask:
     Where each row has a scale of its own (series of their own scale each), errors in scaled units
     are told besides those in original ones, which the largest series make; of training, they alone
     are known.
+
+    Args:
+        calibrate: whether validation rows calibrate the variances, and are scored with that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, calibrate: bool = False) -> None:
+        self._calibrate = calibrate
         self._log_scale: tuple[Rows, Floats] | None = None
 
     def train_metrics(self, scores: Sequence[Scores], rows: Rows) -> dict[str, float]:
@@ -89,6 +95,8 @@ class RegressionTask:
     def validate(self, rows: Rows, predictions: Sequence[Prediction]) -> Validation:
         """Score: NLL of the mixture per observed value, scaled. Metrics: `nll`, `rmse`, `mae`.
 
+        Calibrated, the score has the surprise of the factors' prior besides.
+
         Raises:
             UserError: there is no observed value.
             NumericalError: the NLL is not a number.
@@ -102,22 +110,26 @@ class RegressionTask:
                 "the validation part has no observed target to choose the epoch by; make it larger "
                 "(data.valid_portion) or empty"
             )
+        factors, surprise = None, 0.0
+        if self._calibrate:
+            factors = calibration.factors(targets, mu, var)
+            var, surprise = var * factors, calibration.surprise(factors) / np.sum(known)
         # A missing value is put where it does no harm, and then left out of the means.
         density = mixture.log_density(np.where(known, targets, mu[0]), mu, var)
-        score = -float(np.mean(density[known]))
-        if math.isnan(score):
+        nll = -float(np.mean(density[known]))
+        if math.isnan(nll):
             raise NumericalError("the NLL is NaN")
         scale = np.broadcast_to(rows.scale, targets.shape)[known]
         scaled = (targets - mixture.mean(mu))[known]
         error = scaled * scale
         metrics = {
-            "nll": score + float(np.mean(np.log(scale))),
+            "nll": nll + float(np.mean(np.log(scale))),
             "rmse": math.sqrt(np.mean(error**2)),
             "mae": float(np.mean(np.abs(error))),
         }
         if len(rows.scale) > 1:
             metrics["rmse_scaled"] = math.sqrt(np.mean(scaled**2))
-        return Validation(score, metrics)
+        return Validation(nll + surprise, metrics, factors)
 
 
 def _flat(y: Values) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tagi_cli.backend import threads
 from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training import events, resuming
+from tagi_cli.training.calibration import calibrated, factors_of, uncalibrated
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.early_stopping import EarlyStopping
 from tagi_cli.training.ensemble import Ensemble
@@ -90,18 +91,15 @@ class Trainer:
         self._interruption = Interruption()
         self._pace = Pace(sampler.batch_size, ranks=ranks)
         self._refits = options.refit and len(dataset.valid) > 0
-        self._stage = SEARCH
+        self._stage, self._stopped_by, self._remark = SEARCH, "", ""
         self._search: Phase | None = None
         self._search_end: PhaseState | None = None
         self._refit: Phase | None = None
         self._stopping = EarlyStopping(options.early_stopping)
-        self._stopped_by = self._remark = ""
-        self._epochs = 0
-        self._refitted = False
+        self._epochs, self._refitted, self._seconds_before = 0, False, 0.0
         self.history: list[Row] = []
         self._best: Members = []
         self._best_is_saved = True
-        self._seconds_before = 0.0
         self._final: list[Learner] = []
         self._valid: list[Prediction] = []
 
@@ -129,7 +127,8 @@ class Trainer:
             self.history = [row for row in self.history if row["phase"] == SEARCH]
             self._best_is_saved = not self._best
             self._search = self._ensemble.phase(SEARCH, self._dataset)
-            self._search.restore(*state.search)
+            at, members = state.search
+            self._search.restore(at, uncalibrated(members, self._dataset.valid))
         elif state.refit is not None:
             self._refit = self._ensemble.phase(REFIT, self._dataset)
             self._refit.restore(*state.refit)
@@ -187,9 +186,8 @@ class Trainer:
 
     def _run(self) -> bool:
         """All that is left to do; False if interrupted."""
-        if self._stage == SEARCH and not self._run_search():
-            return False
-        if not self._recall_best():
+        searched = self._stage != SEARCH or self._run_search()
+        if not (searched and self._recall_best()):
             return False
         if self._stage == REFIT:
             if not self._run_refit():
@@ -274,6 +272,7 @@ class Trainer:
             if self._interruption.is_requested():
                 self._save(REFIT)
                 return False
+        load(phase.learners, calibrated(phase.tensors(), factors_of(self._best[0])))
         self._refitted = True
         return True
 
@@ -282,8 +281,8 @@ class Trainer:
         begun = self._clock()
 
         def pause() -> bool:
-            at = phase.name, phase.epoch + 1, epochs, phase.done
-            self._notify(events.Progress(*at, self._stopwatch.seconds))
+            at = phase.name, phase.epoch + 1, epochs, phase.done, self._stopwatch.seconds
+            self._notify(events.Progress(*at))
             return self._interruption.is_requested() or self._time_is_up(phase)
 
         through = phase.train(self._pace, self._clock, pause)
@@ -323,7 +322,8 @@ class Trainer:
             self._epochs = phase.epoch
             improved = self._stopping.update(phase.epoch, valid.score if valid else None)
             if improved:
-                self._best, self._best_is_saved = phase.tensors(), False
+                self._best = calibrated(phase.tensors(), valid.factors if valid else None)
+                self._best_is_saved = False
         event = events.EpochEnded(
             phase=phase.name,
             epoch=phase.epoch,

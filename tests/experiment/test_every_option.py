@@ -93,6 +93,7 @@ CHANGED: dict[str, tuple[Any, Changes]] = {
     "trainer.early_stopping.patience": (9, LONG),
     "trainer.early_stopping.min_delta": (9.0, LONG),
     "trainer.update_rule": ("site", {}),
+    "trainer.calibrate": (False, {}),
     "trainer.cap": (20.0, {}),
     "trainer.refit": (False, {}),
     "trainer.online": (True, {}),

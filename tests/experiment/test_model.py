@@ -313,8 +313,8 @@ def test_mistakes_in_a_prediction(trained: Path, tmp_path: Path) -> None:
 def test_a_summary_counts_parameters_memory_and_arithmetic(trained: Path) -> None:
     model = Model.load(trained)
     found = summarise(model.settings, model.encoder, make_backend(model.settings))
-    # 3 features (a, two colours) - 8 hidden units - 1 output, biases included.
-    assert found.parameters == 3 * 8 + 8 + 8 * 1 + 1
+    # 3 features (a, two colours) - 8 hidden units - an output and its noise, biases included.
+    assert found.parameters == 3 * 8 + 8 + 8 * 2 + 2
     assert (found.members, found.batch_size) == (2, 16)
     assert found.parameter_bytes == 2 * found.parameters * 4 * 4
     # At least mean and variance of the 8 + 8 + 1 units of 16 rows, in float32, for both members.

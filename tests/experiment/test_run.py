@@ -163,7 +163,7 @@ def test_the_console_tells_what_was_read_and_where_results_lie(
     text = plain.getvalue()
     assert "small: 200 rows, a, kind -> y" in text
     assert "160 train, 20 valid, 20 test (random)" in text
-    assert "2 networks 3 - 8 - 1, 82 parameters" in text
+    assert "2 networks 3 - 8 - 2, 100 parameters" in text
     assert str(made) in text
     assert "90 % intervals hold" in text
     assert "\x1b" not in text

@@ -209,7 +209,7 @@ def _divide(
         train = train.followed_by(found["valid"])
     else:
         rows["train"], rows["valid"] = draw_valid(
-            rows["train"], options.valid_portion, options.split_seed
+            rows["train"], options.valid_share(), options.split_seed
         )
     test = found.get("test", train)
     rows["test"] = np.sort(chosen(test)) if "test" in found else rows["train"][:0]

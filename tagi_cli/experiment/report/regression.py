@@ -5,24 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from scipy.stats import binom
-
+from tagi_cli.experiment.promise import broken
 from tagi_cli.experiment.report import markup, output_figures
 from tagi_cli.experiment.report.account import Account, Numbers
 
-# Coverage of the 90 % intervals that needs no remark, however many values there are.
-_PROMISED = (0.87, 0.93)
-
 # Outputs that are not drawn, and named nevertheless for their coverage.
 _NAMED = 5
-
-
-def _fault(found: float, n: int) -> str:
-    """What is wrong with 90 % intervals that hold this share of n values; empty if nothing is."""
-    low, high = (float(binom.ppf(p, n, 0.9)) / n for p in (0.025, 0.975))
-    if found < min(low, _PROMISED[0]):
-        return "intervals are too narrow"
-    return "intervals are too wide" if found > max(high, _PROMISED[1]) else ""
 
 
 def _not_drawn(components: Numbers, diagnoses: Sequence[Numbers]) -> tuple[int, list[str]]:
@@ -33,8 +21,12 @@ def _not_drawn(components: Numbers, diagnoses: Sequence[Numbers]) -> tuple[int, 
     n = min((int(one["observed"]) for one in diagnoses), default=1)
     drawn = {one["name"] for one in diagnoses}
     rest = {name: of.get("coverage_90") for name, of in components.items() if name not in drawn}
-    wrong = [name for name, found in rest.items() if found is not None and _fault(found, n)]
+    wrong = [name for name, found in rest.items() if found is not None and broken(found, n)]
     return len(rest), [f"{markup.code(name)} {100 * rest[name]:.1f} %" for name in wrong]
+
+
+def _verdict_of(words: str) -> str:
+    return f"intervals are {words}" if words else "as promised, within what chance allows"
 
 
 def _verdict(split: str, metrics: Numbers, diagnoses: Sequence[Numbers]) -> str:
@@ -46,11 +38,11 @@ def _verdict(split: str, metrics: Numbers, diagnoses: Sequence[Numbers]) -> str:
         if found is None:
             continue
         n = int(one["observed"])
-        words = _fault(found, n)
+        words = broken(found, n)
         alarm |= bool(words)
         lines.append(
             f"The 90 % intervals of {markup.code(one['name'])} hold <b>{100 * found:.1f} %</b> of "
-            f"{n:,} {escape(split)} values: {words or 'as promised, within what chance allows'}."
+            f"{n:,} {escape(split)} values: {_verdict_of(words)}."
         )
     if len(components) > len(diagnoses):
         rest, wrong = _not_drawn(components, diagnoses)

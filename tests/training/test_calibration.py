@@ -1,0 +1,90 @@
+"""Factors on predictive variances, against direct searches and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from tagi_cli.training import calibration
+from tagi_cli.training.interface import Floats, Prediction
+
+
+def _surprise(factor: float) -> float:
+    """Half the deviance of ten values that are exactly as far away as a factor of 1 says."""
+    return -float(10 * (norm.logpdf(1, scale=np.sqrt(factor)) - norm.logpdf(1)))
+
+
+def _searched(y: Floats, mu: Floats, var: Floats) -> float:
+    """The factor of one target by a direct search, mixtures written out."""
+
+    def loss(log_factor: float) -> float:
+        factor = float(np.exp(log_factor))
+        members = norm.logpdf(y, mu, np.sqrt(factor * var))
+        mixture = logsumexp(members, axis=0) - np.log(len(mu))
+        return _surprise(factor) - float(mixture.sum())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x))
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 4.0])
+def test_factors_are_those_of_a_direct_search(spread: float) -> None:
+    rng = np.random.default_rng(3)
+    mu = rng.normal(size=(4, 60, 2))
+    var = rng.uniform(0.5, 2, size=mu.shape)
+    y = mu.mean(axis=0) + spread * rng.normal(size=(60, 2))
+    y[rng.random(y.shape) < 0.2] = np.nan
+    found = calibration.factors(y, mu, var)
+    for k in range(2):
+        known = ~np.isnan(y[:, k])
+        direct = _searched(y[known, k], mu[:, known, k], var[:, known, k])
+        assert found[k] == pytest.approx(direct, rel=0.02)
+    assert calibration.surprise(found) == pytest.approx(sum(map(_surprise, found)))
+
+
+def test_one_network_has_a_closed_form() -> None:
+    rng = np.random.default_rng(0)
+    y, mu, var = rng.normal(size=(30, 1)), rng.normal(size=(1, 30, 1)), np.full((1, 30, 1), 0.2)
+    squares = float(np.sum((y - mu[0]) ** 2 / var[0]))
+    assert calibration.factors(y, mu, var)[0] == pytest.approx((squares + 10) / 40)
+
+
+def test_a_calibrated_law_is_left_alone_and_few_values_say_little() -> None:
+    rng = np.random.default_rng(1)
+    n = 20_000
+    y = rng.normal(size=(n, 1))
+    right = np.zeros((1, n, 1)), np.ones((1, n, 1))
+    assert calibration.factors(y, *right)[0] == pytest.approx(1, abs=0.03)
+    far = calibration.factors(np.array([[3.0]]), np.zeros((1, 1, 1)), np.ones((1, 1, 1)))
+    assert far[0] == pytest.approx(19 / 11)
+
+
+def test_nothing_known_leaves_the_factor_at_one() -> None:
+    y = np.array([[np.nan, 1.0]])
+    var = np.array([[[1.0, 0.0]]])  # a point mass has no variance to multiply
+    np.testing.assert_array_equal(calibration.factors(y, np.zeros((1, 1, 2)), var), [1, 1])
+
+
+def test_factors_travel_with_the_states_of_members() -> None:
+    members = [{"a": np.ones(2)}, {"a": np.zeros(2)}]
+    found = np.array([1.5, 0.5])
+    with_factors = calibration.calibrated(members, found)
+    for one in with_factors:
+        factors = calibration.factors_of(one)
+        assert factors is not None
+        np.testing.assert_array_equal(factors, found)
+    assert [set(one) for one in calibration.uncalibrated(with_factors, "rows")] == [{"a"}, {"a"}]
+    assert calibration.uncalibrated(with_factors, "") == with_factors  # none were held out
+    assert calibration.factors_of(members[0]) is None
+    assert [set(one) for one in calibration.calibrated(members, None)] == [{"a"}, {"a"}]
+
+
+def test_variances_are_multiplied_and_means_are_not() -> None:
+    law = Prediction(np.ones((3, 2)), np.full((3, 2), 2.0), np.full((3, 2), 3.0))
+    mu, epistemic, noise = calibration.scaled(law, np.array([2.0, 0.5]))
+    np.testing.assert_array_equal(mu, law.mu)
+    np.testing.assert_array_equal(epistemic, np.tile([4.0, 1.0], (3, 1)))
+    np.testing.assert_array_equal(noise, np.tile([6.0, 1.5], (3, 1)))
+    assert calibration.scaled(law, None) is law
