@@ -59,51 +59,43 @@ def choose(
         UserError: no target named, no number in the table, no input left, several labels, or a
             column that mixes text and numbers.
     """
-    names = table.columns
-    if not classify and not any(_has_number(table, name) for name in names):
-        raise UserError(f"{table.source}: no column holds numbers. Columns: {listing(names, 30)}")
+    feeds_back = predicts_later and not classify
     wanted = options.out_components or tuple(default_outputs)
-    if not wanted and predicts_later and not classify:
-        wanted = _only_numbers(table, options)
-    if not wanted:
-        raise UserError(
-            "data.out_components: name the column to predict (or several). Columns of "
-            f"{table.source}: {listing(names, 30)}"
-        )
-    faults: list[str] = []
-    special = {"data.split_column": options.split_column, "data.instance": options.instance}
-    special["data.time"] = options.time
-    for key, name in special.items():
-        if name is not None and name not in names:
-            faults.append(f"{key}: {_absent(table, name)}")
+    wanted = _targets(table, options, wanted, classify=classify, feeds_back=feeds_back)
+    special = {
+        "data.split_column": options.split_column,
+        "data.instance": options.instance,
+        "data.time": options.time,
+    }
     reserved = {name for name in special.values() if name is not None}
+    faults = [
+        f"{key}: {_absent(table, name)}"
+        for key, name in special.items()
+        if name is not None and name not in table.columns
+    ]
     outputs = _matching("data.out_components", wanted, table, reserved, faults)
     reserved |= set(outputs)
     shown = outputs if windowed else []
     inputs = _matching("data.in_components", options.in_components, table, reserved, faults, shown)
     categorical = _matching("data.categorical", options.categorical, table, reserved, faults)
-    for name in outputs:
-        for key, other in special.items():
-            if name == other:
-                faults.append(f"data.out_components: column '{name}' is also {key}")
-    for name in inputs:
-        if (name in outputs and not windowed) or name == options.split_column:
-            role = "a target" if name in outputs else "data.split_column"
-            faults.append(f"data.in_components: column '{name}' is also {role}")
-        elif name == options.time and isinstance(table.column(name), TextColumn):
-            faults.append(
-                f"data.in_components: column '{name}' holds times as text, which cannot be an "
-                "input; add columns of numbers made from it, such as the hour or the day"
-            )
+    faults += [
+        f"data.out_components: column '{name}' is also {key}"
+        for name in outputs
+        for key, other in special.items()
+        if name == other
+    ]
+    faults += _not_inputs(table, options, inputs, () if windowed else outputs)
     remarks: list[str] = []
     if not options.in_components:
-        if predicts_later and not classify:
+        if feeds_back:
             reserved -= set(outputs)
         inputs = _default_inputs(table, reserved, categorical, outputs, remarks)
     notices += remarks
-    for name in categorical:
-        if name not in inputs:
-            faults.append(f"data.categorical: column '{name}' is not among the inputs")
+    faults += [
+        f"data.categorical: column '{name}' is not among the inputs"
+        for name in categorical
+        if name not in inputs
+    ]
     if faults:
         raise UserErrors(faults)
     if not inputs and not options.time_covariates:
@@ -115,14 +107,8 @@ def choose(
         raise UserError(
             f"data.out_components: found {listing(outputs)}. Allowed: one column of labels"
         )
-    for name in outputs:
-        if not classify:
-            table.numbers(name, " (a target must be)", " For labels set task=classification.")
-    for name in inputs:
-        if name not in categorical and _has_number(table, name):
-            table.numbers(
-                name, hint=" List the column in data.categorical to use its values as categories."
-            )
+    numbers = [name for name in inputs if name not in categorical]
+    _check_numbers(table, () if classify else outputs, numbers)
     texts = {name for name in inputs if isinstance(table.column(name), TextColumn)}
     return Components(
         tuple(inputs),
@@ -130,6 +116,64 @@ def choose(
         frozenset(texts | set(categorical)),
         frozenset(outputs if classify else ()),
     )
+
+
+def _targets(
+    table: Table,
+    options: DataOptions,
+    wanted: tuple[str, ...],
+    *,
+    classify: bool,
+    feeds_back: bool,
+) -> tuple[str, ...]:
+    """The wanted targets; where there are none and they are fed back, the only numbers.
+
+    Raises:
+        UserError: none is known, or the table has no numbers.
+    """
+    names = table.columns
+    if not classify and not any(_has_number(table, name) for name in names):
+        raise UserError(f"{table.source}: no column holds numbers. Columns: {listing(names, 30)}")
+    if not wanted and feeds_back:
+        wanted = _only_numbers(table, options)
+    if not wanted:
+        raise UserError(
+            "data.out_components: name the column to predict (or several). Columns of "
+            f"{table.source}: {listing(names, 30)}"
+        )
+    return wanted
+
+
+def _not_inputs(
+    table: Table, options: DataOptions, inputs: Sequence[str], targets: Sequence[str]
+) -> list[str]:
+    """What keeps columns from being inputs, one message each; no target may be one."""
+    faults = []
+    for name in inputs:
+        if name in targets or name == options.split_column:
+            role = "a target" if name in targets else "data.split_column"
+            faults.append(f"data.in_components: column '{name}' is also {role}")
+        elif name == options.time and isinstance(table.column(name), TextColumn):
+            faults.append(
+                f"data.in_components: column '{name}' holds times as text, which cannot be an "
+                "input; add columns of numbers made from it, such as the hour or the day"
+            )
+    return faults
+
+
+def _check_numbers(table: Table, targets: Iterable[str], inputs: Iterable[str]) -> None:
+    """Make sure that targets are numbers, and that no input mixes numbers and text.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in targets:
+        table.numbers(name, " (a target must be)", " For labels set task=classification.")
+    for name in inputs:
+        if _has_number(table, name):
+            table.numbers(
+                name, hint=" List the column in data.categorical to use its values as categories."
+            )
 
 
 def _only_numbers(table: Table, options: DataOptions) -> tuple[str, ...]:

@@ -114,14 +114,7 @@ def load(
         loaded = load_rows(table, components, options, dtype, notices)
     encoder = loaded.encoder
     if instance_as_input:
-        # Whose row it is cannot be filled in by frequencies.
-        columns = [
-            replace(column, fill=None)
-            if isinstance(column, CategoryInput) and column.name == options.instance
-            else column
-            for column in encoder.columns
-        ]
-        encoder = replace(encoder, columns=tuple(columns))
+        encoder = _without_fill(encoder, options.instance)
     summary = what_was_read(table, name, sha256, encoder) | loaded.summary
     return Dataset(*loaded.parts, encoder, name, sha256, summary)
 
@@ -154,6 +147,17 @@ def _with_instance(table: Table, components: Components, instance: str) -> Compo
         )
     inputs = tuple(dict.fromkeys((*components.inputs, instance)))
     return replace(components, inputs=inputs, categorical=components.categorical | {instance})
+
+
+def _without_fill(encoder: Encoder, instance: str | None) -> Encoder:
+    """The encoder with every series named: whose row it is cannot be filled in by frequencies."""
+    columns = [
+        replace(column, fill=None)
+        if isinstance(column, CategoryInput) and column.name == instance
+        else column
+        for column in encoder.columns
+    ]
+    return replace(encoder, columns=tuple(columns))
 
 
 def _with_usual_columns(table: Table, options: DataOptions, notices: list[str]) -> DataOptions:

@@ -73,7 +73,6 @@ def tail(
 
     shown = np.zeros((*places.shape, x.shape[1]), x.dtype)
     shown[is_real] = x[places[is_real]]
-    is_earlier = places < begins[:, None]
     if chunks.padding in COPIED and is_earlier.any():
         lengths = (ends - begins + 1)[:, None]
         copied = begins[:, None] + copied_row(places - begins[:, None], lengths, chunks.padding)
