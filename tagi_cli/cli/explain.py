@@ -34,6 +34,8 @@ usage: tagi explain run=<run folder> [split=train|valid|test | input=<file>] [ro
   output=...       where to write (default: the folder explanation of the run, shown in its report)
   overwrite=true   replace what is there
 
+Of classes their log-odds are explained: log p less the mean log p of the other classes.
+
 In the folder: sensitivities.csv (derivatives by input), contributions.csv (shares by column),
 rows.csv (what each column adds to the prediction of each row), figures; with target, target.csv.
 

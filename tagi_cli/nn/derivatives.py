@@ -40,8 +40,8 @@ from tagi_cli.nn.sequential import Sequential
 Host = np.ndarray[Any, Any]
 
 _DENSITY = 1 / np.sqrt(2 * np.pi)
-# Elements of the covariances that are held at once.
-_HELD = 1 << 23
+# Elements of the covariances that are held at once, and rows of predictions.
+_HELD, _ROWS = 1 << 23, 1024
 
 
 class NoRuleError(ValueError):
@@ -258,8 +258,23 @@ def without_rule(layer: Layer) -> str | None:
     return None
 
 
+def combinations(outputs: Sequence[int] | Host, units: int) -> Host:
+    """Outputs as sums of units: weights `(K, units)` as they are, numbers of units as ones."""
+    found = np.asarray(outputs)
+    return found if found.ndim == 2 else np.eye(units)[found.astype(int)]
+
+
+def means(layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int] | Host) -> Host:
+    """Predictive means `(B, K)` of some outputs, inputs being certain; as in `derivatives`."""
+    leaves, found = _leaves(layer), []
+    for begin in range(0, max(len(x), 1), _ROWS):
+        mu = _forward(leaves, parameters, x[begin : begin + _ROWS])[-1].mu
+        found.append(mu @ combinations(outputs, mu.shape[1]).T)
+    return np.concatenate(found)
+
+
 def derivatives(
-    layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int]
+    layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int] | Host
 ) -> Derivatives:
     """Moments of the derivatives of some outputs with respect to all inputs, inputs being certain.
 
@@ -267,7 +282,7 @@ def derivatives(
         layer: a built network: layers one after the other.
         parameters: its store.
         x: inputs `(B, ...)`.
-        outputs: which units of the flattened output.
+        outputs: which units of the flattened output; or sums of them, weights `(K, units)`.
 
     Raises:
         NoRuleError: a layer has no rule; the text names it.
@@ -276,14 +291,14 @@ def derivatives(
 
 
 def variances(
-    layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int]
+    layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int] | Host
 ) -> tuple[Host, Host]:
     """Mean and variance of `derivatives`, `(B, K, I)` each, at less cost where inputs are many."""
     return _moments(layer, parameters, x, outputs, whole=False)
 
 
 def _moments(
-    layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int], *, whole: bool
+    layer: Layer, parameters: Parameters, x: Host, outputs: Sequence[int] | Host, *, whole: bool
 ) -> tuple[Host, Host]:
     """Means, and covariances or variances, block by block."""
     missing = without_rule(layer)
@@ -297,19 +312,17 @@ def _moments(
     for begin in range(0, len(x), block):
         rows = slice(begin, begin + block)
         units = _forward(leaves, parameters, x[rows])
-        for k, output in enumerate(outputs):
-            mean[rows, k], second[rows, k] = _of_output(leaves, units, output, whole=whole)
+        for k, weights in enumerate(combinations(outputs, units[-1].mu.shape[1])):
+            mean[rows, k], second[rows, k] = _of_output(leaves, units, weights, whole=whole)
     return mean, second
 
 
 def _of_output(
-    leaves: Sequence[Layer], units: Sequence[_Units], output: int, *, whole: bool
+    leaves: Sequence[Layer], units: Sequence[_Units], weights: Host, *, whole: bool
 ) -> tuple[Host, Host]:
-    """Mean, and covariance or variance, of the derivatives of one output."""
+    """Mean, and covariance or variance, of the derivatives of a sum of outputs."""
     B, n = units[-1].mu.shape
-    seed = np.zeros((B, n))
-    seed[:, output] = 1
-    way = _Way(seed, np.zeros((B, n)), np.zeros((B, n, n)), np.zeros((B, n)))
+    way = _Way(np.tile(weights, (B, 1)), np.zeros((B, n)), np.zeros((B, n, n)), np.zeros((B, n)))
     bottom = next((i for i, leaf in enumerate(leaves) if _RULES[type(leaf)] != _unchanged), -1)
     for place in range(len(leaves) - 1, -1, -1):
         leaf, before = leaves[place], units[place]
@@ -343,8 +356,8 @@ def _forward(leaves: list[Layer], parameters: Parameters, x: Host) -> list[_Unit
     collective.bind(parameters.backend, plan.take()).run(1)
     found = []
     for value in values:
-        mu = _host(value.mu).reshape(len(x), -1)
-        var = np.zeros_like(mu) if value.var is None else _host(value.var).reshape(len(x), -1)
+        mu = _host(value.mu).reshape(len(x), flat_size(value.shape))
+        var = np.zeros_like(mu) if value.var is None else _host(value.var).reshape(mu.shape)
         found.append(_Units(mu, var))
     return found
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tagi_cli.backend import collective, overwrite
+from tagi_cli.nn.derivatives import combinations
 from tagi_cli.nn.layer import Layer
 from tagi_cli.nn.parameters import Parameters, flat_size
 from tagi_cli.nn.plan import Plan
@@ -37,7 +38,7 @@ class Regression(NamedTuple):
 
 
 def input_covariances(
-    layer: Layer, parameters: Parameters, x: Host, var_x: Host, outputs: Sequence[int]
+    layer: Layer, parameters: Parameters, x: Host, var_x: Host, outputs: Sequence[int] | Host
 ) -> Regression:
     """Regress some outputs on the inputs, which are Gaussian around `x`.
 
@@ -46,7 +47,8 @@ def input_covariances(
         parameters: its store; what it has learnt stays as it is.
         x: means of the inputs `(B, ...)`.
         var_x: their variances, of the same shape.
-        outputs: which units of the flattened output.
+        outputs: which units of the flattened output; or sums of them, weights `(K, units)`, whose
+            variances count units as independent.
     """
     backend, I = parameters.backend, flat_size(x.shape[1:])
     block = _ROWS if parameters.rows == 1 else min(_ROWS, parameters.rows)
@@ -65,18 +67,18 @@ def input_covariances(
         backend.write(plan.input.mu, x[rows])
         backend.write(plan.input.var, var_x[rows])
         forward.run(1)
-        seed = np.zeros((rows.stop - begin, flat_size(output.shape)))
+        weights = combinations(outputs, flat_size(output.shape))
+        seed = np.zeros((rows.stop - begin, weights.shape[1]))
         overwrite(d_var, seed.reshape(d_var.shape))
         slopes = []
-        for unit in outputs:
-            seed[:] = 0
-            seed[:, unit] = 1
+        for one in weights:
+            seed[:] = one
             overwrite(d_mu, seed.reshape(d_mu.shape))
             backward.run(1)
             slopes.append(backend.to_host(plan.input.innovation()[0]).reshape(-1, I))
         mean, variance = (
-            backend.to_host(part).reshape(len(seed), -1)[:, list(outputs)].astype(np.float64)
-            for part in (output.mu, output.var)
+            backend.to_host(part).reshape(len(seed), -1).astype(np.float64) @ power.T
+            for part, power in ((output.mu, weights), (output.var, weights**2))
         )
         found.append(Regression(mean, variance, np.stack(slopes, axis=1).astype(np.float64)))
     if not found:

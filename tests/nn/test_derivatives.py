@@ -7,7 +7,7 @@ import pytest
 
 from tagi_cli import nn
 from tagi_cli.backend import select
-from tagi_cli.nn.derivatives import NoRuleError, derivatives, variances, without_rule
+from tagi_cli.nn.derivatives import NoRuleError, derivatives, means, variances, without_rule
 from tagi_cli.nn.input_covariance import input_covariances
 
 BACKEND = select("cpu", "numpy", "float64")
@@ -156,6 +156,36 @@ def test_two_hidden_layers_come_close_to_sampled_networks() -> None:
     np.testing.assert_allclose(
         np.sqrt(found.variance[0, 0]), np.sqrt(np.diag(covariance)), rtol=0.15
     )
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.MixtureReLU])
+def test_a_sum_of_outputs_is_one_more_layer_whose_weights_are_certain(
+    activation: type[nn.Layer],
+) -> None:
+    weights = np.array([[1.0, -0.5, -0.5], [0.0, 2.0, 1.0]])
+    top = (), (nn.Linear(0, 2, bias=False),)
+    net, longer = (network(nn.Linear(0, 9), activation(), nn.Linear(0, 3), *more) for more in top)
+    last = longer.layer[-1].weight
+    last.mu[:], last.var[:] = weights, 0
+    for short, long in zip(net.layer, longer.layer, strict=False):
+        if isinstance(short, nn.Linear):
+            for name in ("weight", "bias"):
+                ours, theirs = getattr(short, name), getattr(long, name)
+                theirs.mu[:], theirs.var[:] = ours.mu, ours.var
+    x = np.random.default_rng(4).normal(size=(5, 4))
+    found = derivatives(net.layer, net.parameters, x, weights)
+    expected = derivatives(longer.layer, longer.parameters, x, [0, 1])
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-10)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(means(net.layer, net.parameters, x, weights), longer(x)[0])
+    assert means(net.layer, net.parameters, x[:0], weights).shape == (0, 2)
+    spread = np.full_like(x, 0.1)
+    one, other = (
+        input_covariances(at.layer, at.parameters, x, spread, outputs)
+        for at, outputs in ((net, weights), (longer, [0, 1]))
+    )
+    for mine, theirs in zip(one, other, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10)
 
 
 def test_certain_parameters_leave_nothing_open() -> None:

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.data import Part
-from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.errors import UserError
+from tagi_cli.experiment.explain.explained import networks_of, of_network
 from tagi_cli.experiment.explain.features import Features
 from tagi_cli.experiment.places import Places
-from tagi_cli.nn.derivatives import variances, without_rule
+from tagi_cli.nn.derivatives import means, variances, without_rule
 from tagi_cli.nn.input_covariance import input_covariances
-from tagi_cli.training.learner import Learner
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.model import Model
@@ -32,11 +31,13 @@ class Explanation:
     """Sensitivities and attributions of n examples, K outputs (of all steps) and I inputs.
 
     Inputs are those of the network: F features, of windows at each of T steps. Standardised values
-    are in scaled units, mostly standard deviations of the training part.
+    are in scaled units, mostly standard deviations of the training part. Outputs of classes are
+    their log-odds (`explained.of_network`), which are in no other units.
 
     Attributes:
         features: what the inputs are.
-        names: the components; `K = len(steps) * len(names)`.
+        names: the components, or the classes; `K = len(steps) * len(names)`.
+        odds: whether outputs are the log-odds of classes.
         steps: rows by which each predicted row lies behind the prediction point.
         places: of the examples.
         method: `derivative`: moments of `dy/dx` through the layers; or, where layers have no rule
@@ -55,6 +56,7 @@ class Explanation:
 
     features: Features
     names: tuple[str, ...]
+    odds: bool
     steps: tuple[int, ...]
     places: Places
     method: str
@@ -116,7 +118,7 @@ def explain(
     """Explain the predictions for some examples.
 
     Args:
-        model: of numbers; tables or windows.
+        model: of a table or of windows; of numbers, or of classes with a softmax.
         part: the examples.
         statistics: facts of each column in the training part, as in environment.json.
         method: one of `METHODS`.
@@ -129,7 +131,7 @@ def explain(
         raise UserError(f"method: found '{method}'. Allowed: {', '.join(METHODS)}")
     networks = networks_of(model)
     features = Features.of(model.encoder, statistics)
-    missing = without_rule(networks[0].layer)
+    missing = without_rule(of_network(model, networks[0]).layer)
     if missing is not None and method == "derivative":
         raise UserError(
             f"method: there is no rule for the moments of derivatives through {missing}. Allowed: "
@@ -142,17 +144,16 @@ def explain(
         )
     if method == "auto":
         method = "derivative" if missing is None else "covariance"
-    outputs = units_of(model)
     x = np.asarray(part.x, np.float64)
     n, shape = len(x), x.shape[1:]
     mean, var = (features.flat(values).reshape(shape) for values in (features.mean, features.var))
-    slopes, spreads, own, means, bases = [], [], [], [], []
+    slopes, spreads, own, predicted, bases = [], [], [], [], []
     for network in networks:
-        layer, store = network.layer, network.parameters
+        (layer, outputs), store = of_network(model, network), network.parameters
         regression = input_covariances(layer, store, x, np.broadcast_to(var, x.shape), outputs)
         own.append(regression.slope)
-        means.append(network.predict(x.astype(network.backend.dtype)).mu)
-        bases.append(network.predict(mean[None].astype(network.backend.dtype)).mu)
+        predicted.append(means(layer, store, x, outputs))
+        bases.append(means(layer, store, mean[None], outputs))
         if method == "derivative":
             mean_slope, variance = variances(layer, store, x, outputs)
             slopes.append(mean_slope)
@@ -162,7 +163,8 @@ def explain(
             spreads.append(np.full_like(regression.slope, np.nan))
     slope = np.mean(slopes, axis=0)
     spread = np.mean(spreads, axis=0) + np.var(slopes, axis=0)
-    center, scale_y = (np.broadcast_to(v, (n, len(outputs))) for v in (part.center, part.scale))
+    units = (part.center, part.scale) if model.classes is None else (0.0, 1.0)
+    center, scale_y = (np.broadcast_to(v, (n, slope.shape[1])) for v in units)
     away = (x - mean).reshape(n, 1, -1)
     contribution = features.by_column(np.mean(own, axis=0) * away) * scale_y[:, :, None, None]
     windowing = model.encoder.windowing
@@ -171,54 +173,16 @@ def explain(
         steps = tuple(range(windowing.chunks.targets[0], windowing.chunks.targets[1] + 1))
     return Explanation(
         features,
-        model.outputs,
+        model.outputs if model.classes is None else model.classes,
+        model.classes is not None,
         steps,
         Places.of(part),
         method,
         slope,
         np.sqrt(np.maximum(spread, 0)),
-        center + scale_y * np.mean(means, axis=0),
+        center + scale_y * np.mean(predicted, axis=0),
         center + scale_y * np.mean(bases, axis=0),
         contribution,
         scale_y,
         features.scales_of(model.encoder, part),
     )
-
-
-def networks_of(model: Model) -> list[Learner]:
-    """The networks of a model that can be explained.
-
-    Raises:
-        UserError: they predict classes, carry states, or are no plain networks of columns.
-    """
-    if takes_images(model.encoder):
-        raise UserError(
-            "this model sees images, and explanations are by column. Allowed: a model of a table "
-            "or of series"
-        )
-    if model.classes is not None:
-        raise UserError(
-            "this model predicts classes, whose probabilities are no sums of Gaussian "
-            "units. Allowed: a model of numbers; or one for the indicator of a class, 0 or 1, as "
-            "target"
-        )
-    networks = [one for one in model.learners if isinstance(one, Learner)]
-    if len(networks) < len(model.learners):
-        raise UserError(
-            "a latent regression tells by its own subspaces what its outputs depend on "
-            "(`tagi angles`, `tagi project`). Allowed: another arch"
-        )
-    if any(network.tracks for network in networks):
-        raise UserError(
-            "these networks carry states from row to row, so that a row depends on more "
-            "than its window. Allowed: arch.internal_state.tracking=false, with data.in_chunk as "
-            "long as the past matters"
-        )
-    return networks
-
-
-def units_of(model: Model) -> list[int]:
-    """Which units of the network's output are predictions."""
-    (network, *_) = networks_of(model)
-    width = network.noise.units
-    return [width * k for k in range(network.outputs)]

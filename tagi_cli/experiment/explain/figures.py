@@ -55,6 +55,7 @@ def section(folder: RunFolder) -> Section:
     numbers = read_json(path)
     drawn = drawings(numbers)
     shown, outputs = min(len(numbers["outputs"]), OUTPUTS_DRAWN), len(numbers["outputs"])
+    odds = " Of a class its log-odds, against the mean of the others." * bool(numbers.get("odds"))
     more = f" {shown} of {outputs} outputs are drawn." if shown < outputs else ""
     how = (
         "moments of the derivatives, propagated through the layers"
@@ -63,7 +64,7 @@ def section(folder: RunFolder) -> Section:
     )
     text = (
         f'<h2>Explanation</h2><p class="lead">On {numbers["rows"]:,} rows of '
-        f"{markup.safe(numbers['of'])}: {markup.safe(how)}.{more}</p>"
+        f"{markup.safe(numbers['of'])}: {markup.safe(how)}.{odds}{more}</p>"
     )
     return Section(text + markup.gallery(drawn), drawn)
 
@@ -110,7 +111,8 @@ def _sensitivity(stem: str, numbers: Numbers, one: Numbers) -> Figure:
     caption = unit + ("; bars end at two standard deviations" if known else "")
     caption += _left_out(len(slope[0]), "inputs")
     paint = partial(_paint_bars, slope[0][order], 2 * sd[order] if known else None, labels)
-    return draw(stem, title, caption, partial(paint, "output sd per input sd"))
+    unit = "log-odds" if numbers.get("odds") else "output sd"
+    return draw(stem, title, caption, partial(paint, f"{unit} per input sd"))
 
 
 def _shares(stem: str, numbers: Numbers, one: Numbers) -> Figure:

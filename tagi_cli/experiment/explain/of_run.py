@@ -15,7 +15,8 @@ from tagi_cli.data import Part
 from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.experiment import tasks
 from tagi_cli.experiment.explain import figures, tables
-from tagi_cli.experiment.explain.explanation import explain, networks_of
+from tagi_cli.experiment.explain.explained import networks_of, refuse_classes
+from tagi_cli.experiment.explain.explanation import explain
 from tagi_cli.experiment.explain.search import Found, search
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.model import Model
@@ -152,6 +153,7 @@ def find_input(
     folder = RunFolder.open(run)
     model = Model.load(run, checkpoint)
     networks_of(model)
+    refuse_classes(model)
     wanted = _wanted(model, target, component)
     path = place.folder(folder, TARGET)
     first: Floats | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagi_cli.errors import UserError
-from tagi_cli.experiment.explain.explanation import networks_of, units_of
+from tagi_cli.experiment.explain.explained import networks_of, of_network, refuse_classes
 from tagi_cli.experiment.explain.features import Features
 from tagi_cli.nn.derivatives import variances, without_rule
 from tagi_cli.nn.input_covariance import input_covariances
@@ -88,6 +88,7 @@ def search(
             move, or nothing is wanted.
     """
     networks, encoder = networks_of(model), model.encoder
+    refuse_classes(model)
     windowing = encoder.windowing
     if windowing is not None and (windowing.scalers or windowing.by_window):
         raise UserError(
@@ -104,7 +105,7 @@ def search(
     scale = np.tile(encoder.scale_y, len(wanted) // len(encoder.scale_y))
     center = np.tile(encoder.center_y, len(wanted) // len(encoder.center_y))
     goal = ((wanted - center) / scale)[asked]
-    linear = _Linear(networks, encoder.input_shape, [units_of(model)[k] for k in asked])
+    linear = _Linear(networks, encoder.input_shape, of_network(model, networks[0]).weights[asked])
     first = _mean_input(features) if start is None else np.asarray(start, np.float64).ravel()
     low, high = (_ends(features, values, sign) for values, sign in
                  ((features.low, -1.0), (features.high, 1.0)))  # fmt: skip
@@ -148,7 +149,7 @@ class _Linear:
     """Predictive mean of the ensemble and its slope at an input."""
 
     def __init__(
-        self, networks: Sequence[Learner], shape: tuple[int, ...], outputs: list[int]
+        self, networks: Sequence[Learner], shape: tuple[int, ...], outputs: Floats
     ) -> None:
         self._networks = networks
         self._shape = shape

@@ -120,6 +120,7 @@ def numbers_of(found: Explanation, of: str) -> dict[str, Any]:
         "of": of,
         "rows": len(found.places),
         "method": found.method,
+        "odds": found.odds,
         "lags": None if features.lags is None else list(features.lags),
         "features": [features.label(feature) for feature in range(F)],
         "columns": list(features.columns),

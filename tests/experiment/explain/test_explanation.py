@@ -352,12 +352,17 @@ def test_many_inputs_are_drawn_as_far_as_there_is_room(curved: Path) -> None:
 
 def test_what_cannot_be_explained(tmp_path: Path) -> None:
     lines = lines_of(60, curved=True)
-    made = trained(
-        tmp_path, "a,b,kind,y", lines,
-        **{"task": "classification", "data.out_components": ["kind"], "trainer.max_epochs": 1},
-    )  # fmt: skip
-    with pytest.raises(UserError, match="predicts classes"):
-        of_run.explain_run(made, Source(), Place(), notices=[])
+    for head in ("hrc", "remax", "softmax"):
+        task = {"kind": "classification", "head": head}
+        made = trained(
+            tmp_path, "a,b,kind,y", lines,
+            **{"task": task, "data.out_components": ["kind"], "trainer.max_epochs": 1},
+        )  # fmt: skip
+        if head != "softmax":
+            with pytest.raises(UserError, match=r"have no log-odds.*task\.head=softmax"):
+                of_run.explain_run(made, Source(), Place(), notices=[])
+    with pytest.raises(UserError, match="target: this model predicts classes"):
+        of_run.find_input(made, "0", Place(), source=Source(), notices=[])
     tracking = {"kind": "lstm", "width": 3, "internal_state": {"tracking": True}}
     made = trained(
         tmp_path, "t,x,z,y", wave(80), **{**WINDOWS, "arch": tracking, "trainer.max_epochs": 1}
