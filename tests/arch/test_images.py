@@ -255,3 +255,50 @@ def test_the_decoder_teaches_the_encoder() -> None:
     assert error < 0.1 * flat.var()
     after = learner.state_dict()
     assert all((after[name] != value).any() for name, value in encoder.items())
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_innovations_of_the_code_teach_the_encoder_as_in_one_chain(norm: str | None) -> None:
+    """The graph is its encoder, then its decoder, whose input's innovations the former gets."""
+
+    def graph() -> nn.Graph:
+        options = AutoencoderOptions(blocks=(Block(3, stride=2),), units=(6,), code=3, norm=norm)
+        layer = arch.registry[AUTOENCODER].build(options, (1, 4, 4), 16)
+        assert isinstance(layer, nn.Graph)
+        return layer
+
+    def network(layer: nn.Layer, shape: tuple[int, ...], **options: Any) -> nn.Network:
+        backend = select("cpu", "numpy", "float64")
+        return nn.Network(layer, shape, backend=backend, rng=np.random.default_rng(0), **options)
+
+    joint = network(graph(), (1, 4, 4))
+    encoder, decoder = (node.layer for node in graph().nodes)
+    chain = network(nn.Sequential(encoder, decoder), (1, 4, 4))
+    first, last = (node.layer for node in graph().nodes)
+    coding = network(first, (1, 4, 4))
+    decoding = network(last, (3,), input_innovation=True)
+    apart = [t for n in (coding, decoding) for t in n.parameters.tensors.values()]
+    tensors = zip(*(n.parameters.tensors.values() for n in (joint, chain)), apart, strict=True)
+    for tensor, *others in tensors:
+        for other in others:
+            other.assign(tensor.mu, tensor.var)
+    x = np.random.default_rng(1).normal(size=(5, 1, 4, 4))
+    y = x.reshape(-1)
+    want = joint(x)
+    for net in (joint, chain):
+        np.testing.assert_allclose(net(x).mu, want.mu, rtol=1e-12)
+        nn.OutputUpdater(net).update(y, 0.3)
+        net.backward()
+    code = coding(x)
+    np.testing.assert_allclose(decoding(code.mu, code.var).mu, want.mu, rtol=1e-12)
+    nn.OutputUpdater(decoding).update(y, 0.3)
+    decoding.backward()
+    for buffer, d in zip(coding.innovations(), decoding.input_innovations(), strict=True):
+        buffer[...] = d.reshape(buffer.shape)
+    coding.backward()
+    for name in ("G", "L"):
+        found = getattr(joint.parameters, name)
+        parts = [getattr(n.parameters, name) for n in (coding, decoding)]
+        np.testing.assert_allclose(found, getattr(chain.parameters, name), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found, np.concatenate(parts), rtol=1e-9, atol=1e-12)
+        assert np.abs(parts[0]).max() > 0
