@@ -16,6 +16,7 @@ from fake_packages import EXAMPLE, Packages, packages
 
 from tagi_cli import config, nn
 from tagi_cli.cli.main import VERBS, main
+from tagi_cli.config.schema import walk
 from tagi_cli.experiment.settings import Settings, registries
 
 ROOT = Path(__file__).parents[1]
@@ -26,13 +27,22 @@ USERS_PAGES = sorted(DOCS.rglob("*.md"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 ELSEWHERE = {
-    "gpu.md": "needs a GPU",
     "performance.md": "needs a GPU, and measures for minutes",
     "scaling.md": "below, with mpiexec",
     "objax.md": "tests/objax/test_objax_document.py",
     "theory/pytagi.md": "part of a script; tests/pytagi has them whole",
 }
 """Pages whose commands run in another test, and why."""
+
+SHOWN = {
+    "start.md": "installs, as the first line of the readme does, which the gate runs",
+    "plugins.md": "installs, as below, but from the copy",
+    "sweeps.md": "needs Slurm, or Ray; tests/experiment/test_launchers.py",
+    "faq.md": "commands and their answers, below",
+}
+"""Pages with commands that are shown (`console`) and not run as they stand, and why."""
+
+INSTALLS = re.compile(r"^pip install .*$", re.MULTILINE)
 
 
 def blocks(page: Path, kind: str) -> list[str]:
@@ -140,6 +150,66 @@ def test_the_configs_in_the_documents_are_sound(
     config.check(Settings, kinds, composed.tree, composed.faults)
 
 
+def test_every_command_is_run_or_has_its_reason() -> None:
+    command = re.compile(r"^(\$ )?(tagi|pip|python3?|make|mpiexec|pytest) ", re.MULTILINE)
+    for page in USERS_PAGES:
+        for kind, text in FENCE.findall(page.read_text()):
+            if kind not in ("sh", "python", "console"):
+                lines = text.splitlines()
+                assert not any(command.match(line) and "=..." not in line for line in lines), page
+    assert {name_of(page) for page in USERS_PAGES if blocks(page, "console")} == set(SHOWN)
+    scripts = {name_of(page) for page in USERS_PAGES if blocks(page, "sh") + blocks(page, "python")}
+    assert scripts >= set(ELSEWHERE)
+
+
+INLINE = [
+    (page, code)
+    for page in PAGES
+    if page.name != "CHANGELOG.md"
+    for code in re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text()))
+]
+
+
+def test_options_named_in_passing_exist() -> None:
+    known = {path for path, _ in walk(Settings, registries())}
+    groups = {path.split(".")[0] for path in known if "." in path}
+    named = [
+        (page.name, key)
+        for page, code in INLINE
+        for key in re.findall(
+            r"(?:^|\s)'?([a-z_]+(?:\.[a-z_0-9]+)+)(?==|:)", f"{code}{'=' * (' ' not in code)}"
+        )
+        if key.split(".")[0] in groups and page.name != "architecture.md"  # has Python's names
+    ]
+    assert len(named) > 200
+    within = {path for path in known if "." in path}  # mappings and lists go on below
+    lost = [
+        (page, key)
+        for page, key in named
+        if not key.endswith((".py", ".txt", ".csv", ".json", ".yaml"))
+        and not any(key == path or key.startswith(f"{path}.") for path in within)
+    ]
+    assert lost == []
+
+
+def test_commands_named_in_passing_exist() -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    seen = set()
+    for page, code in INLINE:
+        found = re.match(r"(tagi|make|pytest|python) (?:\w+=\S+ of \w+> |\w+=\S+ )*(\S+)", code)
+        if found is None:
+            continue
+        program, word = found.groups()
+        seen.add(program)
+        if program == "tagi":
+            assert word in (*VERBS, "<verb>", "--help") or "=" in word, (page.name, code)
+        elif program == "make":
+            assert word in targets, (page.name, code)
+        else:
+            assert (ROOT / word).exists() or not re.search(r"[/.]", word), (page.name, code)
+    assert seen == {"tagi", "make", "pytest", "python"}
+
+
 def messages() -> Iterator[tuple[str, str]]:
     """Command lines in the FAQ, and what it says that they answer."""
     for text in blocks(DOCS / "faq.md", "console"):
@@ -148,17 +218,23 @@ def messages() -> Iterator[tuple[str, str]]:
             yield line, answer
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the scripts of the FAQ make."""
+    folder = tmp_path_factory.mktemp("faq")
+    run("\n".join(blocks(DOCS / "faq.md", "sh")), folder)
+    return folder
+
+
 @pytest.mark.parametrize(("line", "answer"), list(messages()), ids=[line for line, _ in messages()])
 def test_the_messages_of_the_faq_are_those_of_the_program(
-    tmp_path: Path,
+    asked: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     line: str,
     answer: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for script in blocks(DOCS / "faq.md", "sh"):
-        subprocess.run(["bash", "-euc", script], check=True)
+    monkeypatch.chdir(asked)
     program, *words = shlex.split(line)
     assert program == "tagi"
     assert main(words) == 2
@@ -196,7 +272,10 @@ def run(script: str, folder: Path) -> None:
 @pytest.mark.parametrize("page", RUNNABLE)
 def test_the_snippets_of_a_page_run_from_top_to_bottom(tmp_path: Path, page: str) -> None:
     """Lines of Python first, all in one script, then those of the shell."""
-    shell = "\n".join(blocks(DOCS / page, "sh"))
+    for text in blocks(DOCS / page, "yaml"):  # those that begin with their name are files
+        if named := re.match(r"# (\w+\.yaml)\n", text):
+            (tmp_path / named[1]).write_text(text)
+    shell = INSTALLS.sub("", "\n".join(blocks(DOCS / page, "sh")))
     if page == "plugins.md":  # its Python is that of the package
         words = ["python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
         words += ["--no-build-isolation", "--target", "site", str(EXAMPLE)]
@@ -229,4 +308,4 @@ def test_the_lines_of_the_readme_run(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_the_lines_for_several_processes_run(tmp_path: Path) -> None:
     lines = "\n".join(blocks(DOCS / "scaling.md", "sh"))
-    run(re.sub(r"^pip install .*$", "", lines, flags=re.MULTILINE), tmp_path)
+    run(INSTALLS.sub("", lines), tmp_path)
