@@ -14,6 +14,9 @@ _BATCH_SIZE = 16
 # the epoch and to calibrate; rows of validation are learnt in the refit.
 _VALID_OF_TABLES, _VALID = 0.2, 0.1
 
+# Rows from a prediction point to the end of a window.
+_FURTHEST = 1_000_000
+
 COVARIATES = ("hour_of_day", "day_of_week", "day_of_month", "day_of_year", "month")
 """What `time_covariates` may name."""
 
@@ -71,11 +74,15 @@ class DataOptions:
         "First and last row that a prediction at row t sees, counted from t, both inclusive: "
         "[-35, 0] are 36 rows up to t itself. auto: up to t, as many as suit the data. null: a "
         "plain table, row by row, unless `out_chunk`, a forecast or the task asks for windows.",
+        minimum=-_FURTHEST,
+        maximum=_FURTHEST,
     )
     out_chunk: tuple[int, int] | None = option(
         None,
         "First and last row that is predicted at row t: [1, 24] are the next 24. null: [0, 0], and "
         "in forecasting [1, horizon].",
+        minimum=-_FURTHEST,
+        maximum=_FURTHEST,
     )
     padding_method: str = option(
         "auto",

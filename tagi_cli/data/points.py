@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,14 +114,17 @@ class Chunks:
 
     def least_rows(self, *, with_targets: bool = True) -> int:
         """Rows that a slice needs for one prediction point, with all its targets or without."""
-        rows = 1
-        while True:
-            bounds = np.array([0, rows])
+
+        def enough(rows: int) -> bool:
             none = np.zeros(rows, dtype=np.int64)
-            alone = Series(("",), np.arange(rows), none, bounds)
-            if len(self.points(alone, with_targets=with_targets)):
-                return rows
-            rows += 1
+            alone = Series(("",), np.arange(rows), none, np.array([0, rows]))
+            return len(self.points(alone, with_targets=with_targets)) > 0
+
+        # Of more rows the window one place further shows as many real ones, and no later ones.
+        most = 1
+        while not enough(most):
+            most *= 2
+        return bisect.bisect_left(range(most), True, lo=most // 2, key=enough)
 
     def check(self, series: Series, source: str) -> None:
         """Make sure that every series has a prediction point.

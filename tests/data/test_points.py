@@ -102,8 +102,12 @@ def test_windows_stay_within_the_padding_of_their_slice(series: Series, chunks: 
 def test_the_least_rows_are_just_enough(chunks: Chunks) -> None:
     least = chunks.least_rows()
     assert len(chunks.points(series_of([least])))
-    assert least == 1 or not len(chunks.points(series_of([least - 1])))
+    assert not any(len(chunks.points(series_of([fewer]))) for fewer in range(1, least))
     assert Chunks.from_json(json.loads(json.dumps(chunks.to_json()))) == chunks
+
+
+def test_the_least_rows_of_a_window_of_very_many() -> None:
+    assert Chunks.of((-999_999, 0), (1, 5), "constant", 0.5).least_rows() == 500_005
 
 
 @pytest.mark.parametrize(("padding", "first"), [("edge", 3), ("symmetric", 3), ("reflect", 4)])
