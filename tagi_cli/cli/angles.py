@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from tagi_cli.atomic import json_text
 from tagi_cli.cli.arguments import words
 
 HELP = """
@@ -26,5 +25,5 @@ def run(arguments: list[str]) -> int:
     first, second = words(arguments, ["run folder", "run folder"])
     from tagi_cli.experiment.latent.projection import angles
 
-    print(json.dumps(angles(first, second), indent=2))
+    print(json_text(angles(first, second)))
     return 0

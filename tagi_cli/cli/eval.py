@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
+from tagi_cli.atomic import json_text
 from tagi_cli.cli.arguments import keyed
 from tagi_cli.errors import UserError
 
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
     told = {"of": found.of, "rows": found.rows, **found.metrics}
     told |= {"classes": found.classes} if found.classes else {}
     told |= {"ood": found.ood} if found.ood else {}
-    print(json.dumps(told, indent=2))
+    print(json_text(told))
     if found.predictions is not None:
         print(f"predictions: {found.predictions}", file=sys.stderr)
     return 0

@@ -27,6 +27,16 @@ def test_eval_prints_metrics_as_json(tagi: Tagi, finished: Path) -> None:
     assert json.loads(answer.out)["rows"] == 60
 
 
+def test_eval_of_a_single_row_is_json_too(tagi: Tagi, finished: Path) -> None:
+    """One row has no spread that r2 could be of."""
+    header, row = Path("my.csv").read_text().splitlines()[:2]
+    Path("one.csv").write_text(f"{header}\n{row}\n")
+    answer = tagi("eval", f"run={finished}", "data.path=one.csv")
+    found = json.loads(answer.out, parse_constant=pytest.fail)
+    assert (found["rows"], found["r2"]) == (1, None)
+    assert found["rmse"] > 0
+
+
 def test_predict_writes_a_table_and_never_over_another(tagi: Tagi, finished: Path) -> None:
     words = ("predict", f"run={finished}", "input=my.csv", "output=p.csv")
     assert tagi(*words).out == "p.csv\n"
