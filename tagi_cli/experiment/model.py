@@ -25,13 +25,11 @@ from tagi_cli.experiment.predictions import Floats, Predictions
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint, prediction
 from tagi_cli.training.interface import Learner, Values
+from tagi_cli.training.resuming import split_members
 
 if TYPE_CHECKING:
     from tagi_cli.experiment.continuing import Forecast
     from tagi_cli.experiment.explain.explanation import Explanation
-
-MEMBER = "member."
-"""What the names of the tensors of a network begin with, before its number in the ensemble."""
 
 
 class Moments(NamedTuple):
@@ -126,24 +124,16 @@ class Model:
         except (KeyError, TypeError) as error:
             raise UserError(f"{path}: holds no encoder of its data ({error!r})") from None
         make = MakeMember(settings, encoder, backend_to_open(settings))
-        learners = []
-        for member in range(settings.ensemble.size):
-            # The values drawn here are replaced at once.
-            learner = make(member, np.random.default_rng(0))
-            prefix = f"{MEMBER}{member}."
-            state = {
-                name.removeprefix(prefix): array
-                for name, array in tensors.items()
-                if name.startswith(prefix)
-            }
-            try:
+        # The values drawn here are replaced at once.
+        learners = [make(i, np.random.default_rng(0)) for i in range(settings.ensemble.size)]
+        try:
+            for learner, state in zip(learners, split_members(tensors), strict=True):
                 learner.load_state_dict(state)
-            except (ValueError, KeyError) as error:
-                raise UserError(
-                    f"{path}: does not fit the network of its run ({error}); name a checkpoint of "
-                    "this run"
-                ) from None
-            learners.append(learner)
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{path}: does not fit the network of its run ({error}); name a checkpoint of this "
+                "run"
+            ) from None
         return cls(settings, encoder, learners)
 
     def predict(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Moments | Classes:

@@ -15,11 +15,12 @@ import numpy as np
 from tagi_cli.backend import host_copy
 from tagi_cli.errors import UserError, listing, nearest
 from tagi_cli.experiment.folder import RunFolder
-from tagi_cli.experiment.model import MEMBER, Model
+from tagi_cli.experiment.model import Model
 from tagi_cli.nn import Layer, interop
 from tagi_cli.nn.interop.text import ENDINGS
 from tagi_cli.training import checkpoint
 from tagi_cli.training.learner import Learner
+from tagi_cli.training.resuming import MEMBER
 
 
 class Format(NamedTuple):

@@ -22,7 +22,7 @@ from tagi_cli.distributed import Communicator
 from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.resume import WHERE, flattened
-from tagi_cli.training import checkpoint
+from tagi_cli.training import checkpoint, tracking
 from tagi_cli.training.interface import Learner, MakeLearner, Rows, Tensors
 from tagi_cli.training.learner import Learner as Network
 from tagi_cli.training.noise import ConstantOptions, DecayOptions
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _FREE = ("name", "device", "kernels", "data.path", "data.name", "data.batch_size", *WHERE)
 _FREE_GROUPS = ("trainer.", "checkpoint.", "predictor.", "viz.", "tracker")
-_PLACES, _HELD, _NOISE = "ends.places", "ends.held", "noise.var_v"
+_NOISE = "noise.var_v"
 # What one pass decides by itself, and the noise, which is compared as a whole.
 _APART = ("data.shuffle_train", "data.batch_sampling_mode", "data.limit", "noise", "seed")
 
@@ -144,11 +144,12 @@ class Parent:
         Places below 0 where there is no such state; None where networks carry none at all.
         """
         state = self.members[0]
-        if index is None or _PLACES not in state:
+        places = state.get(tracking.PLACES)
+        if index is None or places is None:
             return None
         known = {
             tuple(place)
-            for place, held in zip(state[_PLACES].tolist(), state[_HELD], strict=True)
+            for place, held in zip(places.tolist(), state[tracking.HELD], strict=True)
             if held
         }
         before: NDArray[np.int64] = index - np.array([0, 0, stride])
@@ -249,13 +250,11 @@ def _settings(folder: RunFolder) -> Settings:
 
 def _fitted(state: Mapping[str, Any], own: Mapping[str, Any]) -> Tensors:
     """A state for a learner with another batch size: the states of a batch's rows begin anew."""
-    return {
-        name: own[name]
-        if name in own
-        and not name.startswith("ends.")
-        and np.shape(own[name]) != np.shape(value)
-        and np.shape(own[name])[1:] == np.shape(value)[1:]
-        and not name.endswith((".mu", ".var"))
-        else value
-        for name, value in state.items()
-    }
+
+    def begins_anew(name: str) -> bool:
+        if name not in own or name.startswith(tracking.PREFIX) or name.endswith((".mu", ".var")):
+            return False
+        before, now = np.shape(state[name]), np.shape(own[name])
+        return bool(before != now and before[1:] == now[1:])
+
+    return {name: own[name] if begins_anew(name) else value for name, value in state.items()}

@@ -18,6 +18,9 @@ from tagi_cli.training.options import TrainerOptions
 
 DONE = "done"
 
+MEMBER = "member."
+"""What the names of the tensors of a network begin with, before its number in the ensemble."""
+
 Members = list[Tensors]
 """The state of each member."""
 
@@ -157,7 +160,7 @@ def unpack(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> 
 def join_members(members: Sequence[Tensors], prefix: str = "") -> Tensors:
     """The members' tensors under the names `<prefix>member.<i>.<name>`."""
     return {
-        f"{prefix}member.{i}.{name}": tensor
+        f"{prefix}{MEMBER}{i}.{name}": tensor
         for i, member in enumerate(members)
         for name, tensor in member.items()
     }
@@ -167,7 +170,7 @@ def split_members(tensors: Mapping[str, NDArray[Any]], prefix: str = "") -> Memb
     """The inverse of `join_members`; tensors under other names are left out."""
     members: dict[int, Tensors] = {}
     for name, tensor in tensors.items():
-        head, found, rest = name.partition("member.")
+        head, found, rest = name.partition(MEMBER)
         if found and head == prefix:
             number, _, own = rest.partition(".")
             members.setdefault(int(number), {})[own] = tensor

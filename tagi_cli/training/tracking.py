@@ -29,6 +29,9 @@ _BATCHES = 64
 PREFIX = "ends."
 """What the names of kept states begin with."""
 
+PLACES, HELD = f"{PREFIX}places", f"{PREFIX}held"
+"""Names of the places that left states, and of which of these are held."""
+
 
 def tracks(layer: nn.Layer) -> bool:
     """Whether a layer, which need not be built yet, carries states from batch to batch."""
@@ -238,7 +241,7 @@ class Tracking:
         """Kept states `(g, 4, H)` of each layer, the places that left them, and which are held."""
         host = self._backend.to_host
         kept = {f"{PREFIX}{number}": host(part) for number, part in enumerate(self._kept)}
-        return {f"{PREFIX}places": self._places.copy(), f"{PREFIX}held": host(self._held), **kept}
+        return {PLACES: self._places.copy(), HELD: host(self._held), **kept}
 
     def load_state_dict(self, values: Mapping[str, Host]) -> None:
         """Take over what `state_dict` gave, once bound for the bound series alone.
@@ -246,13 +249,13 @@ class Tracking:
         Raises:
             KeyError: something is missing.
         """
-        places = np.asarray(values[f"{PREFIX}places"], np.int64)
+        places = np.asarray(values[PLACES], np.int64)
         if self._slots is None:
             self._make_room(places.copy())
         given = {tuple(place): number for number, place in enumerate(places.tolist())}
         found = np.array([given.get(tuple(p), -1) for p in self._places.tolist()], np.int64)
         there = found >= 0
-        names = [f"{PREFIX}held", *(f"{PREFIX}{number}" for number in range(len(self._kept)))]
+        names = [HELD, *(f"{PREFIX}{number}" for number in range(len(self._kept)))]
         for name, own in zip(names, [self._held, *self._kept], strict=True):
             value = self._backend.to_host(own)
             value[there] = values[name][found[there]]
