@@ -42,13 +42,13 @@ class Limits:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         words = []
         if self.minimum is not None:
-            words.append(f"at least {self.minimum:g}")
+            words.append(f"at least {self.minimum:.15g}")
         if self.above is not None:
-            words.append(f"above {self.above:g}")
+            words.append(f"above {self.above:.15g}")
         if self.maximum is not None:
-            words.append(f"at most {self.maximum:g}")
+            words.append(f"at most {self.maximum:.15g}")
         if self.below is not None:
-            words.append(f"below {self.below:g}")
+            words.append(f"below {self.below:.15g}")
         return " and ".join(words)
 
     def accepts(self, value: Any) -> bool:
