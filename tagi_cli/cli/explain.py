@@ -143,4 +143,8 @@ def _lines(found: Found) -> list[str]:
             "the wanted output was not reached within the range of the training part: this is as "
             "near as was found"
         )
+        if (found.mean == found.start).all():
+            lines.append(
+                "the prediction moves with no input at the start: start=<row> begins elsewhere"
+            )
     return lines

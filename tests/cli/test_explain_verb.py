@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tagi_cli.experiment.explain import search
 
 from .conftest import Tagi
 
@@ -39,6 +42,20 @@ def test_an_input_for_a_wanted_output(tagi: Tagi, here: Path, finished: Path) ->
     far = tagi("explain", *words, "target=99", "overwrite=true")
     assert far.code == 0
     assert "was not reached within the range of the training part" in far.err
+
+
+def test_a_start_where_nothing_moves_the_prediction_is_told(
+    tagi: Tagi, here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flat(layer: object, parameters: object, x: np.ndarray, outputs: np.ndarray) -> object:
+        return (np.zeros((len(x), len(outputs), x[0].size)),) * 2
+
+    monkeypatch.setattr(search, "variances", flat)
+    answer = tagi("explain", f"run={finished}", f"output={here / 'flat'}", "target=0.25")
+    assert answer.code == 0
+    assert answer.err.endswith(
+        "the prediction moves with no input at the start: start=<row> begins elsewhere\n"
+    )
 
 
 @pytest.mark.parametrize(
