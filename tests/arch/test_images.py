@@ -90,6 +90,25 @@ def test_resnet18_has_the_published_number_of_weights() -> None:
         assert sum(cost.parameters for cost in layer.costs()) == count
 
 
+def kinds(layer: nn.Layer) -> list[str]:
+    """The layers in order."""
+    return [cost.name.split("(")[0] for cost in layer.costs()]
+
+
+def test_resnet18_is_in_the_published_order() -> None:
+    """An activation between the convolutions of a block, and one behind each sum."""
+    unit, rectified = ["Conv2d", "BatchNorm2d"], ["ReLU"]
+    want = unit + rectified
+    for stage in range(4):
+        for place in range(2):
+            shortcut = unit if stage and not place else []
+            want += [*unit, *rectified, *unit, *shortcut, "Add", *rectified]
+    layer = made(RESNET, (3, 32, 32), width=2, activation="relu")
+    assert kinds(layer) == [*want, "AvgPool2d", "Linear"]
+    large = kinds(made(RESNET, (3, 96, 96), width=2, activation="relu"))
+    assert large == [*want[:3], "MaxPool2d", *want[3:], "AvgPool2d", "Linear"]
+
+
 @pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 1)])
 def test_resnet18_takes_small_images(size: tuple[int, int]) -> None:
     made(RESNET, (1, *size), width=2)
@@ -102,10 +121,32 @@ def test_an_autoencoder_comes_back_the_way_it_went() -> None:
     encoder, decoder = (node.layer for node in layer.nodes)
     ways = [[cost.output for cost in way.costs() if cost.parameters] for way in (encoder, decoder)]
     assert ways == [[(3, 4, 6), (4, 2, 3), (20,), (5,)], [(20,), (24,), (3, 4, 6), (1, 8, 12)]]
+    options = {"activation": "tanh", "norm": "batch"}
+    layer = made(AUTOENCODER, (1, 8, 12), 96, blocks=blocks, units=(20,), code=5, **options)
+    assert isinstance(layer, nn.Graph)
+    assert [kinds(node.layer) for node in layer.nodes] == [
+        ["Conv2d", "BatchNorm2d", "Tanh"] * 2 + ["Linear", "Tanh", "Linear"],
+        ["Linear", "Tanh", "Linear", "Tanh", "Reshape", "ConvTranspose2d", "BatchNorm2d", "Tanh",
+         "ConvTranspose2d", "Flatten"],
+    ]  # fmt: skip
     plain = made(AUTOENCODER, (7,), 7, units=(6, 4), code=2)
     assert isinstance(plain, nn.Graph)
     sizes = [cost.output for node in plain.nodes for cost in node.layer.costs() if cost.parameters]
     assert sizes == [(6,), (4,), (2,), (4,), (6,), (7,)]
+
+
+@pytest.mark.parametrize("kind", [CNN, RESNET, AUTOENCODER])
+def test_innovations_go_through_the_statistics_of_a_batch(kind: str) -> None:
+    """Every batch normalisation is projected."""
+
+    def below(layer: nn.Layer) -> list[nn.Layer]:
+        return [layer, *(one for _, child in layer.children() for one in below(child))]
+
+    options = {} if kind == RESNET else {"blocks": (Block(3), Block(4)), "norm": "batch"}
+    layer = made(kind, (2, 8, 8), 128, **options)
+    found = [one.projected for one in below(layer) if isinstance(one, nn.BatchNorm2d)]
+    assert len(found) == {CNN: 2, RESNET: 20, AUTOENCODER: 3}[kind]
+    assert all(found)
 
 
 SMALL: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
