@@ -251,6 +251,25 @@ def test_the_page_of_plugins_shows_the_example_as_it_is() -> None:
     assert toml in (EXAMPLE / "pyproject.toml").read_text()
 
 
+def test_the_pages_for_those_who_come_name_what_they_know() -> None:
+    known = (ROOT / "tagi_cli" / "pytagi" / "nn" / "__init__.py").read_text()
+    classes = set(re.findall(r" as (\w+)$", known, re.MULTILINE))
+    buffers = {"BaseDeltaStates", "BaseHiddenStates", "BaseLayer"}  # told by what they are for
+    assert len(classes) > 25
+    text = (DOCS / "migration-pytagi.md").read_text()
+    assert [name for name in sorted(classes - buffers) if f"`{name}" not in text] == []
+    hinted = {*Settings.without_meaning} - {*OTHERS_WORDS}
+    text = (DOCS / "migration-knowit.md").read_text()
+    assert [word for word in sorted(hinted) if f"`{word}" not in text] == []
+
+
+OTHERS_WORDS = (
+    "file", "target", "targets", "features", "model", "lr", "optimizer", "momentum",
+    "weight_decay", "gradient_clip", "arch_args", "launcher", "stateful",
+)  # fmt: skip
+"""Words without a meaning here that are not KnowIt's, or no option of its own."""
+
+
 def run(script: str, folder: Path) -> None:
     """Run a shell script in a folder, where `tagi` and `python` are those of the tests."""
     tools = Path(sys.executable).parent
