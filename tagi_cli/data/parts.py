@@ -79,7 +79,8 @@ class Part:
     @cached_property
     def target(self) -> Floats:
         """`(n, K)` or `(n, T_out * K)` targets in original units; `(n, 1)` numbers of classes."""
-        return np.asarray(self.raw, dtype=np.float64).reshape(len(self), -1)
+        raw = np.asarray(self.raw, dtype=np.float64)
+        return raw.reshape(len(raw), math.prod(raw.shape[1:]))
 
     @cached_property
     def center(self) -> Floats:

@@ -26,6 +26,11 @@ def test_targets_are_flat_step_by_step_and_restored_by_their_scalers() -> None:
     np.testing.assert_allclose(part.center + part.scale * y, part.target, atol=1e-12)
 
 
+def test_targets_of_no_example_have_their_width() -> None:
+    part = part_of(np.empty(0, np.int64), 2.0)
+    assert part.target.shape == part.center.shape == (0, 4)
+
+
 def test_components_keep_their_scalers_in_every_step() -> None:
     y = Windows(ROWS, np.array([1, 2, 3]), 2)
     center, scale = np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]])
