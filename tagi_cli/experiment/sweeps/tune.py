@@ -90,14 +90,12 @@ class Search:
         running: list[_Running] = []
         try:
             while True:
-                missing = self._options.trials - self.done() - len(running)
-                while missing > 0 and len(running) < at_a_time and not stop():
+                while len(running) < min(at_a_time, self._missing()) and not stop():
                     started = self._start(threads)
                     if started is None:
                         ended(len(self.outcomes) - 1)
                     else:
                         running.append(started)
-                    missing = self._options.trials - self.done() - len(running)
                     self._give_up_if_hopeless()
                 if not running:
                     return
@@ -119,6 +117,10 @@ class Search:
     def done(self) -> int:
         """Trials that count: completed, pruned, or failed for a reason of their own."""
         return sum(one.status in (COMPLETED, PRUNED, *FAILURES) for one in self.outcomes)
+
+    def _missing(self) -> int:
+        """Trials that have not ended yet, whether or not they run."""
+        return self._options.trials - self.done()
 
     def best(self) -> tuple[int, float] | None:
         """Number and validation NLL of the best trial; None before the first was completed."""
