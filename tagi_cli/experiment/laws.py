@@ -50,20 +50,20 @@ def in_original_units(
         label = None if y is None else y[:, 0]
         return ClassPredictions(encoder.classes, places, label, mu, epistemic)
     noise = np.stack([member.var_noise for member in members])
+    # In place: of images they are large.
+    mu *= scale
+    mu += center
+    for var in (epistemic, noise):
+        var *= scale**2
     if takes_images(encoder):
-        return Reconstructions(
-            encoder.outputs, places, y, mu * scale + center, epistemic * scale**2, noise * scale**2,
-            tuple(range(encoder.units)),
-        )  # fmt: skip
-    steps: tuple[int, ...] = (0,)
+        steps = tuple(range(encoder.units))
+        return Reconstructions(encoder.outputs, places, y, mu, epistemic, noise, steps)
+    steps = (0,)
     if encoder.windowing is not None:
         first, last = encoder.windowing.chunks.targets
         steps = tuple(range(first, last + 1))
         places = replace(places, clock=encoder.windowing.step)
-    return Predictions(
-        encoder.outputs, places, y, mu * scale + center, epistemic * scale**2, noise * scale**2,
-        steps, lengths,
-    )  # fmt: skip
+    return Predictions(encoder.outputs, places, y, mu, epistemic, noise, steps, lengths)
 
 
 def is_observed(law: Law) -> bool:

@@ -116,11 +116,15 @@ class Predictions:
         if len(self.steps) == 1:
             return self
         T, K = len(self.steps), len(self.names)
-        there = self._there.ravel()
-        example = np.repeat(np.arange(len(self.places)), T)[there]
+        example = np.repeat(np.arange(len(self.places)), T)
+        there = None if self.lengths is None else self._there.ravel()
+        if there is not None:
+            example = example[there]
 
         def apart(values: Floats) -> Floats:
-            return values.reshape(*values.shape[:-2], -1, K)[..., there, :]
+            # Of images there is no memory for copies.
+            each = values.reshape(*values.shape[:-2], -1, K)
+            return each if there is None else each[..., there, :]
 
         return Predictions(
             self.names,

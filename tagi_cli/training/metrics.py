@@ -65,10 +65,14 @@ def pit_error(pit: Floats) -> float:
     if not len(pit):
         return math.nan
     edges = np.concatenate([[0.0], np.sort(pit), [1.0]])
-    level = np.arange(len(pit) + 1) / len(pit)
-    # The integral of |p - level| between two edges; its antiderivative is (p - level)|p - level|/2.
-    above, below = edges[1:] - level, edges[:-1] - level
-    return float(np.sum(above * np.abs(above) - below * np.abs(below)) / 2)
+    total = 0.0
+    for block in _blocks(len(pit) + 1, 1):
+        level = np.arange(block.start, block.stop) / len(pit)
+        # The integral of |p - level| between two edges; its antiderivative is
+        # (p - level)|p - level|/2.
+        above, below = edges[block.start + 1 : block.stop + 1] - level, edges[block] - level
+        total += float(np.sum(above * np.abs(above) - below * np.abs(below)))
+    return total / 2
 
 
 def _sums(y: NDArray[Any], mu: NDArray[Any], var: NDArray[Any]) -> tuple[dict[str, float], Floats]:
