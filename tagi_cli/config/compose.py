@@ -70,7 +70,10 @@ def compose(
             faults.append(str(error))
     line, edits = _command_line(catalogue, given)
     tree = _layer(catalogue, [*sources, line], faults)
+    mistaken = _mistaken([*sources, line])
     for edit in edits:
+        if edit.key.split(".")[0] in mistaken:
+            continue
         try:
             assign(tree, edit)
         except UserError as error:
@@ -158,6 +161,7 @@ def _layer(catalogue: Catalogue, sources: Sequence[Source], faults: list[str]) -
     chosen: dict[str, str] = {}
     for source in sources:
         chosen |= source.choices
+    mistaken = _mistaken(sources)
     defaults = _compose_groups(catalogue, chosen)
     tree = copy.deepcopy(defaults)
     for number, source in enumerate(sources):
@@ -166,9 +170,14 @@ def _layer(catalogue: Catalogue, sources: Sequence[Source], faults: list[str]) -
             if group not in later:
                 merge(tree, {group: defaults.get(group, {})})
         for key, value in source.values.items():
-            if not _superseded(source, key, chosen, defaults):
+            if key not in mistaken and not _superseded(source, key, chosen, defaults):
                 merge(tree, {key: value})
     return tree
+
+
+def _mistaken(sources: Sequence[Source]) -> set[str]:
+    """Groups whose options are not looked at, as it is not known of which kind they are."""
+    return {group for source in sources for group in source.mistaken}
 
 
 def _superseded(

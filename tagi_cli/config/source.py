@@ -50,6 +50,7 @@ class Source:
         values: nested mapping of what is set; in a group of kinds without `kind`.
         sweep: its `hydra:` keys.
         tune: what it holds under `tune`, which is for the search and not for a run.
+        mistaken: groups of which it chooses what there is not.
     """
 
     choices: dict[str, str] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Source:
     sweep: Sweep = field(default_factory=Sweep)
     tune: Any = None
     faults: list[str] = field(default_factory=list)
+    mistaken: set[str] = field(default_factory=set)
 
     def choose(self, catalogue: Catalogue, group: str, name: str) -> None:
         """Note a choice, or the fault that there is no such option."""
@@ -64,6 +66,7 @@ class Source:
             self.choices[group] = catalogue.choice(group, name)
         except UserError as error:
             self.faults.append(str(error))
+            self.mistaken.add(group)
 
 
 def read_sources(catalogue: Catalogue, name: str, outer: tuple[Path, ...] = ()) -> list[Source]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tagi_cli import config
 from tagi_cli.data import Encoder, Table
 from tagi_cli.data.inputs import filled_notice
 from tagi_cli.data.parts import Part
@@ -20,9 +19,10 @@ from tagi_cli.experiment.class_predictions import ClassPredictions
 from tagi_cli.experiment.folder import RunFolder
 from tagi_cli.experiment.laws import Law
 from tagi_cli.experiment.members import MakeMember, backend_to_open
+from tagi_cli.experiment.own_settings import settings_of
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Floats, Predictions
-from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.settings import Settings
 from tagi_cli.training import checkpoint, prediction
 from tagi_cli.training.interface import Learner, Values
 from tagi_cli.training.resuming import split_members
@@ -110,9 +110,7 @@ class Model:
         from tagi_cli.experiment.updating import statistics_of
 
         folder = RunFolder.open(run)
-        model = cls._read(
-            config.load(Settings, registries(), folder.config), folder.checkpoint(checkpoint)
-        )
+        model = cls._read(settings_of(folder), folder.checkpoint(checkpoint))
         model.statistics = statistics_of(folder)
         return model
 

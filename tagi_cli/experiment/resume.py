@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tagi_cli import config
 from tagi_cli.errors import UserErrors
 from tagi_cli.experiment import tasks
 from tagi_cli.experiment.folder import RunFolder
-from tagi_cli.experiment.settings import Settings, registries
+from tagi_cli.experiment.own_settings import settings_of
+from tagi_cli.experiment.settings import Settings
 from tagi_cli.training import checkpoint
 
 CHANGEABLE = ("trainer.max_epochs", "trainer.max_seconds")
@@ -36,7 +36,7 @@ def continued(settings: Settings, folder: RunFolder) -> Settings:
     Raises:
         UserErrors: `settings` differ from those of the run in any other option.
     """
-    own = config.load(Settings, registries(), folder.config)
+    own = settings_of(folder)
     if (settings.arch, settings.noise) != (own.arch, own.noise):
         settings = tasks.network_in_force(settings)
     before, now = flattened(own), flattened(settings)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tagi_cli import config
 from tagi_cli.data import Dataset, Encoder
 from tagi_cli.data.appended import Past, load_appended
 from tagi_cli.data.dataset import read_source
@@ -243,9 +242,9 @@ def _quoted(path: Path) -> str:
 
 
 def _settings(folder: RunFolder) -> Settings:
-    from tagi_cli.experiment.settings import Settings, registries
+    from tagi_cli.experiment.own_settings import settings_of
 
-    return config.load(Settings, registries(), folder.config)
+    return settings_of(folder)
 
 
 def _fitted(state: Mapping[str, Any], own: Mapping[str, Any]) -> Tensors:

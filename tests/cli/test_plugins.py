@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from fake_packages import EXAMPLE, Packages, packages
 
 from tagi_cli import plugins
+from tagi_cli.arch import registry as architectures
 
 ROOT = Path(__file__).parents[2]
 Tagi = Callable[..., Any]
@@ -29,6 +31,23 @@ def site(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packages]:
 def write_arff(file: Path) -> None:
     rows = "".join(f"{i * 7 % 60 / 60},{i * 7 % 60 / 30 - 1}\n" for i in range(60))
     file.write_text(f"@relation r\n@attribute x numeric\n@attribute y numeric\n@data\n{rows}")
+
+
+def test_a_run_names_the_package_that_it_lacks(
+    tagi: Tagi, site: Packages, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    site.add_example(monkeypatch)
+    words = ("data.name=sine", "arch=sine_mlp", "ensemble.size=1", "trainer.max_epochs=1")
+    assert tagi("train", *words, "kernels=numpy").code == 0
+    (run,) = here.glob("outputs/sine/*")
+    shutil.rmtree(next(site.folder.glob("*.dist-info")))
+    plugins.installed.cache_clear()
+    monkeypatch.setattr(architectures, "_kinds", dict(architectures._kinds))
+    architectures._kinds.pop("sine_mlp", None)
+    answer = tagi("eval", f"run={run}")
+    assert answer.code == 2
+    told = "was trained with tagi-sine 0.1.0, not installed here; install that. Without it: "
+    assert answer.err.startswith(f"tagi eval: run outputs/sine/{run.name}: {told}")
 
 
 def test_runs_with_plugins_are_trained_recorded_and_opened(

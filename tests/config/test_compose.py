@@ -299,6 +299,15 @@ def test_a_missing_file_names_the_nearest_and_a_run_folder_its_config(
     assert "there is no file" in fault
 
 
+def test_options_of_a_kind_that_is_not_there_are_no_faults_beside(
+    configs: Path, here: Path
+) -> None:
+    write(here / "my.yaml", "shape: {kind: bax, corners: 3}\n")
+    for words in (["config=my.yaml"], ["shape=bax", "shape.corners=3"]):
+        (fault,) = faults(settings, configs, *words)
+        assert fault.startswith(("shape: unknown kind 'bax'", f"{here}/my.yaml: shape: unknown"))
+
+
 def test_faults_of_files_arguments_and_values_come_together(configs: Path, here: Path) -> None:
     write(here / "my.yaml", "seed: -1\nshape: {kind: bax}\n_target_: os.system\n")
     found = faults(settings, configs, "config=my.yaml", "name", "trainer.epochs=0")
