@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tagi_cli.errors import UserError
+from tagi_cli.experiment import run
 from tagi_cli.experiment.convert import convert, exchange
 from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.settings import Settings
 
 X = {"a": [0.5, -1.0], "kind": ["red", "green"]}
 
@@ -19,6 +21,15 @@ SIZES = ((3, 8), (8, 1))
 """Of the linear layers of the run `trained`: one number and two categories in, one target out."""
 
 PARTS = ("1_mw", "2_Sw", "3_mb", "4_Sb")
+
+
+@pytest.fixture(scope="module")
+def trained(
+    make_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run with one output unit, as its noise is no output of the network."""
+    settings = make_settings(**{"noise": "learned", "viz.enabled": False, "trainer.max_epochs": 2})
+    return run.train(settings, "tagi train", tmp_path_factory.mktemp("runs"))
 
 
 def arrays(seed: int = 0) -> list[list[np.ndarray]]:

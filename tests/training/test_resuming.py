@@ -321,7 +321,7 @@ def stopped(folder: Path, **options: Any) -> tuple[dict[str, Any], dict[str, Any
     ("change", "message"),
     [
         ({"update_rule": "sum"}, r"trainer\.update_rule: sum here, information_capped in the run"),
-        ({"patience": 7}, r"trainer\.early_stopping\.patience: 7 here, 20 in the run"),
+        ({"patience": 7}, r"trainer\.early_stopping\.patience: 7 here, \d+ in the run"),
         ({"members": 3}, r"ensemble\.size: 3 here, 2 in the run"),
         ({"batch_size": 8}, r"data\.batch_size: 8 here, 4 in the run"),
         ({"seed": 6}, r"seed: 6 here, 5 in the run"),
