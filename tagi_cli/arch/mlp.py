@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tagi_cli import nn
 from tagi_cli.arch.output import OutputOptions
@@ -13,6 +13,9 @@ ACTIVATIONS = ("mixture_relu", "relu", "leaky_relu", "tanh", "sigmoid")
 
 DEFAULT_ACTIVATION = "mixture_relu"
 
+ALTERNATING = ("relu", "mixture_relu")
+"""What the networks of an ensemble have in turn under `activation: alternating`."""
+
 
 @dataclass(frozen=True)
 class _Hidden:
@@ -22,9 +25,10 @@ class _Hidden:
     depth: int = option(2, "Number of hidden layers; 0 is Bayesian linear regression.", minimum=0)
     activation: str | None = option(
         None,
-        "Activation of the hidden units. null: relu for real targets of a plain table, else "
-        "mixture_relu.",
-        choices=ACTIVATIONS,
+        "Activation of the hidden units. alternating: relu in the first network of the ensemble, "
+        "mixture_relu in the next, and so on. null: alternating for real targets of a plain table, "
+        "else mixture_relu.",
+        choices=(*ACTIVATIONS, "alternating"),
     )
 
 
@@ -34,6 +38,12 @@ class MLPOptions(OutputOptions, _Hidden):
 
     A window counts as one row of all its steps.
     """
+
+    def of_member(self, member: int) -> MLPOptions:
+        """The options of one network of an ensemble."""
+        if self.activation != "alternating":
+            return self
+        return replace(self, activation=ALTERNATING[member % len(ALTERNATING)])
 
     def step_faults(self) -> list[str]:
         """Every output sees the whole window."""
@@ -45,7 +55,7 @@ class MLPOptions(OutputOptions, _Hidden):
 
 def build(options: MLPOptions, input_shape: tuple[int, ...], outputs: int) -> nn.Layer:
     """The network for `outputs` output units; sizes of the input are inferred."""
-    activation = nn.registry[options.activation or DEFAULT_ACTIVATION]
+    activation = nn.registry[options.of_member(0).activation or DEFAULT_ACTIVATION]
     layers: list[nn.Layer] = []
     for _ in range(options.depth):
         layers += [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagi_cli import arch
+from tagi_cli.arch.mlp import MLPOptions
 from tagi_cli.backend import Backend, select
 from tagi_cli.backend.host.compiler import CompilerError
 from tagi_cli.backend.notes import say_once
@@ -97,6 +98,8 @@ class MakeMember:
             return latent.make(settings, self._encoder, rng, self._backend)
         kind = arch.registry.of(settings.arch)
         options = arch.for_task(settings.arch, tasks.tasks.of(settings.task).name)
+        if isinstance(options, MLPOptions):
+            options = options.of_member(member)
         likelihood = noise.registry.of(settings.noise), settings.noise
         if tasks.classifies(settings.task):
             likelihood = class_noise(tasks.head_of(settings), *likelihood, self._class_weights)

@@ -175,7 +175,7 @@ def network_in_force(settings: Settings) -> Settings:
     if not isinstance(settings.arch, MLPOptions):
         return settings
     plain = _of_plain_table(settings) and not settings.trainer.online
-    activation = settings.arch.activation or ("relu" if plain else DEFAULT_ACTIVATION)
+    activation = settings.arch.activation or ("alternating" if plain else DEFAULT_ACTIVATION)
     unbounded = settings.arch.output_activation is None
     settings = dataclasses.replace(
         settings, arch=dataclasses.replace(settings.arch, activation=activation)

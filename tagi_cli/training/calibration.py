@@ -1,9 +1,13 @@
-"""Calibration: a factor on the predictive variances of each target, found on rows held out.
+"""Calibration: factors on the predictive variances of each target, found on rows held out.
 
 Passes over the same rows count them again as evidence, so that variances end up too small for rows
 that were not learnt, and the more so the longer the means go on improving. What the validation rows
 say of the factor is known after every epoch, so that the epoch can be chosen by predictions as they
 will be given.
+
+The variance of a row is never known for certain, so the law of its target has heavier tails than a
+Gaussian: with a scaled inverse chi-squared law of the variance it is a Student t. The members stand
+for the quantiles of that law, each with a factor of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtri
 
 from tagi_cli.training.interface import Floats, Prediction, Tensors
 
@@ -22,22 +27,32 @@ FACTORS = "calibration.factors"
 PRIOR_VALUES = 10
 """Of so many values it is taken as known that they are as far away as predicted."""
 
+DEGREES = 4
+"""Degrees of freedom of the law of the variance."""
+
 _PASSES, _TOLERANCE = 100, 1e-3
 
 
-def factors(targets: Floats, mu: Floats, var: Floats) -> Floats:
-    """The factors `(K,)` on the variances of a mixture under which held-out targets are likeliest.
+def spread(members: int) -> Floats:
+    """Factors `(M,)` of the members, with a geometric mean of 1: quantiles `(m + 1/2) / M`."""
+    quantiles = DEGREES / chdtri(DEGREES, 1 - (np.arange(members) + 0.5) / members)
+    return np.asarray(quantiles / np.exp(np.mean(np.log(quantiles))))
 
-    Maximum a posteriori under a scaled inverse chi-squared prior with its mode at 1, by
-    expectation maximisation: each pass weighs the squared standardised errors of the members by
-    how likely it is that they made the observation.
+
+def factors(targets: Floats, mu: Floats, var: Floats) -> Floats:
+    """Factors `(M, K)` on the variances of a mixture under which held-out targets are likeliest.
+
+    Those of a target are `spread` times one number: maximum a posteriori under a scaled inverse
+    chi-squared prior with its mode at 1, by expectation maximisation. Each pass weighs the squared
+    standardised errors of the members by how likely it is that they made the observation.
 
     Args:
         targets: `(n, K)`, NaN where missing.
         mu, var: `(M, n, K)` moments of the members, in the same units.
     """
+    wide = spread(len(mu))[:, None]
     known = ~np.isnan(targets) & (var > 0).all(axis=0)
-    safe = np.where(known, var, 1.0)
+    safe = np.where(known, var * wide[..., None], 1.0)
     squared = np.where(known, (np.where(known, targets, 0.0) - mu) ** 2 / safe, 0.0)
     log_var = np.log(safe)
     n = known.sum(axis=0)
@@ -49,18 +64,20 @@ def factors(targets: Floats, mu: Floats, var: Floats) -> Floats:
         before, found = found, (error.sum(axis=0) + PRIOR_VALUES) / (n + PRIOR_VALUES)
         if np.all(np.abs(np.log(found / before)) < _TOLERANCE):
             break
-    return np.asarray(found)
+    return wide * found
 
 
 def surprise(found: Floats) -> float:
-    """What the prior adds to the NLL of all values together: 0 where all factors are 1."""
-    return float(0.5 * PRIOR_VALUES * np.sum(np.log(found) + 1 / found - 1))
+    """What the prior adds to the NLL of all values together: 0 where factors are the spread."""
+    log_factor = np.mean(np.log(found), axis=0)
+    return float(0.5 * PRIOR_VALUES * np.sum(log_factor + np.exp(-log_factor) - 1))
 
 
 def calibrated(members: Sequence[Tensors], found: Floats | None) -> list[Tensors]:
-    """States of members that predict with factors; as they are if there are none."""
-    extra = {} if found is None else {FACTORS: np.asarray(found, np.float64)}
-    return [{**one, **extra} for one in members]
+    """States of members that predict with factors `(M, K)`; as they are if there are none."""
+    if found is None:
+        return list(members)
+    return [{**one, FACTORS: own} for one, own in zip(members, found, strict=True)]
 
 
 def uncalibrated(members: Sequence[Tensors], held_out: Sized) -> list[Tensors]:
@@ -74,9 +91,15 @@ def uncalibrated(members: Sequence[Tensors], held_out: Sized) -> list[Tensors]:
 
 
 def factors_of(state: Mapping[str, NDArray[Any]]) -> Floats | None:
-    """The factors that a member's state predicts with; None if it has none."""
+    """The factors `(K,)` that a member's state predicts with; None if it has none."""
     found = state.get(FACTORS)
     return None if found is None else np.asarray(found, np.float64)
+
+
+def calibrated_alike(members: Sequence[Tensors], others: Sequence[Tensors]) -> list[Tensors]:
+    """States of members with the factors that other states of the same members have."""
+    found = [own for other in others if (own := factors_of(other)) is not None]
+    return calibrated(members, np.stack(found) if found else None)
 
 
 def scaled(prediction: Prediction, found: Floats | None) -> Prediction:

@@ -28,7 +28,7 @@ class Validation(NamedTuple):
     """The outcome of scoring the validation rows.
 
     `score` chooses the epoch (smaller is better); `metrics` are for people, in original units;
-    `factors (K,)` calibrate the networks, if they are to be (`tagi_cli.training.calibration`).
+    `factors (M, K)` calibrate the networks, if they are to be (`tagi_cli.training.calibration`).
     """
 
     score: float
@@ -61,7 +61,7 @@ class RegressionTask:
     """
 
     def __init__(self, *, calibrate: bool = False) -> None:
-        self._calibrate = calibrate
+        self.calibrates = calibrate
         self._log_scale: tuple[Rows, Floats] | None = None
 
     def train_metrics(self, scores: Sequence[Scores], rows: Rows) -> dict[str, float]:
@@ -111,9 +111,9 @@ class RegressionTask:
                 "(data.valid_portion) or empty"
             )
         factors, surprise = None, 0.0
-        if self._calibrate:
+        if self.calibrates:
             factors = calibration.factors(targets, mu, var)
-            var, surprise = var * factors, calibration.surprise(factors) / np.sum(known)
+            var, surprise = var * factors[:, None], calibration.surprise(factors) / np.sum(known)
         # A missing value is put where it does no harm, and then left out of the means.
         density = mixture.log_density(np.where(known, targets, mu[0]), mu, var)
         nll = -float(np.mean(density[known]))

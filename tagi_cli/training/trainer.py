@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tagi_cli.backend import threads
 from tagi_cli.distributed import ALONE, Communicator
 from tagi_cli.training import events, resuming
-from tagi_cli.training.calibration import calibrated, factors_of, uncalibrated
+from tagi_cli.training.calibration import calibrated, calibrated_alike, uncalibrated
 from tagi_cli.training.checkpoint_folder import CheckpointFolder
 from tagi_cli.training.early_stopping import EarlyStopping
 from tagi_cli.training.ensemble import Ensemble
@@ -272,7 +272,7 @@ class Trainer:
             if self._interruption.is_requested():
                 self._save(REFIT)
                 return False
-        load(phase.learners, calibrated(phase.tensors(), factors_of(self._best[0])))
+        load(phase.learners, calibrated_alike(phase.tensors(), self._best))
         self._refitted = True
         return True
 

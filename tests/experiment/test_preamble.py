@@ -36,6 +36,11 @@ def test_one_output_has_a_line_for_each_part(tmp_path: Path) -> None:
     ]
 
 
+def test_remarks_are_said_at_the_end(tmp_path: Path) -> None:
+    found = said(tmp_path, {"test": METRICS, "remarks": ["too narrow", "too wide"]})
+    assert found[-1] == "note: too narrow; too wide"
+
+
 def test_several_outputs_have_a_line_each_but_many_a_mean(tmp_path: Path) -> None:
     other = METRICS | {"rmse": 0.5}
     lines = said(tmp_path, {"test": METRICS | {"components": {"a": METRICS, "b": other}}})

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import chi2, norm
+from scipy.stats import t as student_t
 
 from tagi_cli.training import calibration
 from tagi_cli.training.interface import Floats, Prediction
@@ -37,18 +38,35 @@ def test_factors_are_those_of_a_direct_search(spread: float) -> None:
     y = mu.mean(axis=0) + spread * rng.normal(size=(60, 2))
     y[rng.random(y.shape) < 0.2] = np.nan
     found = calibration.factors(y, mu, var)
+    wide = calibration.spread(4)
+    common = found[0] / wide[0]
+    np.testing.assert_allclose(found, np.outer(wide, common))
     for k in range(2):
         known = ~np.isnan(y[:, k])
-        direct = _searched(y[known, k], mu[:, known, k], var[:, known, k])
-        assert found[k] == pytest.approx(direct, rel=0.02)
-    assert calibration.surprise(found) == pytest.approx(sum(map(_surprise, found)))
+        direct = _searched(y[known, k], mu[:, known, k], var[:, known, k] * wide[:, None])
+        assert common[k] == pytest.approx(direct, rel=0.02)
+    assert calibration.surprise(found) == pytest.approx(sum(map(_surprise, common)))
+
+
+def test_members_stand_for_the_variance_of_a_student_t() -> None:
+    """The mixture of very many members of equal mean, beside the law with 4 degrees of freedom."""
+    wide = calibration.spread(4000)
+    assert np.exp(np.log(wide).mean()) == pytest.approx(1)
+    assert np.all(np.diff(wide) < 0)
+    quantiles = 4 / chi2.ppf((np.arange(4000) + 0.5) / 4000, 4)
+    scale = np.sqrt(wide / quantiles)
+    np.testing.assert_allclose(scale, scale[0])
+    for y in (0.0, 1.0, 3.0):
+        mixture = norm.pdf(y, scale=np.sqrt(wide)).mean()
+        assert mixture == pytest.approx(student_t.pdf(y, 4, scale=scale[0]), rel=0.01)
+    np.testing.assert_allclose(calibration.spread(1), 1)
 
 
 def test_one_network_has_a_closed_form() -> None:
     rng = np.random.default_rng(0)
     y, mu, var = rng.normal(size=(30, 1)), rng.normal(size=(1, 30, 1)), np.full((1, 30, 1), 0.2)
     squares = float(np.sum((y - mu[0]) ** 2 / var[0]))
-    assert calibration.factors(y, mu, var)[0] == pytest.approx((squares + 10) / 40)
+    assert calibration.factors(y, mu, var) == pytest.approx((squares + 10) / 40)
 
 
 def test_a_calibrated_law_is_left_alone_and_few_values_say_little() -> None:
@@ -56,29 +74,30 @@ def test_a_calibrated_law_is_left_alone_and_few_values_say_little() -> None:
     n = 20_000
     y = rng.normal(size=(n, 1))
     right = np.zeros((1, n, 1)), np.ones((1, n, 1))
-    assert calibration.factors(y, *right)[0] == pytest.approx(1, abs=0.03)
+    assert calibration.factors(y, *right) == pytest.approx(1, abs=0.03)
     far = calibration.factors(np.array([[3.0]]), np.zeros((1, 1, 1)), np.ones((1, 1, 1)))
-    assert far[0] == pytest.approx(19 / 11)
+    assert far == pytest.approx(19 / 11)
 
 
 def test_nothing_known_leaves_the_factor_at_one() -> None:
     y = np.array([[np.nan, 1.0]])
     var = np.array([[[1.0, 0.0]]])  # a point mass has no variance to multiply
-    np.testing.assert_array_equal(calibration.factors(y, np.zeros((1, 1, 2)), var), [1, 1])
+    np.testing.assert_allclose(calibration.factors(y, np.zeros((1, 1, 2)), var), [[1, 1]])
 
 
 def test_factors_travel_with_the_states_of_members() -> None:
     members = [{"a": np.ones(2)}, {"a": np.zeros(2)}]
-    found = np.array([1.5, 0.5])
+    found = np.array([[1.5, 0.5], [3.0, 1.0]])
     with_factors = calibration.calibrated(members, found)
-    for one in with_factors:
-        factors = calibration.factors_of(one)
-        assert factors is not None
-        np.testing.assert_array_equal(factors, found)
+    again = calibration.calibrated_alike(members, with_factors)
+    for one, other, own in zip(with_factors, again, found, strict=True):
+        np.testing.assert_array_equal(calibration.factors_of(one), own)
+        np.testing.assert_array_equal(calibration.factors_of(other), own)
     assert [set(one) for one in calibration.uncalibrated(with_factors, "rows")] == [{"a"}, {"a"}]
     assert calibration.uncalibrated(with_factors, "") == with_factors  # none were held out
     assert calibration.factors_of(members[0]) is None
-    assert [set(one) for one in calibration.calibrated(members, None)] == [{"a"}, {"a"}]
+    assert calibration.calibrated(members, None) == members
+    assert calibration.calibrated_alike(members, members) == members
 
 
 def test_variances_are_multiplied_and_means_are_not() -> None:

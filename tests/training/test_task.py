@@ -39,6 +39,19 @@ def test_two_outputs_with_missing_targets() -> None:
     assert found.metrics["mae"] == pytest.approx(np.mean(np.abs(error)), rel=1e-12)
 
 
+def test_a_calibrated_score_is_that_of_the_law_that_is_given() -> None:
+    """One network, far too sure: its factor is (S + 10) / (n + 10), and enters the score."""
+    y = 3 * RNG.normal(size=(40, 2))
+    member = Prediction(np.zeros_like(y), np.full_like(y, 0.25), np.full_like(y, 0.75))
+    found = RegressionTask(calibrate=True).validate(rows(y), [member])
+    factors = (np.sum(y**2, axis=0) + 10) / 50
+    assert found.factors == pytest.approx(factors[None])
+    nll = -norm.logpdf(y, 0, np.sqrt(factors)).mean()
+    assert found.metrics["nll"] == pytest.approx(nll + np.log(SCALE).mean())
+    surprise = 5 * np.sum(np.log(factors) + 1 / factors - 1)
+    assert found.score == pytest.approx(nll + surprise / y.size)
+
+
 def test_training_sums_of_two_outputs() -> None:
     """20 values of the first output and 10 of the second, one member."""
     scores = {
