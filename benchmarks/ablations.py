@@ -20,32 +20,21 @@ from uci import FIGURES, average, read, run_tagi
 
 CHANGED: dict[str, dict[str, list[str]]] = {
     "activation": {
+        "relu": ["arch.activation=relu"],
         "mixture_relu": ["arch.activation=mixture_relu"],
-        "tanh": ["arch.activation=tanh"],
     },
-    "network": {
-        "1 x 50": ["arch.depth=1", "arch.width=50"],
-        "2 x 50": ["arch.width=50"],
-        "3 x 100": ["arch.depth=3"],
-    },
-    "prior gain": {"0.5": ["arch.gain_weight=0.5"], "1.5": ["arch.gain_weight=1.5"]},
-    "noise": {
-        "learned": ["noise=learned"],
-        "learned, not calibrated": ["noise=learned", "trainer.calibrate=false"],
-        "constant 0.2": ["noise=constant"],
-    },
+    "network": {"1 x 50": ["arch.depth=1", "arch.width=50"], "3 x 100": ["arch.depth=3"]},
+    "prior gain": {"0.5": ["arch.gain_weight=0.5"]},
+    "noise": {"learned": ["noise=learned"]},
     "calibration": {"none": ["trainer.calibrate=false"]},
-    "batch": {"8": ["data.batch_size=8"], "32": ["data.batch_size=32"]},
-    "update rule": {"capped": ["trainer.update_rule=capped"], "site": ["trainer.update_rule=site"]},
+    "batch": {"32": ["data.batch_size=32"]},
+    "update rule": {"capped": ["trainer.update_rule=capped"]},
     "stopping": {
         "patience 20": ["trainer.early_stopping.patience=20"],
         "a tenth for validation": ["data.valid_portion=0.1"],
         "no refit": ["trainer.refit=false"],
     },
-    "ensemble": {
-        "1": ["ensemble.size=1"],
-        "5": ["ensemble.size=5"],
-    },
+    "ensemble": {"1": ["ensemble.size=1"], "5": ["ensemble.size=5"]},
 }
 """By what is changed, the alternatives to its default."""
 
