@@ -132,7 +132,7 @@ class ShareNoise(ClassNoise):
         classes: number of classes.
         head: one of `SHARES`.
         inner: error of these observations as if they were real numbers; None takes the variance of
-            an indicator with the predicted probability.
+            an indicator with the predicted probability, of `remax` `REMAX_ERROR` more.
         weights: `(K,)` as in `class_noise`.
     """
 
