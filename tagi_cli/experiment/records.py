@@ -134,8 +134,10 @@ def _mean(values: Sequence[float]) -> float | None:
     return mean if math.isfinite(mean) else None
 
 
-class HealthRecord:
-    """An observer that keeps what the last epoch said about the variances of each tensor."""
+class LastEpoch:
+    """An observer that keeps what the last epoch said about the variances of each tensor, and about
+    its course along the rows.
+    """
 
     def __init__(self) -> None:
         self._last: EpochEnded | None = None
@@ -145,7 +147,7 @@ class HealthRecord:
         if isinstance(event, EpochEnded):
             self._last = event
 
-    def table(self) -> list[dict[str, Any]]:
+    def health(self) -> list[dict[str, Any]]:
         """Per tensor: variances that hit the floor so far (all members), the share of them that
         shrank below half the prior's, and the signal-to-noise ratio (means over members; null
         where it is infinite).
@@ -162,3 +164,8 @@ class HealthRecord:
             }
             for name in members[0]
         ]
+
+    def curve(self) -> list[dict[str, float | None]]:
+        """Points of `EpochEnded.curve`, null where a metric is not finite."""
+        points = [] if self._last is None else self._last.curve
+        return [{n: v if math.isfinite(v) else None for n, v in one.items()} for one in points]

@@ -36,7 +36,7 @@ from tagi_cli.experiment.members import MakeMember, make_backend, places_apart
 from tagi_cli.experiment.places import Places
 from tagi_cli.experiment.predictions import Predictions
 from tagi_cli.experiment.ranks import check_alike, device_of, threads_of
-from tagi_cli.experiment.records import HealthRecord, Log, MetricsTable
+from tagi_cli.experiment.records import LastEpoch, Log, MetricsTable
 from tagi_cli.experiment.report import images as image_report
 from tagi_cli.experiment.report import page as report
 from tagi_cli.experiment.settings import Settings, registries
@@ -173,8 +173,8 @@ class _Run:
 
     def _into(self, folder: RunFolder, last: Path | None) -> Path:
         started = time.monotonic()
-        log, health, tracker = Log(folder), HealthRecord(), self._tracker(folder)
-        trainer = self._trainer(folder, [MetricsTable(folder), log, health, tracker])
+        log, ended, tracker = Log(folder), LastEpoch(), self._tracker(folder)
+        trainer = self._trainer(folder, [MetricsTable(folder), log, ended, tracker])
         origin = self._origin()
         if last is not None:
             # Before anything is written: a mistake here leaves the earlier results as they are.
@@ -192,7 +192,7 @@ class _Run:
                     self.ranks,
                 )  # fmt: skip
             tracker.open(trainer.history)
-            summary = self._train(trainer, folder, log, health)
+            summary = self._train(trainer, folder, log, ended)
             tracker.finish(summary)
         except BaseException as error:
             tracker.fail()
@@ -285,7 +285,7 @@ class _Run:
         return {**origin, "started": before["started"], "earlier_commands": commands}
 
     def _train(
-        self, trainer: Trainer, folder: RunFolder, log: Log, health: HealthRecord
+        self, trainer: Trainer, folder: RunFolder, log: Log, ended: LastEpoch
     ) -> dict[str, Any]:
         result = trainer.fit()
         self._record_backend(folder)
@@ -315,8 +315,10 @@ class _Run:
                 "kept": result.best_epoch if len(self.dataset.valid) else None,
                 "splits": {shown: laws.diagnose(found[shown])} if found else {},
                 "network": self.network.rows(),
-                "health": health.table(),
+                "health": ended.health(),
             }
+            if self.settings.trainer.online:
+                numbers["prequential"] = ended.curve()
             if latent.is_latent(self.settings.arch):
                 numbers["latent"] = latent_report.numbers(
                     self.settings.arch,

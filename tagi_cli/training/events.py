@@ -60,6 +60,7 @@ class EpochEnded:
         improved: whether this epoch is the best so far.
         best_epoch: the best epoch so far.
         health: per member, what its learner reports on each layer.
+        curve: the epoch along its rows, see `Phase.curve`.
     """
 
     phase: str
@@ -72,6 +73,7 @@ class EpochEnded:
     improved: bool
     best_epoch: int
     health: Sequence[Mapping[str, Any]]
+    curve: Sequence[Mapping[str, float]] = ()
 
     @property
     def row(self) -> Row:

@@ -13,6 +13,10 @@ from tagi_cli.errors import UserError
 from tagi_cli.training.interface import Learner, NumericalError, Rows, Scores, Tensors
 from tagi_cli.training.pace import Pace
 from tagi_cli.training.sampling import Order, Sampler
+from tagi_cli.training.task import Task
+
+MARKS = 40
+"""Points of the curve of a first epoch in the order of the rows."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Phase:
         # How many rows each member learns in this epoch, as far as its order is drawn.
         self._sizes = [len(rows)] * len(self.learners)
         self._drawn: _Drawn | None = None
+        # Each member's prequential sums, by the rows that it had learnt.
+        self._traces: list[dict[int, Scores]] = [{} for _ in self.learners]
         if any(learner.tracks for learner in self.learners):
             sampler.check_states(rows)
         for learner in self.learners:
@@ -86,12 +92,15 @@ class Phase:
                     learner.start_epoch(self.epoch)
                 order = self._order(member)
                 begin = self._cursors[member]
-                end = pace.end(begin, len(order.rows))
+                mark = self._next_mark(member)
+                end = min(pace.end(begin, len(order.rows)), mark or len(order.rows))
                 started = clock()
                 learner.train(order.rows, begin, end, order.follows)
                 self._check(member)
                 pace.measured(end - begin, clock() - started)
                 self._cursors[member] = end
+                if end == mark:
+                    self._traces[member][mark] = learner.scores()
                 if end == len(order.rows):
                     self._drawn = None
                 if pause():
@@ -108,6 +117,31 @@ class Phase:
         """Each member's prequential sums of the present epoch."""
         return [learner.scores() for learner in self.learners]
 
+    def curve(self, task: Task) -> list[dict[str, float]]:
+        """The first epoch along its rows: `rows` learnt, and the metrics of those since the point
+        before, each scored before it is learnt. Empty where rows are shuffled.
+        """
+        found: list[dict[str, float]] = []
+        before: list[Scores] | None = None
+        for mark in self._traces[0]:
+            if not all(mark in trace for trace in self._traces):
+                continue  # of orders that a resumption has cut differently
+            now = [trace[mark] for trace in self._traces]
+            since = (
+                now if before is None else [_less(*pair) for pair in zip(now, before, strict=True)]
+            )
+            found.append({"rows": float(mark)} | task.train_metrics(since, self.rows))
+            before = now
+        return found
+
+    def _next_mark(self, member: int) -> int:
+        """The number of rows at which a member's sums are kept; 0 for never."""
+        if self._sampler.shuffle or self.epoch:
+            return 0
+        size, batch = self._sizes[member], self._sampler.batch_size
+        step = -(-size // (MARKS * batch)) * batch
+        return min(size, (self._cursors[member] // step + 1) * step)
+
     def tensors(self) -> list[Tensors]:
         """Each member's state."""
         return [learner.state_dict() for learner in self.learners]
@@ -123,6 +157,9 @@ class Phase:
                 _to_lists(learner.scores()) if cursor else None
                 for learner, cursor in zip(self.learners, self._cursors, strict=True)
             ],
+            "traces": [
+                [[rows, _to_lists(sums)] for rows, sums in trace.items()] for trace in self._traces
+            ],
             "generators": [self._generator_state(member) for member in range(len(self.learners))],
         }
 
@@ -136,6 +173,8 @@ class Phase:
         self.epoch = int(state["epoch"])
         self.seconds = float(state["seconds"])
         self._cursors = [int(cursor) for cursor in state["cursors"]]
+        if "traces" in state:  # not in checkpoints of earlier versions
+            self._traces = [{n: _to_arrays(sums) for n, sums in trace} for trace in state["traces"]]
         self._sizes = [int(size) for size in state["sizes"]]
         for member, learner in enumerate(self.learners):
             self._generators[member].bit_generator.state = state["generators"][member]
@@ -178,6 +217,10 @@ def load(learners: Sequence[Learner], tensors: Sequence[Tensors]) -> None:
             learner.load_state_dict(state)
         except (ValueError, KeyError) as error:
             raise UserError(f"the checkpoint does not fit the network: {error}") from error
+
+
+def _less(scores: Scores, before: Scores) -> Scores:
+    return {name: values - before[name] for name, values in scores.items()}
 
 
 def _to_lists(scores: Scores) -> dict[str, list[float]]:

@@ -80,8 +80,7 @@ class Trainer:
     ) -> None:
         sampler.check(dataset.train)
         self.options = options
-        self._dataset = dataset
-        self._task = task
+        self._dataset, self._task = dataset, task
         self._ensemble = Ensemble(make_learner, seeds, members, sampler)
         self._observers = observers
         self._checkpoints = checkpoints
@@ -335,6 +334,7 @@ class Trainer:
             improved=improved,
             best_epoch=self._stopping.best_epoch,
             health=tuple(learner.health() for learner in phase.learners),
+            curve=phase.curve(self._task),
         )
         self.history.append(event.row)
         if self._checkpoints is not None and self._checkpoints.is_due(phase.epoch):

@@ -19,6 +19,7 @@ from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.experiment import run
 from tagi_cli.experiment.evaluation import evaluate
 from tagi_cli.experiment.model import Model
+from tagi_cli.experiment.report.page import write_report
 from tagi_cli.experiment.settings import Settings, registries
 from tagi_cli.training import checkpoint
 from tagi_cli.training.learner import Learner
@@ -154,6 +155,11 @@ def test_an_update_equals_going_on_with_an_online_run(tmp_path: Path) -> None:
     assert_same(whole, update(half, files[1]))
 
 
+def course(made: Path) -> list[dict[str, float]]:
+    """The points of its curve."""
+    return list(json.loads((made / "figures" / "data.json").read_text())["prequential"])
+
+
 def test_one_pass_scores_each_batch_before_it_is_learnt(tmp_path: Path) -> None:
     """The metrics are those of predictions by networks that have learnt the batches before."""
     lines = table_lines(3 * BATCH)
@@ -162,13 +168,17 @@ def test_one_pass_scores_each_batch_before_it_is_learnt(tmp_path: Path) -> None:
     alone = {"data.path": str(path), "ensemble.size": 1, "trainer.calibrate": False}
     start = run.train(settings(**alone), "", tmp_path / "runs")
     new = table_lines(3 * BATCH, seed=5)
-    found = summary(update(start, write(tmp_path / "new.csv", "a,kind,y", new)))
+    made = update(start, write(tmp_path / "new.csv", "a,kind,y", new))
+    found, points = summary(made), course(made)
+    assert [point["rows"] for point in points] == [BATCH, 2 * BATCH, 3 * BATCH]
     nll = squared = 0.0
     for k in range(3):
         part = new[k * BATCH : (k + 1) * BATCH]
         batch = write(tmp_path / f"batch{k}.csv", "a,kind,y", part)
         metrics = evaluate(start, data_path=str(batch)).metrics
         nll, squared = nll + metrics["nll"] / 3, squared + metrics["rmse"] ** 2 / 3
+        for name in ("nll", "rmse"):
+            assert points[k][name] == pytest.approx(metrics[name], rel=1e-4)
         start = update(start, batch)
     assert found["prequential"]["rows"] == 3 * BATCH
     assert found["prequential"]["nll"] == pytest.approx(nll, rel=1e-5)
@@ -327,3 +337,18 @@ def test_an_update_that_was_interrupted_goes_on(
     assert run.train(dataclasses.replace(own, trainer=trainer), "resume", tmp_path) == made
     assert_same(whole, made)
     assert summary(made)["prequential"] == pytest.approx(summary(whole)["prequential"])
+    for mine, theirs in zip(course(made), course(whole), strict=True):
+        assert mine == pytest.approx(theirs)
+    assert [point["rows"] for point in course(made)] == list(range(BATCH, len(lines) + 1, BATCH))
+
+
+def test_the_report_shows_the_course_of_one_pass(tmp_path: Path) -> None:
+    """Forty points at most, at whole batches."""
+    path = write(tmp_path / "all.csv", "a,kind,y", table_lines(50 * BATCH + 3))
+    whole = {"data.path": str(path), "data.split_portions": [1.0, 0.0, 0.0]}
+    made = run.train(settings(**whole, **{"trainer.online": True}), "", tmp_path / "runs")
+    rows = [point["rows"] for point in course(made)]
+    assert rows == [*range(2 * BATCH, 50 * BATCH + 1, 2 * BATCH), 50 * BATCH + 3]
+    page = write_report(run.RunFolder.open(made)).read_text()
+    assert "NLL along the rows" in page
+    assert "by epoch" not in page

@@ -41,6 +41,13 @@ _EDGE = 0.01
 Curves = Sequence[Mapping[str, float | str | None]]
 
 
+_METRICS = (
+    ("nll", "NLL", "Negative log-likelihood per value; lower is better."),
+    ("rmse", "RMSE", "Root mean squared error in the units of the data."),
+    ("error_rate", "error rate", "Share of rows taken for another class."),
+)
+
+
 @dataclass(frozen=True)
 class Figure:
     """One drawn figure: file stem, title, what it shows in words, and its two renderings."""
@@ -179,11 +186,7 @@ def learning(curves: Curves, kept: int | None) -> list[Figure]:
     from matplotlib.ticker import MaxNLocator
 
     drawn = []
-    for metric, label, words in (
-        ("nll", "NLL", "Negative log-likelihood per value; lower is better."),
-        ("rmse", "RMSE", "Root mean squared error in the units of the data."),
-        ("error_rate", "error rate", "Share of rows taken for another class."),
-    ):
+    for metric, label, words in _METRICS:
         lines = {
             part: _curve(curves, f"{part}_{metric}")
             for part in ("train", "valid")
@@ -210,6 +213,34 @@ def learning(curves: Curves, kept: int | None) -> list[Figure]:
         caption = f"{words} Training values are taken before each batch is learnt"
         mark = f"; the dashed line marks epoch {kept}, which was kept." if kept is not None else "."
         drawn.append(draw(f"learning_{metric}", f"{label} by epoch", caption + mark, paint))
+    return drawn
+
+
+def one_pass(points: Sequence[Mapping[str, float | None]]) -> list[Figure]:
+    """The course of a single pass: metrics of the rows between two points, each predicted before it
+    is learnt.
+
+    Args:
+        points: `rows` learnt by then, and metrics of those since the point before.
+    """
+    drawn = []
+    for metric, label, words in _METRICS:
+        known = [(one["rows"], one[metric]) for one in points if one.get(metric) is not None]
+        if len(known) < 2:
+            continue
+
+        def paint(axes: Axes, known: list[Any] = known, label: str = label) -> None:
+            rows, values = zip(*known, strict=True)
+            axes.plot(rows, values, "-o", ms=2.6, mew=0, color=MODEL)
+            _set_range(axes, [values])
+            axes.set_xlim(left=0)
+            axes.set_xlabel("rows learnt")
+            axes.set_ylabel(label)
+
+        caption = (
+            f"{words} Each point is of the rows since the one before, predicted before learnt."
+        )
+        drawn.append(draw(f"prequential_{metric}", f"{label} along the rows", caption, paint))
     return drawn
 
 

@@ -59,10 +59,11 @@ def write_report(folder: RunFolder) -> Path:
             f"{numbers_at.relative_to(folder.path)}). Finish it with trainer.resume={folder.path}"
         )
     numbers = read_json(numbers_at)
-    # One pass is one epoch, and no curve.
-    once = "prequential" in (folder.read_summary() or {})
-    epochs = [] if once else _read_metrics(folder.metrics_csv)
-    learning = figures.learning(epochs, numbers.get("kept"))
+    # One pass is one epoch, whose course is told along its rows.
+    if "prequential" in (folder.read_summary() or {}):
+        learning = figures.one_pass(numbers.get("prequential", ()))
+    else:
+        learning = figures.learning(_read_metrics(folder.metrics_csv), numbers.get("kept"))
     account = _account(numbers)
     outputs = {
         split: [
