@@ -72,12 +72,17 @@ def _shown(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
 
 
-def _images_below(path: Path) -> list[Path]:
+def below(path: Path) -> list[Path]:
+    """What is below a folder at any depth, in order, without what begins with a dot."""
     return sorted(
-        file
-        for file in path.rglob("*")
-        if is_image(file) and not any(n.startswith(".") for n in file.relative_to(path).parts)
+        entry
+        for entry in path.rglob("*")
+        if not any(name.startswith(".") for name in entry.relative_to(path).parts)
     )
+
+
+def _images_below(path: Path) -> list[Path]:
+    return [file for file in below(path) if is_image(file)]
 
 
 def _part(path: Path, size: Size | None, channels: int | None) -> ImageSet:

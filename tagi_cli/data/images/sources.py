@@ -66,9 +66,9 @@ def read_parts(
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """The files that count as the source, in order."""
+    """The files that count as the source, in order; those that begin with a dot do not."""
     path = user_path(path)
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [file for file in folders.below(path) if file.is_file()] if path.is_dir() else [path]
 
 
 def _read(path: Path, size: tuple[int, int] | None, channels: int | None) -> dict[str, ImageSet]:
@@ -122,6 +122,7 @@ def _idx_file(folder: Path, words: tuple[str, ...]) -> Path | None:
         file.name.removesuffix(".gz"): file
         for file in sorted(folder.iterdir(), reverse=True)
         if file.is_file()
+        and not file.name.startswith(".")
         and _says_idx(file)
         and "images" in file.name
         and any(word in file.name for word in words)

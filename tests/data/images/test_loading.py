@@ -343,6 +343,7 @@ def test_tasks_without_meaning_for_images(mnist: Path, tmp_path: Path) -> None:
 
 def test_the_sha256_is_that_of_all_files(mnist: Path) -> None:
     before = opened(mnist).sha256
+    (mnist / ".DS_Store").write_text("left by looking at the folder")
     assert opened(mnist).sha256 == before
     path = mnist / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-8] + b"changed!")

@@ -57,6 +57,9 @@ def test_one_file_finds_its_labels_or_is_told(tmp_path: Path) -> None:
 
 def test_several_sets_in_one_folder(tmp_path: Path) -> None:
     images, _ = drawn(4)
+    write_mnist(tmp_path / "mnist")
+    (tmp_path / "mnist" / "._train-images-idx3-ubyte.gz").write_bytes(b"left by an archiver")
+    assert len(read_parts(tmp_path / "mnist")["train"]) == 60
     for name in ("a-train-images-idx3-ubyte", "b-train-images-idx3-ubyte"):
         (tmp_path / name).write_bytes(idx_bytes(images))
     with pytest.raises(UserError, match=r"all hold images\. Set data\.path"):
