@@ -6,7 +6,7 @@ Whole numbers stay small, and what reaches beyond a process or draws figures is 
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Literal
 
 from hypothesis import strategies as st
@@ -21,7 +21,18 @@ LEFT_ALONE = {
     "trainer.max_seconds", "trainer.threads",
 }  # fmt: skip
 
+AMONG = {"data.split_portions": ([0.6, 0.2, 0.2], [0.5, 0.5, 0], [0.5, 0, 0.5], [1, 0, 0])}
+"""What options are set to whose values a range does not tell."""
+
 Tree = dict[str, Any]
+
+EXTREMES = (1e-300, 1e-30, 1e-8, 1e8, 1e30, 1e300)
+"""Numbers that are rarely meant, and allowed wherever a range does not end before them."""
+
+
+def chance(times: int) -> st.SearchStrategy[bool]:
+    """True once in so many times; False is the simpler."""
+    return st.integers(0, times - 1).map(lambda drawn: drawn == times - 1)
 
 
 @st.composite
@@ -29,9 +40,13 @@ def numbers(draw: st.DrawFn, kind: type, option: Option) -> float | int:
     """A number in the range of an option; near its lower bound, and of whole ones a small one."""
     limits = option.limits
     if kind is int:
-        low = int(limits.minimum if limits.minimum is not None else limits.above or -2)
+        least = limits.minimum if limits.minimum is not None else limits.above
+        low = -2 if least is None else max(-2, int(least))
         high = low + 6 if limits.maximum is None else min(low + 6, int(limits.maximum))
         return draw(st.integers(low, high))
+    extremes = [x for x in EXTREMES if limits.accepts(x)]
+    if extremes and draw(chance(8)):
+        return draw(st.sampled_from(extremes))
     low = limits.minimum if limits.minimum is not None else limits.above
     high = limits.maximum if limits.maximum is not None else limits.below
     low, high = -10.0 if low is None else low, high if high is not None else (low or 0) + 10.0
@@ -96,7 +111,7 @@ def groups(draw: st.DrawFn, cls: type, words: tuple[str, ...], deep: int = 2) ->
     for option in options_of(cls):
         if option.limits.path or (deep < 0 and not option.required):
             continue
-        if option.required or draw(st.integers(0, 4)) == 0:
+        if option.required or draw(chance(5)):
             tree[option.name] = draw(values(option, words, deep))
     return tree
 
@@ -109,8 +124,13 @@ def kinds(draw: st.DrawFn, registry: Registry, words: tuple[str, ...], deep: int
 
 
 @st.composite
-def changes(draw: st.DrawFn, words: tuple[str, ...]) -> Tree:
-    """By dotted path, up to three options of any group, and now and then another kind of one."""
+def changes(draw: st.DrawFn, words: tuple[str, ...], idle: Set[str] = frozenset()) -> Tree:
+    """By dotted path, up to three options of any group, and now and then another kind of one.
+
+    Args:
+        words: what text may be.
+        idle: paths of options that are not drawn.
+    """
     registered = registries()
     found: Tree = {}
     paths: dict[str, Option] = {}
@@ -122,12 +142,12 @@ def changes(draw: st.DrawFn, words: tuple[str, ...]) -> Tree:
             paths[option.name] = option
         else:
             paths |= {f"{option.name}.{below.name}": below for below in options_of(inner)}
-    free = [
-        path for path, option in paths.items() if path not in LEFT_ALONE and not option.limits.path
-    ]
+    left = LEFT_ALONE | idle
+    free = [path for path, option in paths.items() if path not in left and not option.limits.path]
     for path in draw(st.lists(st.sampled_from(free), max_size=3, unique=True)):
-        found[path] = draw(values(paths[path], words))
+        among = AMONG.get(path)
+        found[path] = draw(values(paths[path], words) if among is None else st.sampled_from(among))
     for group, registry in registered.items():
-        if group not in LEFT_ALONE and draw(st.integers(0, 7)) == 0:
+        if group not in LEFT_ALONE and draw(chance(8)):
             found[group] = draw(kinds(registry, words))
     return found

@@ -2,161 +2,131 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import csv
+import io
 import json
 import math
 import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import pytest
-from hypothesis import strategies as st
 
 from tagi_cli import config
 from tagi_cli.errors import UserError
-from tagi_cli.experiment import evaluation, run
+from tagi_cli.experiment import evaluation, pipe, run
+from tagi_cli.experiment.model import Model
 from tagi_cli.experiment.settings import Settings, registries
 
-from .drawing import Tree, changes
 from .exploring import DEPTHS, explore
+from .tables import Rows, tables
+from .verbs import Verb, say, uses
+from .ways import WAYS, Case, cases
 
-COLUMNS = ("a", "b", "kind", "code", "y", "z")
-BASE: Tree = {
-    "kernels": "numpy",
-    "device": "cpu",
-    "trainer": {"max_epochs": 2},
-    "ensemble": {"size": 1},
-    "viz": {"enabled": False},
-    "noise": {"kind": "auto"},
-    "arch": {"kind": "mlp", "width": 3, "depth": 1},
-}
 ALWAYS = {"rmse", "mae", "nll", "crps", "coverage_90", "error_rate", "brier", "ece"}
 """Metrics that every test part has."""
-WAYS: dict[str, Tree] = {
-    "rows": {"task": {"kind": "regression"}, "data": {"out_components": ["y"], "missing": "mean"}},
-    "labels": {
-        "task": {"kind": "classification"},
-        "data": {"out_components": ["kind"], "missing": "mean"},
-    },
-    "windows": {
-        "task": {"kind": "regression"},
-        "data": {"out_components": ["y"], "in_components": ["a", "y"], "in_chunk": [-3, -1],
-                 "time": "code", "instance": "series", "missing": "ffill"},
-        "arch": {"kind": "lstm", "width": 3},
-    },
-    "forecast": {
-        "task": {"kind": "forecasting"},
-        "data": {"out_components": ["y"], "in_components": ["y"], "time": "code",
-                 "instance": "series", "missing": "ffill",
-            "in_chunk": [-3, 0]},
-        "forecast": {"horizon": 2},
-    },
-    "images": {"task": {"kind": "classification"}, "data": {}, "arch": {"kind": "cnn"}},
-}  # fmt: skip
+NUMBERS = ("mu", "sd", "lo", "hi", "p_")
+"""How columns of numbers begin."""
 
 
-def write_table(path: Path, rows: int, seed: int, oddity: str) -> None:
-    """Three series side by side, with a column for each role, and something odd about one."""
-    rng = np.random.default_rng(seed)
-    a, b, noise = rng.normal(size=(3, rows))
-    a = {"constant": 0 * a + 3, "large": 1e30 * a, "small": 1e-30 * a}.get(oddity, a)
-    y = np.sin(b) + 0.1 * noise
-    y = {"constant target": 0 * y, "large target": 1e25 * y}.get(oddity, y)
-    lines = ["a,b,kind,code,series,y,z"]
-    for i in range(rows):
-        cells = [repr(float(v)) for v in (a[i], b[i])]
-        if oddity == "gaps" and i % 5 == 2:
-            cells[0] = ""
-        target = "" if oddity == "no targets" or i % 7 == 3 else repr(float(y[i]))
-        lines.append(f"{cells[0]},{cells[1]},{'uvw'[i % 3]},{i // 2},{'AB'[i % 2]},{target},{i}")
-    path.write_text("\n".join(lines) + "\n")
-
-
-def write_images(path: Path, rows: int, seed: int) -> None:
-    """Small images of two classes."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(rows) % 2
-    pixels = rng.integers(0, 200, (rows, 8, 8)) + 50 * labels[:, None, None]
-    np.savez(path, x=pixels.astype(np.uint8), y=labels)
-
-
-@st.composite
-def cases(draw: st.DrawFn, way: str) -> tuple[Tree, int, int, str]:
-    """A config of one of the ways, rows, seed, and what is odd about the data."""
-    tree = merged(BASE, WAYS[way])
-    for path, value in draw(changes(COLUMNS)).items():
-        group, _, name = path.partition(".")
-        if name:
-            tree.setdefault(group, {})[name] = value
-        else:
-            tree[group] = value
-    oddity = draw(st.sampled_from(["", "constant", "large", "small", "gaps", "constant target",
-                                   "large target", "no targets"]))  # fmt: skip
-    return (
-        tree,
-        draw(st.integers(15, 60) | st.integers(1, 60)),
-        draw(st.integers(0, 9)),
-        oddity,
-    )
-
-
-def merged(one: Tree, two: Tree) -> Tree:
-    """Both, of groups the second's options over the first's."""
-    found = copy.deepcopy(one)
-    for key, value in copy.deepcopy(two).items():
-        both = isinstance(value, dict) and isinstance(found.get(key), dict) and "kind" not in value
-        found[key] = found[key] | value if both else value
-    return found
-
-
-def strict(path: Path) -> Any:
+def strict(text: str, where: str) -> Any:
     """JSON without NaN or infinity."""
 
     def refuse(word: str) -> NoReturn:
-        raise AssertionError(f"{word} in {path.name}")
+        raise AssertionError(f"{word} in {where}")
 
-    return json.loads(path.read_text(), parse_constant=refuse)
+    return json.loads(text, parse_constant=refuse)
 
 
-def table_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, in which no number is NaN."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+def sane(text: str, where: str) -> list[dict[str, str]]:
+    """The rows of a table of predictions: finite moments, no deviation negative, ends in order."""
+    rows = list(csv.DictReader(io.StringIO(text)))
     for row in rows:
-        for key, text in row.items():
-            if key.startswith(("mu", "sd", "lo", "hi", "p_")) and text:
-                assert math.isfinite(float(text)), (path.name, row)
+        found = {k: float(v) for k, v in row.items() if v and k.startswith(NUMBERS)}
+        assert all(map(math.isfinite, found.values())), (where, row)
+        assert all(v >= 0 for k, v in found.items() if k.startswith(("sd", "p_"))), (where, row)
+        if "lo_90" in found:
+            assert found["lo_90"] <= found["hi_90"], (where, row)
+        shares = [v for k, v in found.items() if k.startswith("p_")]
+        assert not shares or math.isclose(sum(shares), 1, abs_tol=1e-3), (where, row)
     return rows
 
 
-def check_run(folder: Path, settings: Settings, data: Path) -> None:
-    """The folder is whole, and verbs that read it agree with it."""
-    summary = strict(folder / "summary.json")
-    assert summary["status"] == "completed"
+def check_run(folder: Path, status: str = "completed") -> dict[str, Any]:
+    """The folder is whole, and there is nothing in it that is not finite; its summary."""
+    summary: dict[str, Any] = strict((folder / "summary.json").read_text(), "summary.json")
+    assert summary["status"] == status
     for name in ("config.yaml", "environment.json", "metrics.csv", "metrics.jsonl", "train.log"):
         assert (folder / name).is_file(), name
     for name in ("best", "last"):
         assert (folder / "checkpoints" / f"{name}.safetensors").is_file()
-    strict(folder / "environment.json")
+    for path in folder.rglob("*.json"):
+        strict(path.read_text(), path.name)
     for line in (folder / "metrics.jsonl").read_text().splitlines():
-        json.loads(line)
+        strict(line, "metrics.jsonl")
     for path in (folder / "predictions").glob("*.csv"):
-        table_of(path)
+        sane(path.read_text(), path.name)
+    return summary
+
+
+def check_agreement(folder: Path, settings: Settings, summary: dict[str, Any]) -> None:
+    """What was recorded is read back, and scoring the run again gives what it gave."""
     assert config.load(Settings, registries(), folder / "config.yaml") is not None
-    if summary["test"]:
-        again = evaluation.evaluate(folder, split="test").metrics
-        for key, value in summary["test"].items():
-            if key in ALWAYS:
-                assert value is not None, key
-            if isinstance(value, float):
-                assert again[key] == pytest.approx(value, rel=1e-6, abs=1e-9), key
-    try:
-        path = evaluation.predict(folder, data, folder / "predicted.csv")
-    except UserError:
+    again = evaluation.evaluate(folder, split="test").metrics if summary["test"] else {}
+    for key, value in summary["test"].items():
+        if key in ALWAYS:
+            assert value is not None, key
+        if isinstance(value, float):
+            assert again[key] == pytest.approx(value, rel=1e-6, abs=1e-9), key
+
+
+def check_predictions(folder: Path, data: Path, case: Case) -> None:
+    """Its own rows are predicted from a file, and the same one by one from a pipe."""
+    target = folder.parent / "predicted.csv"
+    code, _, err = say(["predict", f"run={folder}", f"input={data}", f"output={target}"])
+    assert code == (0 if target.is_file() else 2), err
+    if code or not sane(target.read_text(), target.name):
         return  # as where a row lacks an input
-    assert table_of(path)
+    model = Model.load(folder)
+    if model.encoder.windowing is not None or not isinstance(case.data, Rows):
+        return
+    lines, out = case.data.text(), io.BytesIO()
+    with contextlib.suppress(UserError):  # as where a text goes on in the next line
+        assert pipe.answer(model, io.BytesIO(lines.encode()).read, out, []) == case.data.rows
+    sane(out.getvalue().decode(), "pipe")
+
+
+def check_verb(verb: Verb, places: dict[str, str], folder: Path) -> None:
+    """It does what it should, or says in one message why it cannot; all that it leaves is sane."""
+    words = [word.format(**places) for word in verb.words]
+    code, out, err = say(words)
+    assert code in ((0,) if verb.always else (0, 2)), (words, err)
+    assert (code == 0) or err.strip().startswith(f"tagi {words[0]}: "), (words, err)
+    if code:
+        return
+    if words[0] in ("eval", "angles"):
+        strict(out, words[0])
+    for path in folder.rglob("*.csv"):
+        if path.parent.name != "csv":
+            sane(path.read_text(), path.name)
+    for path in folder.rglob("*.json"):
+        strict(path.read_text(), path.name)
+    for after in verb.then:
+        check_verb(after, places, folder)
+
+
+def check_after(
+    folder: Path, settings: Settings, data: Path, case: Case, verbs: list[Verb], other: Rows
+) -> None:
+    """All that is asked of a finished run."""
+    summary = check_run(folder)
+    check_agreement(folder, settings, summary)
+    check_predictions(folder, data, case)
+    for number, verb in enumerate(verbs):
+        places = {"run": str(folder), "data": str(data), "new": f"{folder.parent}/new{number}"}
+        places["other"] = str(other.write(folder.parent / "other"))
+        check_verb(verb, places, folder.parent)
 
 
 @pytest.mark.parametrize("deep", DEPTHS)
@@ -167,22 +137,17 @@ def test_any_config_that_the_schema_allows(
     monkeypatch.chdir(tmp_path)
     ran = []
 
-    def check(case: tuple[Tree, int, int, str]) -> None:
-        tree, rows, seed, oddity = case
-        path = tmp_path / ("x.npz" if way == "images" else "t.csv")
-        if way == "images":
-            write_images(path, rows, seed)
-        else:
-            write_table(path, rows, seed, oddity)
-        tree = merged(tree, {"data": {"path": str(path)}})
+    def check(case: Case, verbs: list[Verb], other: Rows) -> None:
+        runs = tmp_path / "runs"
+        shutil.rmtree(runs, ignore_errors=True)
+        tree = case.written(tmp_path)
         try:
             settings = config.check(Settings, registries(), tree)
-            folder = run.train(settings, "tagi train", tmp_path / "runs")
+            folder = run.train(settings, "tagi train", runs)
         except UserError:
             return
-        check_run(folder, settings, path)
+        check_after(folder, settings, Path(tree["data"]["path"]), case, verbs, other)
         ran.append(case)
-        shutil.rmtree(tmp_path / "runs")
 
-    explore(check, 6, 25, deep, case=cases(way))
+    explore(check, 3, 10, deep, case=cases(way), verbs=uses(), other=tables(likely=20))
     assert ran

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from tagi_cli.experiment import pipe
 from tagi_cli.experiment.model import Model
@@ -18,6 +19,7 @@ from tagi_cli.nn.layer import Layer
 from tagi_cli.training import checkpoint
 
 from .exploring import DEPTHS, damaged, explore, modest
+from .verbs import say
 
 ROOMY = 64 << 20
 """What opening a model takes in any case: configs, networks, compiled patterns."""
@@ -76,6 +78,47 @@ def test_records_of_a_run(finished: Path, tmp_path: Path, name: str, deep: bool)
             Model.load(run)
 
     explore(check, 6, 40, deep, data=damaged(whole))
+
+
+READING = [
+    ["report", "run={run}"],
+    ["eval", "run={run}", "split=valid"],
+    ["show", "run={run}"],
+    ["compare", "{run}", "{whole}", "output={new}.html"],
+    ["explain", "run={run}", "split=train", "rows=3"],
+    ["convert", "{run}", "{new}"],
+    ["train", "trainer.resume={run}", "trainer.max_epochs=2"],
+    ["update", "run={run}", "data.path={data}"],
+]
+
+
+@pytest.mark.parametrize("deep", DEPTHS)
+def test_verbs_that_read_a_run(finished: Path, tmp_path: Path, deep: bool) -> None:
+    """Whichever of its files is damaged, or gone: they do it all the same, or say what is wrong."""
+    files = sorted(
+        str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()
+    )
+    places = {"run": str(tmp_path / "run"), "whole": str(finished), "new": str(tmp_path / "new")}
+    places["data"] = str(finished.parents[1] / "t.csv")
+
+    def check(case: tuple[str, bytes | None], words: list[str]) -> None:
+        name, data = case
+        for path in (tmp_path / "run", tmp_path / "new"):
+            shutil.rmtree(path, ignore_errors=True)
+        (tmp_path / "new.html").unlink(missing_ok=True)
+        run = shutil.copytree(finished, tmp_path / "run")
+        if data is None:
+            (run / name).unlink()
+        else:
+            (run / name).write_bytes(data)
+        code, _, err = say([word.format(**places) for word in words])
+        assert code in (0, 2), (name, err)
+        assert code == 0 or err.startswith(f"tagi {words[0]}: ") or "\ntagi " in err, err
+
+    cases = st.sampled_from(files).flatmap(
+        lambda name: st.tuples(st.just(name), st.none() | damaged((finished / name).read_bytes()))
+    )
+    explore(check, 8, 40, deep, case=cases, words=st.sampled_from(READING))
 
 
 def network() -> Layer:
