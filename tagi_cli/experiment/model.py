@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from tagi_cli.data import Encoder, Table
 from tagi_cli.data.inputs import filled_notice
 from tagi_cli.data.parts import Part
+from tagi_cli.data.ranges import beyond_notices, means_of
 from tagi_cli.errors import UserError, listing
 from tagi_cli.experiment import carried_states, forecasting, laws, tasks
 from tagi_cli.experiment.class_predictions import ClassPredictions
@@ -197,6 +198,8 @@ class Model:
             UserError: a column is missing or does not fit.
         """
         encoder = self.encoder
+        if notices is not None:
+            notices += beyond_notices(self.statistics, means_of(table, encoder.inputs))
         if encoder.windowing is not None:
             part = encoder.windows(table, notices)
             if notices is not None:

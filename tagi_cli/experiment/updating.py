@@ -17,6 +17,7 @@ from tagi_cli.data.appended import Past, load_appended
 from tagi_cli.data.dataset import read_source
 from tagi_cli.data.images.encoder import takes_images
 from tagi_cli.data.options import DataOptions
+from tagi_cli.data.ranges import LEAST_ROWS, beyond_notices
 from tagi_cli.distributed import Communicator
 from tagi_cli.errors import UserError, UserErrors
 from tagi_cli.experiment.folder import RunFolder
@@ -211,13 +212,17 @@ def load_data(settings: Settings, notices: list[str]) -> Dataset:
     assert settings.trainer.parent is not None
     parent = Parent.open(settings.trainer.parent)
     options: DataOptions = dataclasses.replace(settings.data, limit=None)
-    return load_appended(
+    dataset = load_appended(
         parent.encoder,
         options,
         notices,
         parent.past(notices),
         keeps_unobserved=arch.tracks(settings.arch),
     )
+    facts = dataset.summary["statistics"] if len(dataset.train) >= LEAST_ROWS else ()
+    means = {fact["name"]: float(fact["mean"]) for fact in facts if "mean" in fact}
+    notices += beyond_notices(statistics_of(parent.folder), means)
+    return dataset
 
 
 def arguments(run: str, given: list[str]) -> list[str]:

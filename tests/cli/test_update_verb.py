@@ -23,7 +23,8 @@ def test_new_rows_make_a_run_of_their_own(tagi: Tagi, here: Path, finished: Path
     report = (made / "report.html").read_text()
     assert f'goes on from</td><td class="text"><code>{finished}</code>' in report
     assert ">prequential<" in report
-    assert "<h2>Learning</h2>" not in report
+    assert "NLL along the rows" in report
+    assert "NLL by epoch" not in report
     after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     assert {p for p in after if p.name != ".lock"} == {p for p in before if p.name != ".lock"}
     # It is a run as any other.
@@ -68,3 +69,20 @@ def test_check_says_whether_it_would_start(tagi: Tagi, finished: Path, here: Pat
     assert "no column for the input b" in answer.err
     online = tagi("check", "data.path=my.csv", "data.out_components=y", "trainer.online=true")
     assert "54 train, 0 valid, 6 test rows" in online.out
+
+
+def test_other_units_are_remarked(tagi: Tagi, finished: Path, here: Path) -> None:
+    header, *rows = (here / "my.csv").read_text().splitlines()
+    first = header.split(",")[0]
+    scaled = [f"{1000 * float(row.partition(',')[0])},{row.partition(',')[2]}" for row in rows]
+    (here / "milli.csv").write_text("\n".join([header, *scaled]) + "\n")
+    told = f"note: column '{first}': its mean, "
+    for words in (
+        ("predict", f"run={finished}", "input=milli.csv", "output=out.csv"),
+        ("eval", f"run={finished}", "data.path=milli.csv"),
+        ("update", f"run={finished}", "data.path=milli.csv", "name=milli"),
+    ):
+        answer = tagi(*words)
+        assert answer.code == 0
+        assert told in answer.out + answer.err
+    assert told not in tagi("eval", f"run={finished}", "data.path=my.csv").err
