@@ -6,6 +6,12 @@ from pathlib import Path
 
 from tagi_cli.errors import UserError
 
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
+"""How names of tables mostly end, by which a plain word is told to be one."""
+
+CONFIGS = (".yaml", ".yml")
+"""How names of configs end."""
+
 _PACKAGE = Path(__file__).resolve().parent
 
 

@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 
 from tagi_cli.errors import UserError, UserErrors, listing, nearest
-from tagi_cli.paths import user_path
+from tagi_cli.paths import TABLES, user_path
 
 _READ = ("input", "data.path")
 """What verbs call the file of rows that they read."""
-_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 
 
 def keyed(
@@ -64,7 +63,7 @@ def guessed(arguments: Sequence[str], known: Collection[str]) -> dict[str, str]:
         path = user_path(word)
         if path.is_dir() and "run" in free and "run" not in meant:
             meant["run"] = word
-        elif (path.is_file() or path.suffix.lower() in _TABLES) and files:
+        elif (path.is_file() or path.suffix.lower() in TABLES) and files:
             meant[files.pop(0)] = word
     return meant
 

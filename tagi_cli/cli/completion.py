@@ -11,7 +11,7 @@ from tagi_cli.cli.main import VERBS
 from tagi_cli.errors import UserError, nearest
 from tagi_cli.experiment.sweeps.launchers import launchers
 from tagi_cli.experiment.sweeps.tune_options import TuneOptions
-from tagi_cli.paths import user_path
+from tagi_cli.paths import CONFIGS, user_path
 
 HELP = """
 Print the tab completion for a shell.
@@ -138,7 +138,7 @@ def _values_after(verb: str, key: str, value: str) -> list[str]:
     if key == _LAUNCHER:
         return list(launchers)
     if key == "config":
-        return [*_presets(), *(f for f in _files(value) if f.endswith(("/", ".yaml", ".yml")))]
+        return [*_presets(), *(f for f in _files(value) if f.endswith(("/", *CONFIGS)))]
     return _option_values(key, value)
 
 

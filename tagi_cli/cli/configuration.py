@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagi_cli.errors import UserError
+from tagi_cli.paths import CONFIGS
 
 if TYPE_CHECKING:
     from tagi_cli.config import Composed, Job
@@ -54,7 +55,7 @@ def _name(composed: Composed, settings: Settings) -> str:
     if composed.presets:
         name = composed.presets[-1]
         path = Path(name)
-        return path.stem if path.suffix in (".yaml", ".yml") else name.replace("/", "-")
+        return path.stem if path.suffix in CONFIGS else name.replace("/", "-")
     stem = Path(settings.data.path or "").name.split(".")[0]
     return settings.data.name or stem or "run"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tagi_cli import atomic
 from tagi_cli.cli.arguments import words
 from tagi_cli.errors import UserError, listing, nearest
-from tagi_cli.paths import user_path
+from tagi_cli.paths import CONFIGS, user_path
 
 HELP = """
 Copy a preset to a file of your own, to start from.
@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
     path = user_path(file)
     if path.is_dir():
         path = path / f"{Path(preset).name}.yaml"
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in CONFIGS:
         raise UserError(f"{path}: found '{path.suffix}'. Allowed: a name that ends in .yaml")
     try:
         with path.open("x", encoding="utf-8") as target:

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from tagi_cli.errors import UserError, nearest
 from tagi_cli.launcher import Place, place
+from tagi_cli.paths import CONFIGS, TABLES
 from tagi_cli.version import __version__
 
 VERBS = (
@@ -181,8 +182,8 @@ def _meant(words: Sequence[str]) -> str:
     other = _OTHER_WORDS.get(name.lower())
     if other:
         return f" Did you mean '{other}'?"
-    key = "config=" if name.lower().endswith((".yaml", ".yml")) else "data.path="
-    if "=" in name or name.lower().endswith((".csv", ".yaml", ".yml")):
+    key = "config=" if name.lower().endswith(CONFIGS) else "data.path="
+    if "=" in name or name.lower().endswith((*TABLES, *CONFIGS)):
         said = shlex.join([name if "=" in name else key + name, *words[1:]])
         return f" Did you mean tagi train {said}?"
     return nearest(name, VERBS)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tagi_cli.errors import UserError
+from tagi_cli.paths import CONFIGS, TABLES
 
 MOST_JOBS = 100_000
 """Of one sweep; far more than anyone waits for, few enough to be listed."""
 
 _KEY = re.compile(r"[+~]*[A-Za-z_]\w*([./]\w+)*", re.ASCII)
-_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 _STRUCTURE = set("[]{}(),='\"$\\")
 
 
@@ -61,14 +61,14 @@ def parse(text: str) -> Argument:
         text = f"{key}={_quoted(raw)}"
     try:
         override = OverridesParser.create().parse_override(text)
-    except HydraException as error:
+    except (HydraException, ValueError) as error:  # of a number with thousands of digits
         value = _as_text(raw)
         if value is None:
             raise UserError(_unreadable(key, raw, error)) from None
         text = f"{key}={value}"
         try:
             override = OverridesParser.create().parse_override(text)
-        except HydraException as again:
+        except (HydraException, ValueError) as again:
             raise UserError(_unreadable(key, raw, again)) from None
     if override.package is not None:
         raise UserError(f"{text}: packages (@) are not taken. Allowed: key=value")
@@ -85,7 +85,7 @@ def parse(text: str) -> Argument:
 def meant_key(text: str) -> str:
     """The option whose value a plain word is, to judge by its ending; empty if none."""
     suffix = Path(text.removesuffix(".gz")).suffix.lower()
-    return "config" if suffix in (".yaml", ".yml") else "data.path" if suffix in _TABLES else ""
+    return "config" if suffix in CONFIGS else "data.path" if suffix in TABLES else ""
 
 
 def _texts(override: Any) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ def _is_plain(item: str) -> bool:
 
     try:
         OverridesParser.create().parse_override(f"x={item}")
-    except HydraException:
+    except (HydraException, ValueError):
         return False
     return not _STRUCTURE & set(item)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tagi_cli.config.arguments import meant_key
 from tagi_cli.config.schema import Registries
 from tagi_cli.errors import UserError, listing, nearest
-from tagi_cli.paths import resource_dir, user_path
+from tagi_cli.paths import CONFIGS, resource_dir, user_path
 
 PRESETS = "config"
 """The group of presets."""
@@ -89,7 +89,7 @@ class Catalogue:
             path = user_path(name)
         except UserError as error:
             raise UserError(f"config: {error}. Allowed: a preset, or a .yaml file") from None
-        is_yaml = path.suffix in (".yaml", ".yml")
+        is_yaml = path.suffix in CONFIGS
         if path.is_dir():
             inside = path / "config.yaml"
             hint = f" Did you mean {inside}?" if inside.is_file() else ""
