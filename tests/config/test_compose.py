@@ -235,6 +235,10 @@ def test_files_count_from_here_in_config_and_in_their_paths(configs: Path, here:
         (["="], "=: no name before the =. Allowed: key=value, without spaces"),
         (["seed=[1"], "seed: found [1, where a bracket is not closed"),
         (
+            ["seed=" + "1" * 5000],
+            f"seed: found '{'1' * 76}.... Take the quotes off. Allowed: whole number, at least 0",
+        ),
+        (
             ["name=a = (b)"],
             "name: found a = (b), which cannot be read. Text with one of , = ( ) [ ] { } : needs "
             "quotes inside quotes: \"name='a = (b)'\"",
