@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from .conftest import Tagi
 def predicting(run: Path, *words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tagi_cli.cli.main", "predict", f"run={run}", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    # Where Python itself does not buffer, nothing would show that answers are flushed.
+    own = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=own)
 
 
 def test_a_consumer_sees_each_answer_at_once(finished: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -59,11 +60,17 @@ def test_what_a_config_says_stays_text(tmp_path: Path) -> None:
     for place, text in enumerate((repr(HOSTILE[:30]), "b")):
         made = make_run(tmp_path / f"run-{place}", config(4) + f"name: {text}\n", **done(1.0))
         (made / "metrics.csv").write_text("phase,epoch,valid_nll\nsearch,1,3\nsearch,2,\n")
+    (made.rename(tmp_path / "<script>run") / "report.html").write_text("")
     page = tmp_path / "runs.html"
-    comparison_page.write_page(compare([tmp_path]), page)
+    told = compare([tmp_path])
+    comparison_page.write_page(
+        dataclasses.replace(told, notes=["<script>of data"], failed=["<script>a=1: no"]), page
+    )
     found = Page(page.read_text(encoding="utf-8"))
     assert "script" not in found.tags
-    assert any("<script>" in text for text in found.texts)
+    for text in ("<script>run", "<script>of data", "<script>a=1: no"):
+        assert text in found.texts
+    assert ("href", "%3Cscript%3Erun/report.html") in found.attributes
 
 
 def test_many_runs_are_cut_and_the_page_says_so(

@@ -102,12 +102,27 @@ def test_networks_are_averaged_and_their_differences_told(tmp_path: Path) -> Non
 
 
 def test_the_report_says_that_odds_are_explained(tmp_path: Path) -> None:
-    made = trained(tmp_path, "a,b,label", rows(100, ("no", "a<b>")), **CLASSES)
-    of_run.explain_run(made, Source("valid"), Place(), notices=[])
-    found = Model.load(made).explain({"a": [1.0], "b": [0.0]})
+    label = 'a<b>,"c"'
+    made = trained(
+        tmp_path, '"x,""1""",b,label',
+        rows(100, ("no", '"a<b>,""c"""')),  # as it stands in a file
+        **CLASSES,
+    )  # fmt: skip
+    (tmp_path / "a<i>.csv").write_text((tmp_path / "table.csv").read_text())
+    of_run.explain_run(made, Source(input=str(tmp_path / "a<i>.csv")), Place(), notices=[])
+    found = Model.load(made).explain({'x,"1"': [1.0], "b": [0.0]})
     drawn = figures.drawings(tables.numbers_of(found, "rows"))
     assert "log-odds per input sd" in drawn[0].svg
     text = page.write_report(RunFolder.open(made)).read_text()
     assert "Of a class its log-odds" in text
     assert "Sensitivity of a&lt;b&gt;" in text
+    for name in (tables.SENSITIVITIES, tables.CONTRIBUTIONS):
+        lines = read(made / figures.FOLDER / name)
+        assert {line["component"] for line in lines} == {label, "no"}
+        assert {line["column"] for line in lines} == {'x,"1"', "b"}
+    lines = read(made / figures.FOLDER / tables.ROWS)
+    assert {line["component"] for line in lines} == {label, "no"}
+    assert 'from_x,"1"' in lines[0]
+    assert "On 100 rows of a&lt;i&gt;.csv" in text
     assert "a<b>" not in text
+    assert "a<i>" not in text
