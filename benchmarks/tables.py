@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import ablation_tables
 import accuracy_tables
 import image_tables
 import series_tables
@@ -25,6 +26,7 @@ MARK = re.compile(r"(<!-- ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 WRITERS: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {
     "uci": accuracy_tables.uci,
+    "ablations": ablation_tables.ablations,
     "mnist": image_tables.mnist,
     "series": series_tables.series,
     "latent": accuracy_tables.latent,
