@@ -60,14 +60,14 @@ def test_predict_never_writes_over_what_it_reads(tagi: Tagi, finished: Path) -> 
 
 
 def test_show_adds_up(tagi: Tagi, finished: Path) -> None:
-    # 2 inputs, two hidden layers of 3, 1 output, with biases: 9 + 12 + 4.
+    # 2 inputs, two hidden layers of 3, 1 output and its noise, with biases: 9 + 12 + 8.
     for words in (
         [f"run={finished}"],
         ["data.path=my.csv", "data.out_components=y", "arch.width=3", "kernels=numpy"],
     ):
         answer = tagi("show", *words)
         assert answer.code == 0
-        assert "parameters of one: 25 (a mean and a variance each)" in answer.out
+        assert "parameters of one: 29 (a mean and a variance each)" in answer.out
         assert answer.out.count("Linear(") == 3
     assert not Path("outputs").exists()
 
@@ -80,8 +80,8 @@ def test_profile_shows_layers_totals_and_ceilings(
     answer = tagi("profile", *words)
     assert answer.code == 0
     lines = answer.out.splitlines()
-    assert [line.split()[0] for line in lines[1:8]] == [
-        "linear_0", "mixture_relu_1", "linear_2", "mixture_relu_3", "linear_4", "update", "rest",
+    assert [line.split()[0] for line in lines[1:9]] == [
+        "linear_0", "relu_1", "linear_2", "relu_3", "linear_4", "even_exp_5", "update", "rest",
     ]  # fmt: skip
     assert lines[1].split()[1] == "Linear(2,3)"
     for word in ("whole step:", "not accounted for:", "GFLOP/s for matrix products", "NumPy"):
