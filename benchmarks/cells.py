@@ -13,6 +13,10 @@ PROMISE = (0.87, 0.93)
 """Least and largest coverage of 90 % intervals that is as promised."""
 
 
+BUSY = 4
+"""Load average per core from which a page says that others used the machine."""
+
+
 def rows(header: list[str], lines: Iterable[list[str]]) -> str:
     """A table."""
     every = [header, ["---"] * len(header), *lines]
@@ -57,6 +61,8 @@ def origin(parts: list[dict[str, Any]]) -> str:
     )
     loads = [load for part in parts for load in part.get("load_average", [])]
     busy = f", load average {min(loads):.1f} to {max(loads):.1f}" if loads else ""
+    if loads and max(loads) > BUSY * max(place["cores"] for place in places):
+        busy += " (others computed there, too, so that times are several times too long)"
     return (
         f"\nMeasured {' to '.join(_once([days[0], days[-1]]))} on {' and '.join(machines)}{busy}; "
         f"{', '.join(versions)}; commit {', '.join(commits)}.\n"

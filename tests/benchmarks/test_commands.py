@@ -48,15 +48,20 @@ def idx(path: Path, values: np.ndarray) -> None:
     path.write_bytes(gzip.compress(head + values.tobytes()))
 
 
-def test_uci(tmp_path: Path, module: Module) -> None:
+def write_set(folder: Path) -> None:
+    """Sixty rows of three inputs, as the UCI sets are kept."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))
     y = x.sum(axis=1) + 0.1 * rng.normal(size=60)
-    for name in ("yacht", "stranger"):
-        (tmp_path / name).mkdir()
-        np.savetxt(tmp_path / name / "data.txt", np.column_stack([x, y]))
-        (tmp_path / name / "index_features.txt").write_text("0\n1\n2\n")
-        (tmp_path / name / "index_target.txt").write_text("3\n")
+    folder.mkdir()
+    np.savetxt(folder / "data.txt", np.column_stack([x, y]))
+    (folder / "index_features.txt").write_text("0\n1\n2\n")
+    (folder / "index_target.txt").write_text("3\n")
+
+
+def test_uci(tmp_path: Path, module: Module) -> None:
+    write_set(tmp_path / "yacht")
+    write_set(tmp_path / "stranger")
     found = saved(
         tmp_path,
         "uci",
@@ -71,6 +76,22 @@ def test_uci(tmp_path: Path, module: Module) -> None:
     made = module("accuracy_tables").uci(found)
     assert "| stranger, 60 x 3 | tagi, defaults | " in made["uci"]
     assert "PBP 400" in made["published"]
+
+
+def test_ablations(tmp_path: Path, module: Module) -> None:
+    write_set(tmp_path / "yacht")
+    found = saved(
+        tmp_path,
+        "ablations",
+        *("--data", ".", "--sets", "yacht", "--splits", "2", "--only", "ensemble"),
+    )
+    (alternatives,) = found["sets"]["yacht"]["changed"].values()
+    for one in alternatives.values():
+        gain = one["gain"]["mean"]
+        assert gain == pytest.approx(
+            found["sets"]["yacht"]["defaults"]["nll"]["mean"] - one["nll"]["mean"]
+        )
+    assert "| ensemble | 1 | " in module("ablation_tables").ablations(found)["ablations"]
 
 
 def test_mnist(tmp_path: Path, module: Module) -> None:

@@ -132,3 +132,15 @@ def test_the_best_published_are_the_best(module: Module) -> None:
 )
 def test_figures_keep_three_digits(module: Module, value: float, text: str) -> None:
     assert module("cells").figure(value) == text
+
+
+def test_a_page_says_on_whose_machine_times_are_too_long(module: Module) -> None:
+    environment = json.loads((RESULTS / "latent.json").read_text())["regression"]["environment"]
+    quiet = {"environment": environment, "load_average": [0.5, 2.0]}
+    busy = {"environment": environment | {"git_commit": None}, "load_average": [9.0, 3.0]}
+    origin = module("cells").origin
+    assert "load average 0.5 to 2.0; " in origin([quiet])
+    together = origin([quiet, busy])
+    assert "load average 0.5 to 9.0 (others computed there, too" in together
+    assert together.count(environment["processor"]) == 1
+    assert together.endswith(f"commit `{environment['git_commit'][:10]}`, unknown.\n")
