@@ -360,7 +360,7 @@ def test_kernels_stay_inside_their_arrays(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(tmp_path),
-        "TAGI_CXXFLAGS": "-fsanitize=address -O1",
+        "TAGI_CXXFLAGS": "-fsanitize=address -O0",
         "LD_PRELOAD": library,
         "ASAN_OPTIONS": "detect_leaks=0",
     }
