@@ -74,7 +74,7 @@ ACCOUNT = Account(
         "r2": "R²",
         "crps": "CRPS",
         "coverage_90": "inside 90 % intervals",
-        "width_90": "mean width of 90 %",
+        "width_90": "mean width of 90 % intervals",
     },
     shares=("coverage_50", "coverage_90", "coverage_95"),
     note="In the units of the data; natural logarithms; means over observed values.",
