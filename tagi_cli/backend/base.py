@@ -105,8 +105,12 @@ class Backend(ABC):
         return self.xp.zeros(tuple(shape), dtype or self.dtype)  # type: ignore[no-any-return]
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
-        """A contiguous copy of host data on the device, of the backend's precision by default."""
-        return self.xp.array(array, dtype=dtype or self.dtype, order="C")  # type: ignore[no-any-return]
+        """A contiguous copy of host data on the device, of the backend's precision by default.
+
+        What is beyond that becomes infinite, and is told of where moments are checked.
+        """
+        with np.errstate(over="ignore"):
+            return self.xp.array(array, dtype=dtype or self.dtype, order="C")  # type: ignore[no-any-return]
 
     def resident(self, array: Any) -> Array:
         """Host data on the device, contiguous and of the backend's precision, only to be read.

@@ -293,6 +293,19 @@ def _labels_taken_for_numbers(dataset: Dataset) -> list[str]:
     return found
 
 
+def _noise_beyond(settings: Settings) -> list[str]:
+    """Standard deviations whose fourth power, the variance of a variance, no number can hold."""
+    limits = np.finfo(settings.dtype)
+    low, high = float(limits.tiny) ** 0.25, float(limits.max) ** 0.25
+    given = {name: getattr(settings.noise, name, 1.0) for name in ("sigma_v", "sigma_v_min")}
+    return [
+        f"noise.{name}: found {value:g}. Allowed with precision={settings.precision}: "
+        f"{low:.2g} to {high:.2g}"
+        for name, value in given.items()
+        if value is not None and not low <= value <= high
+    ]
+
+
 def faults(settings: Settings) -> list[str]:
     """What stands between a task and the other groups, one message each."""
     from tagi_cli import arch
@@ -307,6 +320,7 @@ def faults(settings: Settings) -> list[str]:
 
         found += latent.faults(settings)
     found += online.faults(settings)
+    found += _noise_beyond(settings)
     if settings.trainer.calibrate:
         found += _not_calibrated(settings)
     known = settings.data.faults()

@@ -44,6 +44,14 @@ def test_the_head_is_that_of_the_task_or_of_the_network(
             CLASSES | {"task.head": "hrc", "arch.output_activation": "remax"},
             "arch.output_activation: found 'remax' beside task.head 'hrc'",
         ),
+        (
+            {"noise": {"kind": "constant", "sigma_v": 1e30}},
+            "noise.sigma_v: found 1e+30. Allowed with precision=float32: 3.3e-10 to 4.3e+09",
+        ),
+        (
+            {"noise": {"kind": "learned", "sigma_v_min": 1e-200}, "precision": "float64"},
+            "noise.sigma_v_min: found 1e-200. Allowed with precision=float64: 1.2e-77 to ",
+        ),
         (CLASSES | {"task.head": "sofmax"}, "task.head: found 'sofmax'. Did you mean 'softmax'"),
         (CLASSES | {"arch.output_activation": "tanh"}, "which gives no class probabilities"),
         (CLASSES | {"noise": {"kind": "heteroscedastic"}}, "which classes have no use for"),

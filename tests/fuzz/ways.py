@@ -11,10 +11,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tagi_cli import nn
+from tagi_cli.config.schema import options_of
 from tagi_cli.data.images.loading import OF_IMAGES
 from tagi_cli.data.options import DataOptions
+from tagi_cli.experiment.settings import registries
 
-from .drawing import Tree, chance, changes, kinds
+from .drawing import Tree, chance, changes, kinds, values
 from .tables import COLUMNS, Pictures, Rows, pictures, tables
 
 BASE: Tree = {
@@ -138,7 +140,19 @@ def cases(draw: st.DrawFn, way: str) -> Case:
             tree[group] = tree.get(group, {}) | {name: value}
         else:
             tree[group] = value
+    for group in ("arch", "noise", "task"):
+        if draw(chance(2)):
+            tree[group] = draw(more_options(group, tree[group]))
     return Case(way, tree, draw(pictures() if way in PICTURES else tables()))
+
+
+@st.composite
+def more_options(draw: st.DrawFn, group: str, tree: Tree) -> Tree:
+    """A kind with one or two more of its options."""
+    free = [option for option in options_of(registries()[group][tree["kind"]].options)
+            if not (option.required or option.limits.path)]  # fmt: skip
+    some = st.lists(st.sampled_from(free), min_size=1, max_size=2) if free else st.just([])
+    return tree | {option.name: draw(values(option, COLUMNS)) for option in draw(some)}
 
 
 @st.composite
