@@ -237,9 +237,7 @@ def one_pass(points: Sequence[Mapping[str, float | None]]) -> list[Figure]:
             axes.set_xlabel("rows learnt")
             axes.set_ylabel(label)
 
-        caption = (
-            f"{words} Each point is of the rows since the one before, predicted before learnt."
-        )
+        caption = f"{words} Each point is of the rows since the last, before they were learnt."
         drawn.append(draw(f"prequential_{metric}", f"{label} along the rows", caption, paint))
     return drawn
 

@@ -176,13 +176,13 @@ def _lead(
         outputs.append("…")
     split = data["split"]
     sizes = ", ".join(f"{split[part]:,} {part}" for part in _PARTS if split[part])
-    seconds = float(summary.get("seconds") or 0)
+    seconds, epochs = float(summary.get("seconds") or 0), summary.get("epochs", 0)
     inputs = f"{len(data['inputs'])} columns" if data["inputs"] else "the times"
     if "image" in data:
         inputs = f"images of {' x '.join(map(str, data['image']['shape']))}"
     return (
         f"{', '.join(outputs)} from {inputs} of {code(data['name'])} ({sizes} rows); "
-        f"{summary.get('epochs', 0)} epochs in {seconds:.1f} s, "
+        f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f} s, "
         f"{safe(str(environment.get('started', ''))[:16].replace('T', ' '))}"
     )
 
