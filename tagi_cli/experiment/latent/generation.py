@@ -43,8 +43,7 @@ def generate(
 ) -> Path:
     """Write trajectories of outputs, drawn with their noise, in the units of the data.
 
-    Trajectories take the networks of the
-    ensemble in turn.
+    Trajectories take the networks of the ensemble in turn.
 
     Args:
         run: a run folder.
