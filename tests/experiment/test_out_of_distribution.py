@@ -90,7 +90,7 @@ def test_the_report_shows_both_kinds_of_rows(told_apart: Path, between: Path) ->
     page = (told_apart / "report.html").read_text(encoding="utf-8")
     assert "Out of distribution: be&lt;tween.csv" in page
     assert "be<tween" not in page
-    shown = f"in {100 * numbers['entropy']['auroc']:.1f} % of all pairs"
+    shown = f"in {100 * numbers['entropy']['auroc']:.1f}\N{NO-BREAK SPACE}% of all pairs"
     assert shown in page
 
 
