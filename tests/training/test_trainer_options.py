@@ -22,7 +22,7 @@ def test_defaults() -> None:
     assert (trainer.early_stopping.patience, trainer.early_stopping.min_delta) == (40, 0.0)
     assert trainer.update_rule == "information_capped"
     assert (trainer.nan_policy, trainer.resume, trainer.threads) == ("raise", None, None)
-    assert EnsembleOptions().size == 5
+    assert EnsembleOptions().size == 8
     assert (CheckpointOptions().csv, CheckpointOptions().every) == (False, 1)
 
 
