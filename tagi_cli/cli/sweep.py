@@ -80,7 +80,8 @@ def run_sweep(jobs: Sequence[Job], launcher: Any, command: str, *, quiet: bool =
         print(f"\n{counted(failed, 'job')} failed:", file=sys.stderr)
         for line in failures((i, one.status, one.message) for i, one in enumerate(outcomes)):
             print(f"  {line}", file=sys.stderr)
-    print(folder.resolve() if quiet else f"\n{folder / TABLE}\ntagi compare {folder}")
+    compare = f"tagi compare {shlex.quote(str(folder))}"
+    print(folder.resolve() if quiet else f"\n{folder / TABLE}\n{compare}")
     return 130 if interrupted else exit_code(outcomes)
 
 

@@ -178,9 +178,10 @@ def test_a_sweep_does_not_resume(
 def test_a_sweep_leaves_one_run_per_job_and_a_table(
     tagi: Callable[..., Any], calls: list[Call]
 ) -> None:
-    answer = tagi("train", "-m", "config=quickstart", "arch.width=4,5", "seed=range(0,2)")
+    words = ("config=quickstart", "name=a & b", "arch.width=4,5", "seed=range(0,2)")
+    answer = tagi("train", "-m", *words)
     assert (answer.code, answer.err) == (0, "")
-    folder = sweep_folder()
+    folder = sweep_folder("a & b")
     assert [(c.settings.arch.width, c.settings.seed) for c in calls] == [
         (4, 0),
         (4, 1),
@@ -189,7 +190,7 @@ def test_a_sweep_leaves_one_run_per_job_and_a_table(
     ]
     assert {call.parent for call in calls} == {folder}
     assert {call.command for call in calls} == {
-        "tagi train -m config=quickstart arch.width=4,5 'seed=range(0,2)'"
+        "tagi train -m config=quickstart 'name=a & b' arch.width=4,5 'seed=range(0,2)'"
     }
     rows = table(folder)
     assert rows[3] == {
@@ -203,7 +204,7 @@ def test_a_sweep_leaves_one_run_per_job_and_a_table(
         "valid_nll": "2.0",
         "message": "",
     }
-    assert f"tagi compare {folder}" in answer.out
+    assert f"tagi compare '{folder}'" in answer.out
 
 
 @pytest.mark.parametrize(
