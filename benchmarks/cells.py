@@ -62,7 +62,7 @@ def origin(parts: list[dict[str, Any]]) -> str:
     loads = [load for part in parts for load in part.get("load_average", [])]
     busy = f", load average {min(loads):.1f} to {max(loads):.1f}" if loads else ""
     if loads and max(loads) > BUSY * max(place["cores"] for place in places):
-        busy += " (others computed there, too, so that times are several times too long)"
+        busy += " (others computed there, too: times are too long)"
     return (
         f"\nMeasured {' to '.join(_once([days[0], days[-1]]))} on {' and '.join(machines)}{busy}; "
         f"{', '.join(versions)}; commit {', '.join(commits)}.\n"
