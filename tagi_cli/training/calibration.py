@@ -5,13 +5,15 @@ that were not learnt, and the more so the longer the means go on improving. What
 say of the factor is known after every epoch, so that the epoch can be chosen by predictions as they
 will be given.
 
-The variance of a row is never known for certain, so the law of its target has heavier tails than a
-Gaussian: with a scaled inverse chi-squared law of the variance it is a Student t. The members stand
-for the quantiles of that law, each with a factor of its own.
+The variance of a row is never known for certain, so the law of its target may have heavier tails
+than a Gaussian: with a scaled inverse chi-squared law of the variance it is a Student t. The
+members stand for the quantiles of that law, each with a factor of its own. How many degrees of
+freedom it has, the validation rows say, too, where they are many enough to tell.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
@@ -27,50 +29,82 @@ FACTORS = "calibration.factors"
 PRIOR_VALUES = 10
 """Of so many values it is taken as known that they are as far away as predicted."""
 
-DEGREES = 4
-"""Degrees of freedom of the law of the variance."""
+DEGREES = (4.0, 16.0, math.inf)
+"""Degrees of freedom that the law of the variance may have; with infinitely many it is certain."""
+
+LOG_ODDS = 3.0
+"""Logarithm of the odds at which each of `DEGREES` is believed in before the next."""
 
 _PASSES, _TOLERANCE = 100, 1e-3
 
 
-def spread(members: int) -> Floats:
+def spread(members: int, degrees: float) -> Floats:
     """Factors `(M,)` of the members, with a geometric mean of 1: quantiles `(m + 1/2) / M`."""
-    quantiles = DEGREES / chdtri(DEGREES, 1 - (np.arange(members) + 0.5) / members)
+    if math.isinf(degrees):
+        return np.ones(members)
+    quantiles = degrees / chdtri(degrees, 1 - (np.arange(members) + 0.5) / members)
     return np.asarray(quantiles / np.exp(np.mean(np.log(quantiles))))
 
 
-def factors(targets: Floats, mu: Floats, var: Floats) -> Floats:
+def factors(targets: Floats, mu: Floats, var: Floats) -> tuple[Floats, float]:
     """Factors `(M, K)` on the variances of a mixture under which held-out targets are likeliest.
 
-    Those of a target are `spread` times one number: maximum a posteriori under a scaled inverse
-    chi-squared prior with its mode at 1, by expectation maximisation. Each pass weighs the squared
-    standardised errors of the members by how likely it is that they made the observation.
+    Those of a target are `spread` times one number, and maximise the posterior: the number has a
+    scaled inverse chi-squared prior with its mode at 1, the degrees of freedom the odds above.
 
     Args:
         targets: `(n, K)`, NaN where missing.
         mu, var: `(M, n, K)` moments of the members, in the same units.
+
+    Returns:
+        The factors, and what their prior adds to the NLL of all values together: 0 where they are
+        `spread` with the first of `DEGREES`.
     """
-    wide = spread(len(mu))[:, None]
+    members, outputs = len(mu), targets.shape[1]
     known = ~np.isnan(targets) & (var > 0).all(axis=0)
-    safe = np.where(known, var * wide[..., None], 1.0)
+    safe = np.where(known, var, 1.0)
     squared = np.where(known, (np.where(known, targets, 0.0) - mu) ** 2 / safe, 0.0)
     log_var = np.log(safe)
+    common, found = np.ones(outputs), np.ones((members, outputs))
+    least, surprise = np.full(outputs, np.inf), np.zeros(outputs)
+    # One member has but one variance, whatever its law.
+    for place, degrees in enumerate(DEGREES if members > 1 else DEGREES[:1]):
+        wide = spread(members, degrees)[:, None, None]
+        common, loss = _likeliest(squared / wide, log_var + np.log(wide), known, common)
+        prior = LOG_ODDS * place + _surprise(common)
+        better = loss + prior < least
+        least = np.where(better, loss + prior, least)
+        surprise = np.where(better, prior, surprise)
+        found = np.where(better, wide[..., 0] * common, found)
+    return found, float(surprise.sum())
+
+
+def _likeliest(
+    squared: Floats, log_var: Floats, known: NDArray[np.bool_], start: Floats
+) -> tuple[Floats, Floats]:
+    """The number `(K,)` times which variances `(M, n, K)` are likeliest, and the NLL with it.
+
+    By expectation maximisation: each pass weighs the squared standardised errors of the members by
+    how likely it is that they made the observation. The NLL lacks what depends on `n` and `M` only.
+    """
     n = known.sum(axis=0)
-    found = np.ones(targets.shape[1])
+    found = start
     for _ in range(_PASSES):
         exponent = -0.5 * (log_var + squared / found)
-        weight = np.exp(exponent - exponent.max(axis=0))
-        error = (weight * squared).sum(axis=0) / weight.sum(axis=0)
-        before, found = found, (error.sum(axis=0) + PRIOR_VALUES) / (n + PRIOR_VALUES)
+        top = exponent.max(axis=0)
+        weight = np.exp(exponent - top)
+        total = weight.sum(axis=0)
+        error = ((weight * squared).sum(axis=0) / total).sum(axis=0)
+        before, found = found, (error + PRIOR_VALUES) / (n + PRIOR_VALUES)
         if np.all(np.abs(np.log(found / before)) < _TOLERANCE):
             break
-    return wide * found
+    density = np.where(known, top + np.log(total) - 0.5 * np.log(before), 0.0)
+    return found, np.asarray(-density.sum(axis=0))
 
 
-def surprise(found: Floats) -> float:
-    """What the prior adds to the NLL of all values together: 0 where factors are the spread."""
-    log_factor = np.mean(np.log(found), axis=0)
-    return float(0.5 * PRIOR_VALUES * np.sum(log_factor + np.exp(-log_factor) - 1))
+def _surprise(common: Floats) -> Floats:
+    """Minus the logarithm of the prior at factors, over that at its mode."""
+    return np.asarray(0.5 * PRIOR_VALUES * (np.log(common) + 1 / common - 1))
 
 
 def calibrated(members: Sequence[Tensors], found: Floats | None) -> list[Tensors]:

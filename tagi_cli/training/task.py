@@ -112,8 +112,8 @@ class RegressionTask:
             )
         factors, surprise = None, 0.0
         if self.calibrates:
-            factors = calibration.factors(targets, mu, var)
-            var, surprise = var * factors[:, None], calibration.surprise(factors) / np.sum(known)
+            factors, surprise = calibration.factors(targets, mu, var)
+            var = var * factors[:, None]
         # A missing value is put where it does no harm, and then left out of the means.
         density = mixture.log_density(np.where(known, targets, mu[0]), mu, var)
         nll = -float(np.mean(density[known]))
@@ -129,7 +129,7 @@ class RegressionTask:
         }
         if len(rows.scale) > 1:
             metrics["rmse_scaled"] = math.sqrt(np.mean(scaled**2))
-        return Validation(nll + surprise, metrics, factors)
+        return Validation(nll + surprise / float(np.sum(known)), metrics, factors)
 
 
 def _flat(y: Values) -> NDArray[Any]:
