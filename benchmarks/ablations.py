@@ -30,7 +30,7 @@ CHANGED: dict[str, dict[str, list[str]]] = {
     "batch": {"32": ["data.batch_size=32"]},
     "update rule": {"capped": ["trainer.update_rule=capped"]},
     "stopping": {
-        "patience 40": ["trainer.early_stopping.patience=40"],
+        "patience 20": ["trainer.early_stopping.patience=20"],
         "a tenth for validation": ["data.valid_portion=0.1"],
         "no refit": ["trainer.refit=false"],
     },

@@ -30,7 +30,7 @@ def contradictions(options: DataOptions) -> list[str]:
             "data.path: no data given. Set data.path to a file (and data.out_components to the "
             "column to predict), or data.name to a bundled set; config=quickstart is an example"
         )
-    portions = list(options.split_portions)
+    portions = list(options.shares())
     if len(portions) != 3 or abs(sum(portions) - 1) > 1e-6:
         found.append(
             f"data.split_portions: {portions} must be three numbers (train, valid, test) that "

@@ -13,6 +13,7 @@ _BATCH_SIZE = 16
 # Portions of training rows for validation. The fewer rows a part has, the more it takes to choose
 # the epoch and to calibrate; rows of validation are learnt in the refit.
 _VALID_OF_TABLES, _VALID = 0.2, 0.1
+_PORTIONS_OF_TABLES, _PORTIONS = (0.7, _VALID_OF_TABLES, 0.1), (0.8, _VALID, 0.1)
 
 # Rows from a prediction point to the end of a window.
 _FURTHEST = 1_000_000
@@ -142,10 +143,11 @@ class DataOptions:
         "training row before the first target of that part.",
         minimum=0,
     )
-    split_portions: tuple[float, ...] = option(
-        (0.8, 0.1, 0.1),
+    split_portions: tuple[float, ...] | None = option(
+        None,
         "Portions of train, valid and test, for random and chronological splits; a part of "
-        "portion 0 is empty, any other gets a row at least.",
+        "portion 0 is empty, any other gets a row at least. null: 0.7, 0.2 and 0.1 of a plain "
+        "table, 0.8, 0.1 and 0.1 of series and images.",
         minimum=0,
         maximum=1,
     )
@@ -218,6 +220,12 @@ class DataOptions:
         """Whether rows are seen through windows, given the forecast's horizon and the task."""
         asked = self.in_chunk is not None or self.out_chunk is not None
         return asked or horizon is not None or variable_length
+
+    def shares(self, *, plain_table: bool = False) -> tuple[float, ...]:
+        """The `split_portions` in force."""
+        if self.split_portions is None:
+            return _PORTIONS_OF_TABLES if plain_table else _PORTIONS
+        return self.split_portions
 
     def valid_share(self, *, plain_table: bool = False) -> float:
         """The `valid_portion` in force."""

@@ -53,7 +53,7 @@ def split(table: Table, rows: Rows, options: DataOptions) -> Split:
         order = rows
     else:
         order = rows[np.argsort(times(table, options.time, rows), kind="stable")]
-    parts = portions(order[: options.limit], options.split_portions, table.source)
+    parts = portions(order[: options.limit], options.shares(plain_table=True), table.source)
     if method == "random":
         parts = [np.sort(part) for part in parts]
     return Split(parts[0], parts[1], parts[2], method)
@@ -154,7 +154,8 @@ def _by_instance(table: Table, rows: Rows, options: DataOptions) -> Split:
     instances = found[np.argsort(first)]
     if method == "instance-random":
         instances = np.random.default_rng(options.split_seed).permutation(instances)
-    parts = portions(instances[: options.limit], options.split_portions, table.source, "instances")
+    shares = options.shares(plain_table=True)
+    parts = portions(instances[: options.limit], shares, table.source, "instances")
     train, valid, test = (rows[np.isin(codes, part)] for part in parts)
     return Split(train, valid, test, method)
 

@@ -69,7 +69,7 @@ def split_windows(
     """
     points = chunks.points(series)
     division = _Division(table, series, chunks, options, points)
-    shares = options.split_portions
+    shares = options.shares()
     forecast = options.split_method == "auto" and options.split_column is None and horizon
     if options.split_column is not None:
         method, parts = f"column {options.split_column}", division.by_column(notices)
@@ -178,7 +178,7 @@ class _Division:
     def by_time(self) -> Parts:
         """Earlier points train, later ones validate and test; the borders are the same for all."""
         order = np.argsort(self.ticks, kind="stable")[: self.options.limit]
-        found = portions(order, self.options.split_portions, self.table.source, "prediction points")
+        found = portions(order, self.options.shares(), self.table.source, "prediction points")
         chosen = np.zeros(len(self.points), dtype=bool)
         chosen[order] = True
         begin_test = self.ticks[found[2][0]] if len(found[2]) else np.inf
@@ -200,7 +200,7 @@ class _Division:
         """Points drawn at random, less those whose targets overlap targets of later parts."""
         rng = np.random.default_rng(self.options.split_seed)
         order = rng.permutation(len(self.points))[: self.options.limit]
-        found = portions(order, self.options.split_portions, self.table.source, "prediction points")
+        found = portions(order, self.options.shares(), self.table.source, "prediction points")
         train, valid, test = (np.isin(np.arange(len(self.points)), part) for part in found)
         near = train & self._near(valid | test)
         self.left_out = int(near.sum())
@@ -225,7 +225,7 @@ class _Division:
             order = elements[np.argsort(series.ticks[begins[elements]], kind="stable")]
         found = portions(
             order[: self.options.limit],
-            self.options.split_portions,
+            self.options.shares(),
             self.table.source,
             "series" if level == "instance" else "slices",
         )

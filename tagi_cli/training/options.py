@@ -21,7 +21,7 @@ class EarlyStoppingOptions:
         "Stop once the validation NLL has not improved for `patience` epochs. Without it all "
         "`max_epochs` are trained; the best epoch is chosen by the validation NLL either way.",
     )
-    patience: int = option(20, "Epochs without improvement after which training stops.", minimum=1)
+    patience: int = option(40, "Epochs without improvement after which training stops.", minimum=1)
     min_delta: float = option(
         0.0,
         "Decrease of the validation NLL (per value, scaled units) below which an epoch does not "

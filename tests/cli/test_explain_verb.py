@@ -16,7 +16,7 @@ from .conftest import Tagi
 def test_the_folder_holds_tables_and_figures(tagi: Tagi, here: Path, finished: Path) -> None:
     answer = tagi("explain", f"run={finished}", "split=train", "rows=7", f"output={here / 'why'}")
     assert answer.code == 0
-    assert "note: 7 of 48 rows are explained, spread evenly" in answer.err
+    assert "note: 7 of 42 rows are explained, spread evenly" in answer.err
     told = next(line for line in answer.err.splitlines() if line.startswith("what moves y: "))
     with (here / "why" / "contributions.csv").open() as file:
         shares = {row["column"]: 100 * float(row["share"]) for row in csv.DictReader(file)}

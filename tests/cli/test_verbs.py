@@ -112,7 +112,7 @@ def test_options_without_effect_are_remarked(tagi: Tagi) -> None:
 def test_check_says_what_it_found_and_writes_nothing(tagi: Tagi) -> None:
     answer = tagi("check", "data.path=my.csv", "data.out_components=y", "kernels=numpy")
     assert answer.code == 0
-    assert "data: my, 48 train, 6 valid, 6 test rows; a, b -> y" in answer.out
+    assert "data: my, 42 train, 12 valid, 6 test rows; a, b -> y" in answer.out
     assert answer.out.endswith("no fault found\n")
     assert [path.name for path in Path().iterdir()] == ["my.csv"]
 

@@ -84,7 +84,7 @@ def test_device_and_precision_are_checked_together() -> None:
         f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
         for f in dataclasses.fields(Settings)
     }
-    fields |= {"task": RegressionOptions(), "data": DataOptions(name="sine")}
+    fields |= {"dtype": "float32", "task": RegressionOptions(), "data": DataOptions(name="sine")}
     for group, kind in (("arch", "mlp"), ("noise", "auto")):
         fields[group] = registries()[group][kind].options()
     whole = SimpleNamespace(**fields | {"name": None, "device": "cpu", "precision": "tf32"})

@@ -199,7 +199,7 @@ def test_evaluating_the_training_part_leaves_its_predictions(
     made = run.train(make_settings(**{"trainer.max_epochs": 1}), "tagi train", tmp_path)
     found = evaluation.evaluate(made, split="train")
     assert found.predictions == made / "predictions" / "train.csv"
-    assert len(rows(found.predictions)) == found.rows == 160
+    assert len(rows(found.predictions)) == found.rows == 140
     assert any("were learnt" in notice for notice in found.notices)
     assert evaluation.evaluate(made, split="train").predictions is None
 

@@ -196,7 +196,7 @@ def test_a_layer_that_computes_and_holds_others_has_a_line(make_settings: Make) 
 def test_a_batch_is_no_larger_than_the_training_part(make_settings: Make) -> None:
     settings = make_settings(**{"data.batch_size": None, "data.limit": 12, "kernels": "numpy"})
     dataset = data.load(settings.data)
-    assert profile(settings, dataset, seconds=0).batch == len(dataset.train) == 10
+    assert profile(settings, dataset, seconds=0).batch == len(dataset.train) == 9
 
 
 def test_ceilings_are_measured() -> None:

@@ -81,7 +81,7 @@ def test_the_environment_tells_where_the_result_comes_from(trained: Path, table:
     found = json.loads((trained / "environment.json").read_text(encoding="utf-8"))
     assert found["command"] == "tagi train"
     assert found["world_size"] == 1
-    assert found["rows_per_rank"] == [160]
+    assert found["rows_per_rank"] == [140]
     assert found["seed"] == 0
     assert found["threads"] >= 1
     assert found["device"]
@@ -162,7 +162,7 @@ def test_the_console_tells_what_was_read_and_where_results_lie(
     )  # fmt: skip
     text = plain.getvalue()
     assert "small: 200 rows, a, kind -> y" in text
-    assert "160 train, 20 valid, 20 test (random)" in text
+    assert "140 train, 40 valid, 20 test (random)" in text
     assert "2 networks 3 - 8 - 2, 100 parameters" in text
     assert str(made) in text
     assert "90 % intervals hold" in text
@@ -323,4 +323,4 @@ def test_fewer_rows_than_a_batch_are_one_batch(
     changes = {"data.path": str(few), "data.batch_size": None}
     made = run.train(make_settings(**changes), "tagi train", tmp_path)
     settings = config.load(Settings, registries(), RunFolder.open(made).config)
-    assert settings.data.batch_size == 10
+    assert settings.data.batch_size == 9

@@ -28,7 +28,7 @@ def test_without_figures_the_report_can_be_had_later(
     # Only the part that was asked for, with one line per row and the header.
     assert [path.name for path in (folder / "predictions").iterdir()] == ["train.csv"]
     lines = (folder / "predictions" / "train.csv").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 1 + 160
+    assert len(lines) == 1 + 140
     report.write_report(RunFolder.open(folder))
     assert (folder / "report.html").exists()
     assert list((folder / "figures").glob("*.png"))

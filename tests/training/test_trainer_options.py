@@ -19,7 +19,7 @@ def test_defaults() -> None:
     trainer = TrainerOptions()
     assert (trainer.max_epochs, trainer.max_seconds, trainer.refit) == (200, None, True)
     assert trainer.early_stopping.enabled
-    assert (trainer.early_stopping.patience, trainer.early_stopping.min_delta) == (20, 0.0)
+    assert (trainer.early_stopping.patience, trainer.early_stopping.min_delta) == (40, 0.0)
     assert trainer.update_rule == "information_capped"
     assert (trainer.nan_policy, trainer.resume, trainer.threads) == ("raise", None, None)
     assert EnsembleOptions().size == 8

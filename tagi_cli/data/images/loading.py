@@ -198,7 +198,7 @@ def _divide(
         return order[: options.limit]
 
     if "test" not in found and "valid" not in found:
-        parts = portions(chosen(found["train"]), options.split_portions, source, "images")
+        parts = portions(chosen(found["train"]), options.shares(), source, "images")
         method = "chronological" if options.split_method == "chronological" else "random"
         rows = dict(zip(PARTS, (np.sort(part) for part in parts), strict=True))
         return dict.fromkeys(PARTS, found["train"]), rows, method

@@ -294,7 +294,7 @@ def test_the_report_shows_it(curved: Path) -> None:
     of_run.explain_run(curved, Source("valid"), Place(), notices=[])
     section = figures.section(run.RunFolder.open(curved))
     assert "<h2>Explanation</h2>" in section.html
-    assert "20 rows of the valid part" in section.html
+    assert "40 rows of the valid part" in section.html
     assert section.html.count("<figure") == 2
     from tagi_cli.experiment.report import page
 
