@@ -32,7 +32,7 @@ docs: ## write docs/configuration.md and, into site/, the site; needs the extra 
 kernels: ## compile kernels/*.cu for two GPU generations, without a GPU; needs the extra `kernels`
 	$(BIN)/python .ci/compile_kernels.py
 
-test: ## the default tests, under 3 minutes
+test: ## the default tests, some five minutes on two cores
 	$(BIN)/pytest
 
 test-all: ## with the slow tests too: the built wheel in an environment of its own, long runs

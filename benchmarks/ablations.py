@@ -1,6 +1,6 @@
 """What each default is worth: the defaults, and each of them changed by itself, on UCI splits.
 
-python benchmarks/ablations.py --data <folder of sets> [--sets yacht] [--splits 5] [--only noise]
+python benchmarks/ablations.py --data <folder of sets> [--sets yacht] [--splits 10] [--only noise]
 
 Splits and seeds are those of `uci.py`, so that differences are taken split by split.
 """
@@ -82,7 +82,7 @@ def main() -> None:
     )
     sets = ["bostonHousing", "energy", "yacht"]
     parser.add_argument("--sets", nargs="*", default=sets, help="names of folders")
-    parser.add_argument("--splits", type=int, default=5, help="first splits only, at least 2")
+    parser.add_argument("--splits", type=int, default=10, help="first splits only, at least 2")
     parser.add_argument("--only", nargs="*", choices=list(CHANGED), help="what is changed")
     add_save(parser)
     options = parser.parse_args()

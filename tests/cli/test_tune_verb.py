@@ -60,7 +60,8 @@ def test_a_search_ends_in_a_config_and_goes_on_in_its_folder(
     assert (config["trainer"]["refit"], config["viz"]["enabled"]) == (True, True)
     run = folder / best["run"]
     assert not (run / "report.html").exists()
-    assert yaml.safe_load((run / "config.yaml").read_text())["arch"] == config["arch"]
+    decided = yaml.safe_load((run / "config.yaml").read_text())["arch"]
+    assert config["arch"] | {"activation": "alternating"} == decided
 
     answer = tagi("tune", f"tune.resume={folder}", "tune.trials=3", "tune.workers=2")
     assert (answer.code, answer.err) == (0, "")
